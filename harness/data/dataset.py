@@ -1,0 +1,42 @@
+"""What the engine needs of a data set, and how stored pixels become a batch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from reference import Batch
+
+
+class Dataset(Protocol):
+    """A data set that hands out whole batches.
+
+    `title` says what the images are, a stand-in's begins with "stand-in: "; `real` is False for a stand-in.
+    `fingerprint` changes when the data do. `in_memory` says that reading costs no disk access.
+    """
+
+    title: str
+    real: bool
+    fingerprint: str
+    in_memory: bool
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        """The samples at `indices` (B,), in that order."""
+        ...
+
+
+def scale_pixels(pixels: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """uint8 pixels to floats in `value_range`, with the bits of torchvision's ToTensor and Normalize.
+
+    Normalize with mean 0.5 and deviation 0.5 computes (x − 0.5) / 0.5. Doubling is exact in binary, so 2x − 1 rounds
+    at the same place and gives the same bits.
+    """
+    low, high = value_range
+    scaled = pixels.to(torch.float32).div_(255)
+    if (low, high) == (0.0, 1.0):
+        return scaled
+    return scaled.mul_(high - low).add_(low)

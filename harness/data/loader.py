@@ -1,0 +1,66 @@
+"""Batches in a given order, read in this process or in workers, always the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from harness.data.dataset import Dataset
+from reference import Batch
+
+
+class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
+    """Hands a data set's complaint over as a value: PyTorch would wrap it in a worker's traceback."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, indices: Tensor) -> Batch | ValueError:
+        try:
+            return self.dataset[indices]
+        except ValueError as error:
+            return error
+
+
+def batches(
+    dataset: Dataset,
+    order: Tensor,
+    batch_size: int,
+    *,
+    drop_last: bool,
+    skip: int = 0,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """The samples of `dataset` in `order` (n,), in batches, without the first `skip` batches.
+
+    The order is fixed before any worker starts and PyTorch's global random state is left alone, so that the number of
+    workers changes nothing but speed.
+
+    Raises:
+        ValueError: what the data set says of a sample that it can't read.
+    """
+    chunks = list(order.split(batch_size))
+    if drop_last and chunks and len(chunks[-1]) < batch_size:
+        chunks.pop()
+    loader = DataLoader(
+        _Fetch(dataset),
+        sampler=chunks[skip:],  # type: ignore[arg-type]  # each element is the index of one batch
+        batch_size=None,
+        collate_fn=_as_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        # Without a generator of its own, the loader draws its workers' seed from the global random state.
+        generator=torch.Generator(),
+    )
+    for item in loader:
+        if isinstance(item, ValueError):
+            raise item
+        yield item
+
+
+def _as_is(item: Batch | ValueError) -> Batch | ValueError:
+    return item

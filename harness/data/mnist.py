@@ -1,0 +1,108 @@
+"""MNIST from IDX files in torchvision's layout, and scikit-learn's digits as its stand-in in the same layout."""
+
+from __future__ import annotations
+
+import hashlib
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from harness.data.dataset import scale_pixels
+from harness.data.idx import read_idx, write_idx
+from reference import Batch
+
+Split = Literal["train", "test"]
+_PREFIX = {"train": "train", "test": "t10k"}
+FOLDER = Path("MNIST/raw")
+STAND_IN_TRAINING = 1500
+
+
+class Mnist:
+    """Grey images with their digits, given in the shape and range that a card asks for.
+
+    Args:
+        root: the data root; the files are `MNIST/raw/*-ubyte` or `*-ubyte.gz` below it.
+        shape: any arrangement of 784 pixels, or (1, S, S): then each image is resized as torchvision's Resize does,
+            once, when it is first read.
+        value_range: of the pixels.
+        stand_in: the title to give the files when they aren't MNIST.
+
+    Raises:
+        ValueError: a file is missing, damaged, or the images and labels don't match; or no such shape can be made.
+    """
+
+    in_memory = True
+
+    def __init__(
+        self,
+        root: Path,
+        shape: tuple[int, ...],
+        value_range: tuple[float, float],
+        split: Split = "train",
+        stand_in: str | None = None,
+    ) -> None:
+        prefix = _PREFIX[split]
+        images_path = _find(root / FOLDER, f"{prefix}-images-idx3-ubyte")
+        labels_path = _find(root / FOLDER, f"{prefix}-labels-idx1-ubyte")
+        images = read_idx(images_path, 3)
+        labels = read_idx(labels_path, 1)
+        if len(images) != len(labels):
+            raise ValueError(f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels")
+        if images.shape[1:] != (28, 28):
+            raise ValueError(f"{images_path} holds images of {images.shape[1:]} pixels, not (28, 28)")
+        self.title = stand_in or "MNIST"
+        self.real = stand_in is None
+        self.shape = shape
+        self.value_range = value_range
+        self.labels = torch.from_numpy(labels.astype(np.int64))
+        self.fingerprint = f"mnist-{split}-" + hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()[:16]
+        self._images = images
+        resized = prod(shape) != 28 * 28
+        if resized and not (len(shape) == 3 and shape[0] == 1 and shape[1] == shape[2]):
+            raise ValueError(f"MNIST can be given as 784 pixels or as (1, S, S), not as {shape}")
+        # Memory that isn't touched costs nothing: only images that are read are resized, each once.
+        self._pixels = torch.empty(len(images), *shape, dtype=torch.uint8)
+        self._ready = torch.zeros(len(images), dtype=torch.bool)
+        if not resized:
+            self._pixels = torch.from_numpy(images.copy()).view(-1, *shape)
+            self._ready.fill_(True)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        for index in indices[~self._ready[indices]].tolist():
+            side = self.shape[-1]
+            resized = Image.fromarray(self._images[index]).resize((side, side), Image.Resampling.BILINEAR)
+            self._pixels[index, 0] = torch.from_numpy(np.array(resized))
+            self._ready[index] = True
+        return Batch(scale_pixels(self._pixels[indices], self.value_range), self.labels[indices])
+
+
+def write_digits(root: Path) -> None:
+    """Write scikit-learn's 1,797 handwritten digits (8×8, 17 grey levels) as MNIST's four files: 28×28, 256 levels."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    # 20×20 in a frame of 4, as MNIST's own digits lie.
+    large = np.zeros((len(small), 28, 28), np.uint8)
+    for image, enlarged in zip(small, large, strict=True):
+        enlarged[4:24, 4:24] = np.asarray(Image.fromarray(image).resize((20, 20), Image.Resampling.BICUBIC))
+    labels = digits.target.astype(np.uint8)
+    (root / FOLDER).mkdir(parents=True)
+    for prefix, part in (("train", slice(None, STAND_IN_TRAINING)), ("t10k", slice(STAND_IN_TRAINING, None))):
+        write_idx(root / FOLDER / f"{prefix}-images-idx3-ubyte", large[part])
+        write_idx(root / FOLDER / f"{prefix}-labels-idx1-ubyte", labels[part])
+
+
+def _find(folder: Path, name: str) -> Path:
+    for candidate in (folder / name, folder / f"{name}.gz"):
+        if candidate.is_file():
+            return candidate
+    raise ValueError(f"{folder} lacks {name} (or {name}.gz)")

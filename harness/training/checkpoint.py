@@ -1,0 +1,116 @@
+"""Checkpoints: a folder each, complete or absent; tensors as safetensors, the rest as JSON; never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from harness.files import write_folder
+
+FORMAT = 1
+_TENSORS, _STATE = "tensors.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds. `identity` says what it may continue; see `differences`."""
+
+    step: int
+    identity: Mapping[str, str]
+    scalars: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+class DamagedError(ValueError):
+    """A checkpoint that can't be read as it was written."""
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
+    """Write below `folder`, then delete all but the newest `keep`; returns the checkpoint's own folder."""
+    target = folder / f"step-{checkpoint.step:08d}"
+    if target.exists():  # a damaged one that an earlier resume had to pass over
+        shutil.rmtree(target)
+
+    def fill(temporary: Path) -> None:
+        save_file({k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}, temporary / _TENSORS)
+        content = {
+            "format": FORMAT,
+            "step": checkpoint.step,
+            "identity": dict(checkpoint.identity),
+            "scalars": checkpoint.scalars,
+            "tensors_sha256": hashlib.sha256((temporary / _TENSORS).read_bytes()).hexdigest(),
+        }
+        text = json.dumps(content, indent=1)
+        (temporary / _STATE).write_text(f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}\n")
+
+    write_folder(target, fill)
+    for old in checkpoint_folders(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """The checkpoints below `folder`, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint, onto the CPU.
+
+    Raises:
+        DamagedError: a file is missing, cut off or changed.
+    """
+    try:
+        text, _, checksum = (path / _STATE).read_text().rstrip("\n").rpartition("\n")
+        if hashlib.sha256(text.encode()).hexdigest() != checksum:
+            raise DamagedError(f"{path / _STATE} is damaged: its checksum doesn't match")
+        content = json.loads(text)
+        if content["format"] != FORMAT:
+            raise ValueError(f"{path} has the format {content['format']}, this version reads {FORMAT}")
+        if hashlib.sha256((path / _TENSORS).read_bytes()).hexdigest() != content["tensors_sha256"]:
+            raise DamagedError(f"{path / _TENSORS} is damaged: its checksum doesn't match")
+        tensors = load_file(path / _TENSORS)
+    except (OSError, UnicodeDecodeError, SafetensorError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
+    return Checkpoint(content["step"], content["identity"], content["scalars"], tensors)
+
+
+def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint below `folder` that can be read; each damaged one before it is named to `say`.
+
+    Raises:
+        ValueError: there are checkpoints, and all are damaged.
+    """
+    found = checkpoint_folders(folder)
+    complaints = []
+    for path in reversed(found):
+        try:
+            checkpoint = read_checkpoint(path)
+        except DamagedError as error:
+            complaints.append(str(error))
+            continue
+        for complaint in complaints:
+            say(f"{complaint}; going back to {path.name}")
+        return checkpoint
+    if complaints:
+        raise ValueError("no checkpoint can be read: " + "; ".join(complaints))
+    return None
+
+
+def differences(saved: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    """One line per entry in which two identities differ."""
+    lines = []
+    for key in sorted({*saved, *present}):
+        old, new = saved.get(key, "absent"), present.get(key, "absent")
+        if old != new:
+            lines.append(f"{key}: {old} in the checkpoint, {new} now")
+    return lines

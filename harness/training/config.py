@@ -1,0 +1,77 @@
+"""The resolved configuration of a run: everything that was decided, and nothing that is looked up later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `train` is asked to do.
+
+    Exactly one of `steps` and `epochs` is given. A cadence of None is the document's, 0 is never; the last step is
+    always sampled and checkpointed. `threads` None leaves PyTorch's setting. `trace` writes the digest of the whole
+    state after every step. `workers` None means 0 for data in memory and 2 otherwise.
+
+    Raises:
+        ValueError: a value out of its range, named.
+    """
+
+    reference: str
+    seed: int
+    batch_size: int
+    device: str = "cpu"
+    steps: int | None = None
+    epochs: int | None = None
+    reference_modules: tuple[str, ...] = ()
+    data_root: str | None = None
+    deterministic: bool = True
+    threads: int | None = None
+    workers: int | None = None
+    log_every: int | None = None
+    sample_every: int | None = None
+    checkpoint_every: int | None = None
+    keep_checkpoints: int = 3
+    sample_count: int = 64
+    tensorboard: bool = True
+    pictures: bool = True
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either a number of steps or a number of epochs")
+        for name, least in (
+            ("seed", 0),
+            ("batch_size", 1),
+            ("steps", 1),
+            ("epochs", 1),
+            ("threads", 1),
+            ("workers", 0),
+            ("log_every", 0),
+            ("sample_every", 0),
+            ("checkpoint_every", 0),
+            ("keep_checkpoints", 1),
+            ("sample_count", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be {least} or more, not {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as JSON types."""
+        return dataclasses.asdict(self) | {"reference_modules": list(self.reference_modules)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration that `to_json` wrote.
+
+        Raises:
+            ValueError: a key that no configuration has.
+        """
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown keys in a run's configuration: {', '.join(sorted(unknown))}")
+        return cls(**(dict(values) | {"reference_modules": tuple(values.get("reference_modules", ()))}))

@@ -1,0 +1,119 @@
+"""The whole state of a run as named tensors and plain values: what checkpoints hold and what digests cover."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.training.streams import Streams
+
+Scalars = dict[str, Any]
+
+
+class TrainingState:
+    """Parameters, buffers, optimisers, random streams and position of a run.
+
+    `step` counts finished steps. `order` is the data-order stream's state from which the epoch that holds the next
+    step draws its permutation.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        streams: Streams,
+    ) -> None:
+        self.networks = networks
+        self.optimizers = optimizers
+        self.streams = streams
+        self.step = 0
+        self.order = streams.order.get_state()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name, in a fixed order; not copied, where it lies."""
+        found: dict[str, Tensor] = {}
+        for role, network in self.networks.items():
+            for name, tensor in network.state_dict().items():
+                found[f"network/{role}/{name}"] = tensor
+        for role, optimizer in self.optimizers.items():
+            for index, slots in optimizer.state_dict()["state"].items():
+                for slot, value in slots.items():
+                    if isinstance(value, Tensor):
+                        found[f"optimizer/{role}/{index}/{slot}"] = value
+        for name, state in self.streams.states().items():
+            found[f"random/{name}"] = state
+        found["random/order"] = self.order
+        return found
+
+    def scalars(self) -> Scalars:
+        """Every value that isn't a tensor, as JSON types."""
+        optimizers = {}
+        for role, optimizer in self.optimizers.items():
+            state = optimizer.state_dict()
+            loose = {
+                f"{index}/{slot}": value
+                for index, slots in state["state"].items()
+                for slot, value in slots.items()
+                if not isinstance(value, Tensor)
+            }
+            optimizers[role] = {"groups": state["param_groups"], "loose": loose}
+        return {"step": self.step, "optimizers": optimizers}
+
+    def restore(self, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
+        """Set everything to what `tensors` and `scalars` returned."""
+        for role, network in self.networks.items():
+            prefix = f"network/{role}/"
+            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        for role, optimizer in self.optimizers.items():
+            prefix = f"optimizer/{role}/"
+            slots: dict[int, dict[str, Any]] = {}
+            saved = scalars["optimizers"][role]
+            found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)} | saved["loose"]
+            for name, value in found.items():
+                index, slot = name.split("/")
+                slots.setdefault(int(index), {})[slot] = value
+            groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in saved["groups"]]
+            optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self.streams.restore({k.removeprefix("random/"): v for k, v in tensors.items() if k.startswith("random/")})
+        self.order = tensors["random/order"]
+        self.streams.order.set_state(self.order)
+        self.step = scalars["step"]
+
+    def identity(self) -> dict[str, str]:
+        """What two states must share for one to continue the other: the networks' tensors and the optimisers."""
+        described = {}
+        for role, network in self.networks.items():
+            for name, tensor in network.state_dict().items():
+                described[f"{role}.{name}"] = f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+        for role, optimizer in self.optimizers.items():
+            described[f"optimizer of {role}"] = type(optimizer).__name__
+            for key, value in sorted(optimizer.param_groups[0].items()):
+                if key != "params" and isinstance(value, bool | int | float | tuple | list | str):
+                    shown = list(value) if isinstance(value, tuple) else value
+                    described[f"optimizer of {role}: {key}"] = str(shown)
+        return described
+
+    def digests(self) -> dict[str, str]:
+        """A digest of each tensor, and one of the plain values."""
+        found = {name: digest(tensor) for name, tensor in self.tensors().items()}
+        found["scalars"] = hashlib.blake2b(repr(self.scalars()).encode(), digest_size=8).hexdigest()
+        return found
+
+    def first_non_finite(self) -> str | None:
+        """The name of the first network tensor that holds NaN or an infinity."""
+        for name, tensor in self.tensors().items():
+            if name.startswith("network/") and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                return name.removeprefix("network/").replace("/", " ", 1)
+        return None
+
+
+def digest(tensor: Tensor) -> str:
+    """16 hexadecimal digits that change with the tensor's type, shape or any bit."""
+    tensor = tensor.detach().cpu().contiguous()
+    form = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
+    content = tensor.reshape(-1).view(torch.uint8).numpy().data
+    return hashlib.blake2b(form + bytes(content), digest_size=8).hexdigest()

@@ -1,0 +1,50 @@
+"""The documents' GAN systems, one file each: `get(name)` returns one, `names()` lists them."""
+
+from reference.card import (
+    Card,
+    Claim,
+    Condition,
+    Deviation,
+    Duration,
+    InitialWeights,
+    LogLine,
+    LogSchedule,
+    MemoryFigure,
+    NetworkCard,
+    at_least,
+    at_most,
+    between,
+    exactly,
+)
+from reference.contract import Batch, Networks, Noise, Player, Players, Reference, guard
+from reference.registry import get, load_module, names, register, spec_of, specs
+
+__all__ = [
+    "Batch",
+    "Card",
+    "Claim",
+    "Condition",
+    "Deviation",
+    "Duration",
+    "InitialWeights",
+    "LogLine",
+    "LogSchedule",
+    "MemoryFigure",
+    "NetworkCard",
+    "Networks",
+    "Noise",
+    "Player",
+    "Players",
+    "Reference",
+    "at_least",
+    "at_most",
+    "between",
+    "exactly",
+    "get",
+    "guard",
+    "load_module",
+    "names",
+    "register",
+    "spec_of",
+    "specs",
+]

@@ -1,0 +1,196 @@
+"""What a card says about a reference: the facts of its document, typed, and nothing that runs.
+
+Every figure on a card is the document's own. Figures that this project measured live in records, never here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The closed interval in which a measured value counts as what the document claims."""
+
+    minimum: float = -math.inf
+    maximum: float = math.inf
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.minimum) or math.isnan(self.maximum) or self.minimum > self.maximum:
+            raise ValueError(f"a condition needs minimum <= maximum, not {self.minimum} and {self.maximum}")
+
+    def holds(self, value: float) -> bool:
+        """True when `value` lies inside; NaN lies nowhere."""
+        return self.minimum <= value <= self.maximum
+
+    def __str__(self) -> str:
+        if self.minimum == self.maximum:
+            return f"= {self.minimum:g}"
+        if self.minimum == -math.inf:
+            return f"≤ {self.maximum:g}"
+        if self.maximum == math.inf:
+            return f"≥ {self.minimum:g}"
+        return f"{self.minimum:g} to {self.maximum:g}"
+
+
+def at_most(value: float) -> Condition:
+    """The condition x ≤ value."""
+    return Condition(maximum=value)
+
+
+def at_least(value: float) -> Condition:
+    """The condition x ≥ value."""
+    return Condition(minimum=value)
+
+
+def between(minimum: float, maximum: float) -> Condition:
+    """The condition minimum ≤ x ≤ maximum."""
+    return Condition(minimum, maximum)
+
+
+def exactly(value: float) -> Condition:
+    """The condition x = value."""
+    return Condition(value, value)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a document says and that a record can confirm or contradict.
+
+    `metric` names the records that decide. `epochs` is the training length that the claim speaks of: a value
+    measured after less training doesn't decide it. None means that training length plays no part. `needs_data`
+    says that the claim speaks of the card's real data set, so that a stand-in doesn't decide it.
+    """
+
+    identifier: str
+    place: str
+    statement: str
+    documented: str
+    metric: str
+    condition: Condition
+    epochs: float | None = None
+    needs_data: bool = False
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A numbered place where the reference and its document's print part ways, and what the reference does."""
+
+    number: int
+    kind: Literal["repair", "text against code", "formula against code", "harness"]
+    statement: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the document's printed training log; `epoch` counts from 0, `step` as the document prints it."""
+
+    epoch: int
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MemoryFigure:
+    """GPU memory (MB, as the driver showed it) that the document reports for one batch size."""
+
+    batch_size: int
+    megabytes: int
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Minutes that the document reports for some epochs on some hardware."""
+
+    hardware: str
+    epochs: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """How the document's code draws the initial values of the tensors whose names match `pattern` (fnmatch).
+
+    `first`, `second`: mean and standard deviation of a normal distribution; lower and upper end of a uniform one;
+    a constant has only `first`.
+    """
+
+    network: str
+    pattern: str
+    distribution: Literal["normal", "uniform", "constant"]
+    first: float
+    second: float = 0.0
+
+
+@dataclass(frozen=True)
+class NetworkCard:
+    """Shapes of one network, without the batch dimension, and its size.
+
+    `layers` maps every leaf module's name to its output shape; `inputs` are the shapes of the forward arguments.
+    """
+
+    inputs: tuple[Shape, ...]
+    output: Shape
+    layers: Mapping[str, Shape]
+    parameters: int
+    printed: str | None = None
+
+
+@dataclass(frozen=True)
+class LogSchedule:
+    """The steps of an epoch, counted from 1, at which the document prints: `first`, `first + every`, …"""
+
+    every: int
+    first: int
+
+    def includes(self, step_in_epoch: int) -> bool:
+        """Whether the document prints at this step (counted from 1)."""
+        return step_in_epoch >= self.first and (step_in_epoch - self.first) % self.every == 0
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a document states about one system.
+
+    `data_shape` and `data_range` say what a batch holds and what `sample` returns; `sample_every` is the
+    document's distance between sample grids in steps, None for one at the end of each epoch.
+    """
+
+    name: str
+    document: str
+    section: str
+    title: str
+    dataset: str
+    data_shape: Shape
+    data_range: tuple[float, float]
+    latent_shape: Shape
+    batch_size: int
+    drop_last: bool
+    epochs: int
+    seed: int
+    optimizer: str
+    log: LogSchedule
+    networks: Mapping[str, NetworkCard]
+    source: str
+    sample_every: int | None = None
+    initial_weights: tuple[InitialWeights, ...] = ()
+    log_lines: tuple[LogLine, ...] = ()
+    memory: tuple[MemoryFigure, ...] = ()
+    durations: tuple[Duration, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    uses_labels: bool = False
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        numbers = [deviation.number for deviation in self.deviations]
+        if numbers != list(range(1, len(numbers) + 1)):
+            raise ValueError(f"the deviations of {self.name} must be numbered 1, 2, 3, … in order, not {numbers}")
+        identifiers = [claim.identifier for claim in self.claims]
+        if len(set(identifiers)) != len(identifiers):
+            raise ValueError(f"two claims of {self.name} share an identifier: {identifiers}")

@@ -1,0 +1,118 @@
+"""What a reference is, and the few names that it may rely on. Nothing here knows the engine that drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from reference.card import Card, NetworkCard
+
+Networks = Mapping[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step gets: `data` (B, …), `labels` (B,) int64 or None, `condition` (B, …) or None."""
+
+    data: Tensor
+    labels: Tensor | None = None
+    condition: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`; pinned memory is copied without waiting."""
+        if self.data.device == device:
+            return self
+        return Batch(*(t if t is None else t.to(device, non_blocking=True) for t in self.tensors()))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory (PyTorch's loader calls this by name)."""
+        return Batch(*(t if t is None else t.pin_memory() for t in self.tensors()))
+
+    def tensors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The three fields in order."""
+        return self.data, self.labels, self.condition
+
+
+class Noise(Protocol):
+    """Draws from one random stream, on the run's device, in the order in which they are asked for."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal values."""
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Values in [0, 1)."""
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers in [0, high)."""
+
+
+class Player(Protocol):
+    """A network with its optimiser. `backward` adds the loss' gradients for this player's own parameters."""
+
+    def __call__(self, *inputs: Any) -> Tensor: ...
+
+    def zero_grad(self) -> None: ...
+
+    def backward(self, loss: Tensor) -> None: ...
+
+    def step(self) -> None: ...
+
+
+class Players(Protocol):
+    """One attribute per role: `players.generator`, `players.critic`, …"""
+
+    def __getattr__(self, role: str) -> Player: ...
+
+
+@runtime_checkable
+class Reference(Protocol):
+    """A document's system: its card, its networks, one iteration of its training, and its samples."""
+
+    card: Card
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Fresh networks by role, initialised from torch's current random state, on the CPU."""
+
+    def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+        """The document's optimiser of each role."""
+
+    def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Exactly one documented iteration; returns detached scalars by name."""
+
+    def sample(
+        self,
+        networks: Networks,
+        n: int,
+        noise: Noise,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """`n` outputs in the card's range."""
+
+
+def guard(networks: dict[str, nn.Module], card: Card) -> dict[str, nn.Module]:
+    """Make each network refuse inputs of another shape than its card's, naming what was expected.
+
+    The guards are forward pre-hooks: names of parameters and the printed text stay as the document's.
+    """
+    for role, network in networks.items():
+        network.register_forward_pre_hook(_ShapeGuard(f"the {role} of {card.name}", card.networks[role]))
+    return networks
+
+
+class _ShapeGuard:
+    """A forward pre-hook; a class, so that guarded networks can be copied and pickled."""
+
+    def __init__(self, owner: str, network: NetworkCard) -> None:
+        self.owner = owner
+        self.inputs = network.inputs
+
+    def __call__(self, _: nn.Module, arguments: tuple[Any, ...]) -> None:
+        for argument, shape in zip(arguments, self.inputs, strict=False):
+            if isinstance(argument, Tensor) and tuple(argument.shape[1:]) != shape:
+                expected = ", ".join(map(str, ("N", *shape)))
+                raise ValueError(f"{self.owner} expects input of shape ({expected}), not {tuple(argument.shape)}")
