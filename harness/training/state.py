@@ -114,6 +114,6 @@ class TrainingState:
 def digest(tensor: Tensor) -> str:
     """16 hexadecimal digits that change with the tensor's type, shape or any bit."""
     tensor = tensor.detach().cpu().contiguous()
-    form = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-    content = tensor.reshape(-1).view(torch.uint8).numpy().data
-    return hashlib.blake2b(form + bytes(content), digest_size=8).hexdigest()
+    hashed = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)} ".encode(), digest_size=8)
+    hashed.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return hashed.hexdigest()

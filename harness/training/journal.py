@@ -1,0 +1,124 @@
+"""What a run says while it goes on: rows in files, lines on screen and in the log, curves, a progress bar.
+
+Values stay on the device until a flush, which copies all of them in one go, so that a step never waits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from harness.training.run_folder import RunFolder
+
+_FLUSH_SECONDS = 2.0
+
+
+class NonFiniteError(ArithmeticError):
+    """Training produced NaN or an infinity; the message names the step and the tensor."""
+
+
+class Journal:
+    """Collects the values of finished steps. `console` None keeps the screen silent."""
+
+    def __init__(
+        self, folder: RunFolder, console: Console | None, total: int, done: int, *, tensorboard: bool, trace: bool
+    ) -> None:
+        self._folder = folder
+        self._console = console
+        self._pending: list[tuple[int, int, int, bool, Mapping[str, Tensor]]] = []
+        self._metrics = folder.metrics.open("a", encoding="utf-8")
+        self._trace = folder.trace.open("a", encoding="utf-8") if trace else None
+        self._log = folder.log.open("a", encoding="utf-8")
+        self._flushed_at = time.monotonic()
+        self._writer: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every run wants it
+
+            # TensorBoard hides what an earlier process wrote of the steps that are done again.
+            self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done + 1 if done else None)  # type: ignore[no-untyped-call]
+        self._progress: Progress | None = None
+        if console is not None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=console, transient=True)
+            self._task = self._progress.add_task("training", total=total, completed=done)
+
+    def __enter__(self) -> Journal:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+        for stream in (self._metrics, self._trace, self._log, self._writer):
+            if stream is not None:
+                stream.close()
+
+    def say(self, text: str) -> None:
+        """One line to the screen and the log file."""
+        if self._console is not None:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._log.write(text + "\n")
+        self._log.flush()
+
+    def add(self, step: int, epoch: int, step_in_epoch: int, values: Mapping[str, Tensor], *, logged: bool) -> None:
+        """Take the values of a finished step; `logged` ones are also shown, at once."""
+        self._pending.append((step, epoch, step_in_epoch, logged, values))
+        if logged or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
+            self.flush()
+
+    def trace(self, step: int, digests: Mapping[str, str]) -> None:
+        """Write the digests of the whole state after `step`."""
+        if self._trace is not None:
+            self._trace.write(json.dumps({"step": step, "digests": digests}) + "\n")
+            self._trace.flush()
+
+    def picture(self, name: str, image: Any, step: int) -> None:
+        """Show a picture (height, width, 3) of bytes in TensorBoard."""
+        if self._writer is not None:
+            self._writer.add_image(name, image, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Bring all pending values home and write them.
+
+        Raises:
+            NonFiniteError: a value is NaN or infinite; the rows before it are written.
+        """
+        pending, self._pending = self._pending, []
+        self._flushed_at = time.monotonic()
+        if not pending:
+            return
+        stacked = torch.stack([value.float() for *_, values in pending for value in values.values()])
+        numbers = iter(stacked.tolist())
+        for step, epoch, step_in_epoch, logged, values in pending:
+            row = {name: next(numbers) for name in values}
+            for name, number in row.items():
+                if not math.isfinite(number):
+                    self._metrics.flush()
+                    raise NonFiniteError(f"{name} is {number} at step {step} (epoch {epoch}, step {step_in_epoch} of it)")
+            place = {"step": step, "epoch": epoch, "step_in_epoch": step_in_epoch}
+            self._metrics.write(json.dumps(place | row) + "\n")
+            if logged:
+                self._show(place, row)
+        self._metrics.flush()
+        if self._progress is not None:
+            losses = "  ".join(f"{name} {number:.3f}" for name, number in row.items() if name.startswith("loss"))
+            self._progress.update(self._task, completed=step, description=losses or "training")
+
+    def _show(self, place: Mapping[str, int], row: Mapping[str, float]) -> None:
+        shown = "  ".join(f"{name} {number:.4f}" for name, number in row.items())
+        self.say(f"epoch {place['epoch']}  step {place['step_in_epoch']}  {shown}")
+        if self._writer is not None:
+            for name, number in row.items():
+                self._writer.add_scalar(name, number, place["step"])

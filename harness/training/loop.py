@@ -1,0 +1,295 @@
+"""The training loop: from a configuration to a run folder, the same bits every time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from harness.data import Dataset, batches, open_dataset
+from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
+from harness.training.config import RunConfig
+from harness.training.device import numerics, resolve_device
+from harness.environment import environment
+from harness.training.journal import Journal, NonFiniteError
+from harness.training.pictures import picture_of, save_picture, save_summary
+from harness.training.player import make_players
+from harness.training.run_folder import RunFolder, drop_rows_after
+from harness.training.state import TrainingState
+from harness.training.streams import GeneratorNoise, Streams, sampling
+from reference import Reference, get, load_module
+
+__all__ = ["NonFiniteError", "TrainedRun", "train"]
+
+OnStep = Callable[[int, TrainingState], None]
+# Settings that may change between the parts of a resumed run, because they change no bit of it.
+_FREE = {
+    "steps", "epochs", "data_root", "workers", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
+    "sample_count", "tensorboard", "pictures", "trace", "reference_modules",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run that reached `steps` of `asked` steps (fewer when a signal stopped it), in `folder`."""
+
+    folder: Path
+    reference: Reference
+    networks: dict[str, nn.Module]
+    device: torch.device
+    dataset: Dataset
+    steps: int
+    asked: int
+    steps_per_epoch: int
+    digests: dict[str, str]
+
+
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+    on_step: OnStep | None = None,
+) -> TrainedRun:
+    """Train as `config` says, in the folder `out`, or go on with the run that is there.
+
+    `on_step` is called after every step with its number and the state; it may look, and may raise.
+
+    Raises:
+        ValueError: a setting, a file or a folder that can't be used, named in one line.
+        NonFiniteError: a loss or a parameter became NaN or infinite; the last good checkpoint is kept.
+        OSError: the folder can't be written; what was complete stays.
+    """
+    for module in config.reference_modules:
+        load_module(module)
+    reference = get(config.reference)
+    device = resolve_device(config.device)
+    folder = RunFolder(out)
+    with numerics(device, deterministic=config.deterministic, threads=config.threads):
+        # What can fail for a user's mistake comes before anything is written.
+        dataset = open_dataset(reference.card, Path(config.data_root) if config.data_root else None)
+        if config.batch_size > len(dataset):
+            raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")
+        config = dataclasses.replace(config, device=str(device))
+        facts = {"data": dataset.title, "data_fingerprint": dataset.fingerprint, "environment": environment(device)}
+        if resume:
+            _check_resumable(folder, config, facts)
+        else:
+            folder.start(overwrite=overwrite)
+            folder.write_run(config, facts)
+        return _Loop(config, reference, device, dataset, folder, console, on_step).run()
+
+
+def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
+    earlier, earlier_facts = folder.read_run()
+    saved, asked = earlier.to_json(), config.to_json()
+    lines = [
+        f"{key}: the run has {saved[key]}, asked was {asked[key]}"
+        for key in asked
+        if key not in _FREE and saved[key] != asked[key]
+    ]
+    if earlier_facts["data_fingerprint"] != facts["data_fingerprint"]:
+        lines.append(f"data: the run has {earlier_facts['data']} ({earlier_facts['data_fingerprint']}), "
+                     f"found was {facts['data']} ({facts['data_fingerprint']})")  # fmt: skip
+    if lines:
+        raise ValueError(f"{folder.path} can't be resumed with other settings: " + "; ".join(lines))
+
+
+class _Loop:
+    """One call of `train`, after everything that a user can get wrong has been checked."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        reference: Reference,
+        device: torch.device,
+        dataset: Dataset,
+        folder: RunFolder,
+        console: Console | None,
+        on_step: OnStep | None,
+    ) -> None:
+        self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
+        self.folder, self.console, self.on_step = folder, console, on_step
+        self.card = reference.card
+        whole, rest = divmod(len(dataset), config.batch_size)
+        self.steps_per_epoch = whole if self.card.drop_last or not rest else whole + 1
+        self.total = config.steps or (config.epochs or 0) * self.steps_per_epoch
+        self.stopping = False
+
+        self.streams = Streams(config.seed, device)
+        with self.streams.initialising():
+            networks = reference.networks()
+        self.networks = {role: network.to(device) for role, network in networks.items()}
+        optimizers = reference.optimizers(self.networks)
+        self.players = make_players(self.networks, optimizers)
+        self.state = TrainingState(self.networks, optimizers, self.streams)
+
+    def run(self) -> TrainedRun:
+        with self.streams.implicit(), _noticing_signals(self._stop):
+            complaints = self._load()
+            with Journal(
+                self.folder, self.console, self.total, self.state.step,
+                tensorboard=self.config.tensorboard, trace=self.config.trace,
+            ) as self.journal:  # fmt: skip
+                for complaint in complaints:
+                    self.journal.say(complaint)
+                self._announce()
+                while self.state.step < self.total and not self.stopping:
+                    self._epoch()
+                self._finish()
+            return TrainedRun(
+                self.folder.path, self.reference, self.networks, self.device, self.dataset, self.state.step,
+                self.total, self.steps_per_epoch, self.state.digests(),
+            )  # fmt: skip
+
+    def _load(self) -> list[str]:
+        """Continue from the newest checkpoint that can be read; a run killed before its first starts again."""
+        complaints: list[str] = []
+        checkpoint = newest_checkpoint(self.folder.checkpoints, complaints.append)
+        if checkpoint is not None:
+            lines = differences(checkpoint.identity, self._identity())
+            if lines:
+                raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit: " + "; ".join(lines))
+            self.state.restore(checkpoint.tensors, checkpoint.scalars)
+            self.saved_step = checkpoint.step
+        else:
+            self.saved_step = 0
+        for path in (self.folder.metrics, self.folder.trace):
+            drop_rows_after(path, self.state.step)
+        for picture in self.folder.samples.glob("step-*.png"):
+            if int(picture.stem.removeprefix("step-")) > self.state.step:
+                picture.unlink()
+        return complaints
+
+    def _announce(self) -> None:
+        done = f", from step {self.state.step} on" if self.state.step else ""
+        self.journal.say(
+            f"{self.config.reference} on {self.dataset.title} ({len(self.dataset)} samples), seed {self.config.seed}, "
+            f"batch {self.config.batch_size}, {self.total} steps ({self.steps_per_epoch} an epoch) on {self.device}{done}"
+        )
+
+    def _epoch(self) -> None:
+        """The rest of the epoch that holds the next step."""
+        order = torch.randperm(len(self.dataset), generator=self.streams.order)
+        epoch, done = divmod(self.state.step, self.steps_per_epoch)
+        noise = GeneratorNoise(self.streams.noise)
+        workers = self.config.workers
+        loaded = batches(
+            self.dataset,
+            order,
+            self.config.batch_size,
+            drop_last=self.card.drop_last,
+            skip=done,
+            workers=(0 if self.dataset.in_memory else 2) if workers is None else workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        for step_in_epoch, batch in enumerate(loaded, done + 1):
+            values = self.reference.step(self.players, batch.to(self.device), noise)
+            self.state.step += 1
+            if step_in_epoch == self.steps_per_epoch:
+                self.state.order = self.streams.order.get_state()
+            self._after_step(epoch, step_in_epoch, values)
+            if self.state.step == self.total or self.stopping:
+                return
+
+    def _after_step(self, epoch: int, step_in_epoch: int, values: dict[str, torch.Tensor]) -> None:
+        step, config = self.state.step, self.config
+        last_of_epoch = step_in_epoch == self.steps_per_epoch
+        if config.log_every is None:
+            logged = self.card.log.includes(step_in_epoch)
+        else:
+            logged = config.log_every > 0 and step % config.log_every == 0
+        self.journal.add(step, epoch, step_in_epoch, values, logged=logged)
+        if config.trace:
+            self.journal.trace(step, self.state.digests())
+        if _due(config.sample_every, self.card.sample_every, step, last_of_epoch):
+            self._sample()
+        if _due(config.checkpoint_every, None, step, last_of_epoch):
+            self._checkpoint()
+        if self.on_step is not None:
+            self.on_step(step, self.state)
+
+    def _sample(self) -> None:
+        path = self.folder.samples / f"step-{self.state.step:08d}.png"
+        if path.exists():
+            return
+        picture = picture_of(self._fixed_samples(), self.card.data_range)
+        save_picture(path, picture)
+        self.journal.picture("samples", picture, self.state.step)
+
+    def _fixed_samples(self) -> torch.Tensor:
+        with sampling(self.networks, self.device):
+            labels = torch.arange(self.config.sample_count, device=self.device) % 10 if self.card.uses_labels else None
+            return self.reference.sample(self.networks, self.config.sample_count, self.streams.fixed_noise(), labels)
+
+    def _checkpoint(self) -> None:
+        """Write one, unless something isn't finite: then the one before it stays the newest."""
+        if self.saved_step == self.state.step:
+            return
+        self.journal.flush()
+        broken = self.state.first_non_finite()
+        if broken is not None:
+            raise NonFiniteError(f"{broken} isn't finite after step {self.state.step}")
+        checkpoint = Checkpoint(self.state.step, self._identity(), self.state.scalars(), self.state.tensors())
+        write_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
+        self.saved_step = self.state.step
+
+    def _identity(self) -> dict[str, str]:
+        config = self.config
+        own = {"reference": config.reference, "seed": str(config.seed), "batch_size": str(config.batch_size),
+               "data": self.dataset.fingerprint}  # fmt: skip
+        return own | self.state.identity()
+
+    def _finish(self) -> None:
+        self.journal.flush()
+        self._checkpoint()
+        if self.stopping and self.state.step < self.total:
+            self.journal.say(f"stopped after step {self.state.step} of {self.total}; --resume goes on from there")
+            return
+        if self.config.sample_every != 0:
+            self._sample()
+        if self.config.pictures:
+            n = min(self.config.sample_count, len(self.dataset))
+            save_summary(self.folder, self.dataset[torch.arange(n)].data, self._fixed_samples(), self.card.data_range)
+        self.journal.say(f"{self.total} steps done; everything is in {self.folder.path}")
+
+    def _stop(self) -> None:
+        self.stopping = True
+
+
+def _due(asked: int | None, documented: int | None, step: int, last_of_epoch: bool) -> bool:
+    """Whether something with this cadence happens after `step`; without one it happens at the end of each epoch."""
+    every = documented if asked is None else asked
+    return last_of_epoch if every is None else every > 0 and step % every == 0
+
+
+@contextlib.contextmanager
+def _noticing_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within, the first Ctrl-C or SIGTERM finishes the step and its checkpoint; the second acts as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def notice(number: int, _: object) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        stop()
+
+    try:
+        for number in before:
+            signal.signal(number, notice)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

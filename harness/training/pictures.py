@@ -1,0 +1,124 @@
+"""Samples as pictures: grids from fixed latents, real beside fake, the losses, and the grids as an animation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from harness.training.run_folder import RunFolder, read_rows
+
+Picture = NDArray[np.uint8]
+_MOST_FRAMES = 100
+
+
+def picture_of(samples: Tensor, value_range: tuple[float, float]) -> Picture:
+    """A picture (height, width, 3) of a batch: points as a scatter plot, anything else as a grid of images.
+
+    Pixel values are scaled from the fixed range, never by the batch's own extremes.
+
+    Args:
+        samples: (n, 2), (n, pixels), (n, H, W) or (n, C, H, W), with C 1 or 3.
+        value_range: the values of black and white.
+    """
+    samples = samples.detach().float().cpu()
+    if samples.shape[1:] == (2,):
+        return _scatter(samples, value_range)
+    images = _as_images(samples)
+    columns = math.ceil(math.sqrt(len(images)))
+    grid = make_grid(images, nrow=columns, padding=2, normalize=True, value_range=value_range)
+    picture: Picture = grid.mul(255).round().byte().permute(1, 2, 0).numpy()
+    return picture
+
+
+def save_picture(path: Path, picture: Picture) -> None:
+    """Write as PNG, under a temporary name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    Image.fromarray(picture).save(temporary, format="PNG")
+    temporary.replace(path)
+
+
+def save_summary(folder: RunFolder, real: Tensor, fake: Tensor, value_range: tuple[float, float]) -> None:
+    """The pictures at the end of a run: `losses.png`, `real_beside_fake.png` and `progress.gif`."""
+    save_picture(folder.path / "losses.png", _plot_losses(list(read_rows(folder.metrics))))
+    save_picture(folder.path / "real_beside_fake.png", _beside(real, fake, value_range))
+    save_animation(folder.path / "progress.gif", sorted(folder.samples.glob("step-*.png")))
+
+
+def save_animation(path: Path, files: Sequence[Path]) -> None:
+    """The pictures in `files` as a GIF, evenly thinned to at most 100 frames, the last one always there."""
+    if not files:
+        return
+    chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, min(len(files), _MOST_FRAMES))})
+    frames = [Image.open(files[i]).convert("RGB") for i in chosen]
+    temporary = path.with_name(f".{path.name}.partial")
+    durations = [200] * (len(frames) - 1) + [1500]
+    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    temporary.replace(path)
+
+
+def figure(width: float, height: float) -> Any:
+    """A matplotlib figure that needs no screen and no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def rendered(drawn: Any) -> Picture:
+    """The pixels of a figure."""
+    drawn.canvas.draw()
+    return np.asarray(drawn.canvas.buffer_rgba())[..., :3].copy()
+
+
+def _as_images(samples: Tensor) -> Tensor:
+    if samples.dim() == 4:
+        return samples
+    side = math.isqrt(samples[0].numel())
+    if samples.dim() == 2 and side * side != samples.shape[1]:
+        raise ValueError(f"samples of shape {tuple(samples.shape[1:])} are neither points nor images")
+    return samples.unsqueeze(1) if samples.dim() == 3 else samples.view(-1, 1, side, side)
+
+
+def _scatter(points: Tensor, value_range: tuple[float, float]) -> Picture:
+    drawn = figure(4, 4)
+    axes = drawn.add_subplot()
+    axes.plot(*points.T.numpy(), ".", markersize=2, alpha=0.5)
+    axes.set(xlim=value_range, ylim=value_range, aspect="equal")
+    return rendered(drawn)
+
+
+def _beside(real: Tensor, fake: Tensor, value_range: tuple[float, float]) -> Picture:
+    drawn = figure(10, 5.4)
+    for column, (title, samples) in enumerate((("real", real), ("generated", fake)), 1):
+        axes = drawn.add_subplot(1, 2, column)
+        axes.imshow(picture_of(samples, value_range))
+        axes.set_title(title)
+        axes.set_axis_off()
+    return rendered(drawn)
+
+
+def _plot_losses(rows: Sequence[dict[str, Any]]) -> Picture:
+    drawn = figure(10, 5)
+    axes = drawn.add_subplot()
+    steps = np.array([row["step"] for row in rows])
+    window = max(1, len(rows) // 200)
+    for name in (name for name in rows[0] if name.startswith("loss")):
+        values = torch.tensor([row[name] for row in rows])
+        (line,) = axes.plot(steps, values, linewidth=0.5, alpha=0.35)
+        mean = values.unfold(0, window, 1).mean(1)
+        axes.plot(steps[window - 1 :], mean, color=line.get_color(), label=name)
+    axes.set(xlabel="step", ylabel="loss", title=f"losses, and their means over {window} steps")
+    axes.legend()
+    return rendered(drawn)
