@@ -29,6 +29,16 @@ from reference.registry import register
 CHANNELS, LATENT, WIDTH = 3, 100, 64
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """PyTorch's own, printed as in the document: later versions of PyTorch add a `bias=True` to the text."""
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
 class Generator(nn.Module):
     """z (N, 100, 1, 1) → images (N, 3, 64, 64) in [−1, 1].
 
@@ -40,16 +50,16 @@ class Generator(nn.Module):
         self.ngpu = ngpu
         self.main = nn.Sequential(
             nn.ConvTranspose2d(LATENT, WIDTH * 8, 4, 1, 0, bias=False),
-            nn.BatchNorm2d(WIDTH * 8),
+            BatchNorm2d(WIDTH * 8),
             nn.ReLU(True),
             nn.ConvTranspose2d(WIDTH * 8, WIDTH * 4, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(WIDTH * 4),
+            BatchNorm2d(WIDTH * 4),
             nn.ReLU(True),
             nn.ConvTranspose2d(WIDTH * 4, WIDTH * 2, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(WIDTH * 2),
+            BatchNorm2d(WIDTH * 2),
             nn.ReLU(True),
             nn.ConvTranspose2d(WIDTH * 2, WIDTH, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(WIDTH),
+            BatchNorm2d(WIDTH),
             nn.ReLU(True),
             nn.ConvTranspose2d(WIDTH, CHANNELS, 4, 2, 1, bias=False),
             nn.Tanh(),
@@ -69,13 +79,13 @@ class Discriminator(nn.Module):
             nn.Conv2d(CHANNELS, WIDTH, 4, 2, 1, bias=False),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(WIDTH, WIDTH * 2, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(WIDTH * 2),
+            BatchNorm2d(WIDTH * 2),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(WIDTH * 2, WIDTH * 4, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(WIDTH * 4),
+            BatchNorm2d(WIDTH * 4),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(WIDTH * 4, WIDTH * 8, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(WIDTH * 8),
+            BatchNorm2d(WIDTH * 8),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(WIDTH * 8, 1, 4, 1, 0, bias=False),
             nn.Sigmoid(),
@@ -239,13 +249,15 @@ CARD = Card(
         Deviation(1, "text against code", "Two comments give the initial deviation as 0.2; the code, and the text "
                   "before it, as 0.02. The code counts."),
         Deviation(2, "repair", "The printed text of the generator lacks its last closing bracket."),
-        Deviation(3, "harness", "With several GPUs only the layers are split over them, so that parameter names don't "
+        Deviation(3, "repair", "PyTorch 2.15 prints batch normalisation with a further `bias=True`; here it prints as "
+                  "when the document was written. It computes the same."),
+        Deviation(4, "harness", "With several GPUs only the layers are split over them, so that parameter names don't "
                   "depend on the number of GPUs; the print wraps the whole network."),
-        Deviation(4, "harness", "Sampling the fixed latents uses batch statistics, as printed, but leaves the running "
+        Deviation(5, "harness", "Sampling the fixed latents uses batch statistics, as printed, but leaves the running "
                   "statistics of batch normalisation alone: in the print every grid moves them."),
-        Deviation(5, "harness", "Initialisation, data order and noise draw from separate random streams; the seed's "
+        Deviation(6, "harness", "Initialisation, data order and noise draw from separate random streams; the seed's "
                   "bits therefore differ from the print's, whose draws share one global stream."),
-        Deviation(6, "harness", "Pictures are scaled from the card's fixed range; the print rescales each grid by its "
+        Deviation(7, "harness", "Pictures are scaled from the card's fixed range; the print rescales each grid by its "
                   "own minimum and maximum."),
     ),
 )  # fmt: skip

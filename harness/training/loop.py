@@ -50,6 +50,7 @@ class TrainedRun:
     steps: int
     asked: int
     steps_per_epoch: int
+    seed: int
     digests: dict[str, str]
 
 
@@ -150,7 +151,7 @@ class _Loop:
                 self._finish()
             return TrainedRun(
                 self.folder.path, self.reference, self.networks, self.device, self.dataset, self.state.step,
-                self.total, self.steps_per_epoch, self.state.digests(),
+                self.total, self.steps_per_epoch, self.config.seed, self.state.digests(),
             )  # fmt: skip
 
     def _load(self) -> list[str]:

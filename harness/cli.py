@@ -1,0 +1,246 @@
+"""`gan-harness`: train, sample, look, and make tables. Imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from harness.training import RunConfig
+
+app = typer.Typer(
+    help="Does this GAN still do what its document says, and did my change make it worse?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Modules = Annotated[list[str], typer.Option("--reference-module", help="Module that registers more references.")]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Folder with MNIST/ and celeba/; default is $GAN_HARNESS_DATA, else stand-ins.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line and exit code 2, a failed check 1."""
+    from harness.training.journal import NonFiniteError  # torch is slow to import; every command but --help needs it
+
+    try:
+        app()
+    except NonFiniteError as error:
+        _complain(f"training went wrong: {error}; the checkpoint before it is kept")
+        sys.exit(1)
+    except (ValueError, OSError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        _complain(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        sys.exit(130)
+
+
+@app.callback()
+def common(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
+) -> None:
+    """Options before the command; `main` looks for --traceback itself."""
+
+
+@app.command("list")
+def list_references(
+    as_json: Annotated[bool, typer.Option("--json", help="Every card in full, as JSON.")] = False,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Show every reference and its variants.
+
+    Example: [bold]gan-harness list[/bold]
+    """
+    import reference
+
+    for module in reference_module:
+        reference.load_module(module)
+    cards = [(spec, reference.get(spec).card) for spec in reference.specs()]
+    if as_json:
+        described = [_strict({"spec": spec, **dataclasses.asdict(card)}) for spec, card in cards]
+        print(json.dumps(described, indent=1, allow_nan=False))
+        return
+    table = Table(Column("reference", no_wrap=True), "data", "batch", "epochs", "what it is")
+    for spec, card in cards:
+        variant = spec.partition("@")[2]
+        title = f"{card.title}; {card.variants[variant]}" if variant else card.title
+        table.add_row(spec, card.dataset, str(card.batch_size), str(card.epochs), title)
+    Console().print(table)
+
+
+@app.command()
+def doctor(data_root: DataRoot = None) -> None:
+    """Say what was found here: devices, data sets, weights, versions; and what each missing one means.
+
+    Example: [bold]gan-harness doctor --data-root ~/data[/bold]
+    """
+    from harness.doctor import findings
+
+    table = Table("what", "found", "what it means")
+    for finding in findings(data_root):
+        table.add_row(finding.what, ("[green]yes[/green] " if finding.found else "[yellow]no[/yellow] ") + finding.detail,
+                      finding.meaning)  # fmt: skip
+    Console().print(table)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A reference, e.g. mlp-gan-mnist or idl-wgan-gp-mnist@corrected.")],
+    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs; default is the document's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the run; default is the document's, else 0.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default is the document's.")] = None,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-seedS.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run in the folder first.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Loader processes; default 0, or 2 for image files.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default is PyTorch's.")] = None,
+    log_every: Annotated[int | None, typer.Option(help="Steps between log lines; default is the document's.")] = None,
+    sample_every: Annotated[int | None, typer.Option(help="Steps between grids, 0 for none.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints; default an epoch.")] = None,
+    keep_checkpoints: Annotated[int | None, typer.Option(help="How many checkpoints to keep; default 3.")] = None,
+    as_documented: Annotated[
+        bool, typer.Option("--cudnn-benchmark", help="On CUDA: cudnn.benchmark, as documented, not deterministic.")
+    ] = False,
+    tensorboard: Annotated[bool | None, typer.Option(help="Write TensorBoard events; default yes.")] = None,
+    pictures: Annotated[bool | None, typer.Option(help="Loss plot and animation at the end; default yes.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Write the state's digest after every step.")] = False,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Train a reference as its document says, into a run folder that survives being killed.
+
+    Example: [bold]gan-harness train mlp-gan-mnist --epochs 2 --seed 1 --out runs/mlp[/bold]
+    """
+    import harness.training
+
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other")
+    if steps is not None and epochs is not None:
+        raise ValueError("--steps and --epochs exclude each other")
+    given: dict[str, Any] = {
+        "seed": seed, "batch_size": batch_size, "workers": workers, "threads": threads, "log_every": log_every,
+        "sample_every": sample_every, "checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints,
+        "tensorboard": tensorboard, "pictures": pictures, "trace": trace or None,
+        "deterministic": False if as_documented else None,
+        "reference_modules": tuple(reference_module) or None,
+    }  # fmt: skip
+    given = {key: value for key, value in given.items() if value is not None}
+    if steps is not None or epochs is not None:
+        given |= {"steps": steps, "epochs": epochs}
+    config, folder = _resolve(name, given, device, data_root, out, resume=resume)
+    harness.training.train(config, folder, resume=resume, overwrite=overwrite, console=Console())
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    n: Annotated[int, typer.Option("-n", "--count", help="How many samples.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/sample-seedS.png.")] = None,
+) -> None:
+    """Draw samples from a run's newest checkpoint: a picture, and the numbers beside it (.npy).
+
+    Example: [bold]gan-harness sample runs/mlp -n 100 --seed 3[/bold]
+    """
+    import numpy as np
+
+    from harness.training.device import resolve_device
+    from harness.training.pictures import picture_of, save_picture
+    from harness.training.restore import restore_run
+    from harness.training.streams import Streams, sampling
+
+    if n < 1:
+        raise ValueError(f"--count must be 1 or more, not {n}")
+    if seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {seed}")
+    restored = restore_run(run, resolve_device(device), _complain)
+    with sampling(restored.networks, restored.device):
+        noise = Streams(seed, restored.device).fixed_noise()
+        samples = restored.reference.sample(restored.networks, n, noise).cpu()
+    target = out or run / f"sample-seed{seed}.png"
+    save_picture(target, picture_of(samples, restored.reference.card.data_range))
+    np.save(target.with_suffix(".npy"), samples.numpy())
+    print(f"{n} samples of {restored.config.reference} after step {restored.step}: {target}, {target.with_suffix('.npy')}")
+
+
+@app.command()
+def tables(
+    folder: Annotated[Path, typer.Argument(help="A report folder with records.jsonl.")] = Path("reports/latest"),
+    documented: Annotated[
+        Path | None, typer.Option(help="Write the documents' own figures into this folder instead.")
+    ] = None,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Make the tables of a report folder again, from its records alone.
+
+    Example: [bold]gan-harness tables reports/latest[/bold]
+    """
+    import reference
+    from harness.reporting.pages import write_documented, write_report
+
+    for module in reference_module:
+        reference.load_module(module)
+    if documented is not None:
+        # A variant has its system's card: the documents print each system once.
+        written = write_documented(documented, [(name, reference.get(name).card) for name in reference.names()])
+    else:
+        written = write_report(folder, [(spec, reference.get(spec).card) for spec in reference.specs()])
+    for path in written:
+        print(path)
+
+
+def _resolve(
+    name: str, given: dict[str, Any], device: str, data_root: Path | None, out: Path | None, *, resume: bool
+) -> tuple[RunConfig, Path]:
+    """Defaults from the card, or from the run that is resumed; what was given wins."""
+    import reference
+    from harness.data.catalogue import data_root as find_root
+    from harness.training import RunConfig
+    from harness.training.device import resolve_device
+    from harness.training.run_folder import RunFolder
+
+    for module in given.get("reference_modules", ()):
+        reference.load_module(module)
+    chosen = reference.get(name)
+    spec = reference.spec_of(chosen)
+    card = chosen.card
+    folder = out or Path("runs") / f"{spec}-seed{given.get('seed', card.seed)}"
+    root = find_root(data_root)
+    placed = {"device": str(resolve_device(device)), "data_root": str(root) if root else None}
+    if resume:
+        earlier, _ = RunFolder(folder).read_run()
+        return RunConfig.from_json(earlier.to_json() | placed | {"reference": spec} | given), folder
+    defaults = {"reference": spec, "seed": card.seed, "batch_size": card.batch_size, "epochs": card.epochs}
+    return RunConfig.from_json(defaults | placed | given), folder
+
+
+def _strict(value: Any) -> Any:
+    """`value` without what JSON lacks: an open bound becomes null."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _complain(text: str) -> None:
+    print(f"gan-harness: {' '.join(text.split())}", file=sys.stderr)

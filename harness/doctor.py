@@ -1,0 +1,80 @@
+"""What is here, and what it means when something isn't."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.data.catalogue import availability, cache_folder, data_root
+from harness.environment import device_name, environment
+
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # the name under which torch-fidelity keeps them
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for."""
+
+    what: str
+    found: bool
+    detail: str
+    meaning: str
+
+
+def findings(root: Path | None) -> list[Finding]:
+    """Devices, data sets, weights, versions.
+
+    Raises:
+        ValueError: the data root named isn't there.
+    """
+    found = [*_devices(), *_data(data_root(root)), _weights(), *_versions()]
+    cache = cache_folder()
+    found.append(Finding("cache", cache.is_dir(), str(cache), "stand-ins are drawn once and kept here"))
+    return found
+
+
+def _devices() -> list[Finding]:
+    cpu = environment(torch.device("cpu"))
+    listed = [
+        Finding("CPU", True, f"{cpu['processor']}, {cpu['cores']} cores, {cpu['memory_gib']} GiB", "runs everything here")
+    ]
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        device = torch.device("cuda", index)
+        facts = environment(device)
+        detail = f"{device_name(device)}, driver {facts['driver']}, CUDA {facts['cuda']}"
+        listed.append(Finding(f"GPU {index}", True, detail, "chosen by --device auto" if index == 0 else ""))
+    if not count:
+        listed.append(Finding("GPU", False, "PyTorch finds none",
+                              "GPU figures stay 'not measured'; the profile `documented` would take days"))  # fmt: skip
+    return listed
+
+
+def _data(root: Path | None) -> list[Finding]:
+    return [
+        Finding(
+            f"data: {entry.dataset}",
+            entry.found,
+            entry.place,
+            "the real data are used" if entry.found else f"used instead: {entry.otherwise}; claims about the data "
+            "stay 'not measured'",
+        )
+        for entry in availability(root)
+    ]
+
+
+def _weights() -> Finding:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
+    return Finding("weights: Inception", path.is_file(), str(path),
+                   "used by FID and IS on colour images; nothing is downloaded silently")  # fmt: skip
+
+
+def _versions() -> list[Finding]:
+    facts = environment(torch.device("cpu"))
+    versions = {"python": facts["python"], **facts["versions"]}
+    return [
+        Finding(name, version != "absent", version, "" if version != "absent" else "pip install -e '.[dev]'")
+        for name, version in versions.items()
+    ]

@@ -1,0 +1,1 @@
+"""What a reference does, measured: bits, shapes, operations."""

@@ -1,0 +1,113 @@
+"""A network's layers against its card: output shapes, parameters, initial values, refusals."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from reference import Card, InitialWeights, NetworkCard
+
+_TESTED = 100_000
+_LEAST_P = 1e-6
+
+
+def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, tuple[int, ...]]:
+    """The output shape (batch first) of every module without children, by name, in one forward pass."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    handles = []
+    for name, module in network.named_modules():
+        if next(module.children(), None) is None:
+
+            def note(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
+                shapes[name] = tuple(output.shape)
+
+            handles.append(module.register_forward_hook(note))
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+def example_inputs(card: NetworkCard, n: int) -> tuple[Tensor, ...]:
+    """Standard normal inputs of the card's shapes, the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(n, *shape, generator=generator) for shape in card.inputs)
+
+
+def shape_mismatches(network: nn.Module, card: NetworkCard, n: int) -> list[str]:
+    """One line per layer whose output for a batch of `n` isn't the card's; empty when all are."""
+    inputs = example_inputs(card, n)
+    measured = layer_shapes(network, inputs)
+    expected = {name: (n, *shape) for name, shape in card.layers.items()}
+    lines = [
+        f"{name or 'the network'}: {measured.get(name, 'absent')} instead of {expected.get(name, 'no such layer')}"
+        for name in {**expected, **measured}
+        if measured.get(name) != expected.get(name)
+    ]
+    with torch.no_grad():
+        output = tuple(network(*inputs).shape)
+    if output != (n, *card.output):
+        lines.append(f"output: {output} instead of {(n, *card.output)}")
+    return lines
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable values."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def initial_value_mismatches(networks: Mapping[str, nn.Module], card: Card, role: str) -> list[str]:
+    """One line per parameter of `role` whose fresh values don't look drawn as the card says.
+
+    Constants must be exact. Random values are held against the distribution with a Kolmogorov-Smirnov test on at most
+    100,000 of them; one with p below 10⁻⁶ is a mismatch. Every parameter must be covered by the card.
+    """
+    lines = []
+    for name, parameter in networks[role].named_parameters():
+        rule = next((w for w in card.initial_weights if w.network == role and fnmatchcase(name, w.pattern)), None)
+        if rule is None:
+            lines.append(f"{name}: the card doesn't say how it is drawn")
+            continue
+        p = _fit(parameter.detach().double().reshape(-1)[:_TESTED].numpy(), rule)
+        if p < _LEAST_P:
+            lines.append(f"{name}: not {rule.distribution}({rule.first:g}, {rule.second:g}), p = {p:.1e}")
+    return lines
+
+
+def refusal_mismatches(network: nn.Module, card: NetworkCard) -> list[str]:
+    """One line per input of a wrong shape that is accepted, or refused without naming the expected shape."""
+    lines = []
+    right = example_inputs(card, 2)
+    first = card.inputs[0]
+    for wrong in ((first[0] + 1, *first[1:]), (*first, 2), (math.prod(first) + 3,)):
+        try:
+            with torch.no_grad():
+                network(torch.zeros(2, *wrong), *right[1:])
+        except (ValueError, RuntimeError) as error:
+            expected = r"\D+".join(map(str, first))
+            if not re.search(rf"\b{expected}\b", str(error)):
+                lines.append(f"input (2, {', '.join(map(str, wrong))}): the error doesn't name {first}: {error}")
+        else:
+            lines.append(f"input (2, {', '.join(map(str, wrong))}) is accepted; expected is (N, *{first})")
+    return lines
+
+
+def _fit(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rule: InitialWeights) -> float:
+    """The p-value of `values` under the rule."""
+    if rule.distribution == "constant":
+        return float((values == rule.first).all())
+    if rule.distribution == "normal":
+        law = stats.norm(rule.first, rule.second)
+    else:
+        law = stats.uniform(rule.first, rule.second - rule.first)
+    return float(stats.kstest(values, law.cdf).pvalue)

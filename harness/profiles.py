@@ -1,0 +1,47 @@
+"""How much each suite does: the same checks with other budgets, from this one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One row of the table.
+
+    `training_flops` bounds a training: it stops at the document's length or when this many floating-point operations
+    are spent, whichever comes first (None: always the document's length). Counting operations instead of seconds
+    gives the same number of steps on every machine, for anybody's reference, without naming one.
+    `determinism_batch` None means the document's.
+    """
+
+    name: str
+    purpose: str
+    training_flops: float | None
+    training_seeds: int
+    mode_seeds: int
+    determinism_steps: int
+    determinism_batch: int | None
+    mode_samples: int = 10_000
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", "a laptop's CPU, bundled data, minutes", 5e11, 1, 3, 4, 4),
+        Profile("standard", "real data on a CPU, about an hour", 5e13, 1, 3, 8, 16),
+        Profile("documented", "the documents' own lengths and batch sizes, on a GPU", None, 3, 5, 20, None),
+    )
+}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile called `name`.
+
+    Raises:
+        ValueError: there is none; the message lists them.
+    """
+    try:
+        return PROFILES[name]
+    except KeyError:
+        raise ValueError(f"unknown profile {name!r}; there are: {', '.join(PROFILES)}") from None

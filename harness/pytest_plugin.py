@@ -1,0 +1,165 @@
+"""`pytest suites/`: the options, the fixtures that the suites stand on, and the tables at the end.
+
+The suites say what is measured and what must hold; this file gives them references, seeds, trained runs and a
+recorder. Nothing heavy is imported before a suite asks for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.profiles import PROFILES, Profile, get_profile
+
+if TYPE_CHECKING:
+    from harness.suite_session import SuiteSession
+
+_SETTINGS = pytest.StashKey["Settings"]()
+_SESSION = pytest.StashKey["SuiteSession"]()
+_OWN_FILES = ("records.jsonl", "environment.json", "report.md")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, checked."""
+
+    profile: Profile
+    device: str
+    data_root: Path | None
+    report_dir: Path
+    references: str
+    seeds: int | None
+    modules: tuple[str, ...]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("gan-harness", "what `pytest suites/` measures")
+    group.addoption("--profile", default="smoke", help=f"how much to do: {', '.join(PROFILES)} (default smoke)")
+    group.addoption("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    group.addoption("--data-root", type=Path, help="folder with MNIST/ and celeba/ (default $GAN_HARNESS_DATA)")
+    group.addoption("--report-dir", type=Path, help="where records and tables go (default reports/latest)")
+    group.addoption("--references", default="*", help="only references that match this pattern, e.g. 'idl-*'")
+    group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")
+    group.addoption("--reference-module", action="append", default=[], help="module that registers more references")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "references(dataset): run for every reference, or only for those on one data set"
+    )
+    seeds = config.getoption("--seeds")
+    try:
+        if seeds is not None and seeds < 1:
+            raise ValueError(f"--seeds must be 1 or more, not {seeds}")
+        settings = Settings(
+            profile=get_profile(config.getoption("--profile")),
+            device=config.getoption("--device"),
+            data_root=config.getoption("--data-root"),
+            report_dir=config.getoption("--report-dir") or config.rootpath / "reports" / "latest",
+            references=config.getoption("--references"),
+            seeds=seeds,
+            modules=tuple(config.getoption("--reference-module")),
+        )
+    except ValueError as error:
+        pytest.exit(f"gan-harness: {error}", returncode=2)
+    config.stash[_SETTINGS] = settings
+
+
+def _session(config: pytest.Config) -> SuiteSession:
+    """The one session, made when the first suite asks for it."""
+    if _SESSION not in config.stash:
+        from harness.suite_session import SuiteSession
+
+        settings = config.stash[_SETTINGS]
+        try:
+            if hasattr(config, "workerinput"):
+                raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
+            session = SuiteSession(settings)
+            _clear_report(settings.report_dir)
+        except (ValueError, OSError) as error:
+            pytest.exit(f"gan-harness: {error}", returncode=2)
+        config.stash[_SESSION] = session
+    return config.stash[_SESSION]
+
+
+def _clear_report(folder: Path) -> None:
+    """Empty the report folder of an earlier run; refuse any other folder that isn't empty."""
+    if folder.is_dir() and any(folder.iterdir()):
+        if not any((folder / name).is_file() for name in _OWN_FILES):
+            raise ValueError(f"the report folder {folder} isn't empty and holds no report: not deleted")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`spec` runs over the references, `seed` over each reference's seeds, `numerics` over the device's."""
+    if "spec" not in metafunc.fixturenames:
+        return
+    session = _session(metafunc.config)
+    marker = metafunc.definition.get_closest_marker("references")
+    specs = session.specs(**(marker.kwargs if marker else {}))
+    if "seed" in metafunc.fixturenames:
+        pairs = [(spec, seed) for spec in specs for seed in session.seeds(spec)]
+        metafunc.parametrize(("spec", "seed"), pairs)
+    else:
+        metafunc.parametrize("spec", specs)
+    if "numerics" in metafunc.fixturenames:
+        metafunc.parametrize("numerics", session.numerics())
+
+
+@pytest.fixture
+def harness(request: pytest.FixtureRequest) -> SuiteSession:
+    """The session: settings, references, trained runs, and `record`."""
+    session = _session(request.config)
+    session.suite = Path(request.node.path).stem.removeprefix("test_")
+    return session
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A suite's skips and failures become records, with their reasons, so that tables can count them."""
+    report = yield
+    if _SESSION in item.config.stash and "harness" in getattr(item, "fixturenames", ()):
+        reason = _reason(report, call)
+        if reason is not None:
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            item.config.stash[_SESSION].note(
+                suite=Path(item.path).stem.removeprefix("test_"),
+                check=getattr(item, "originalname", item.name),
+                parameters=parameters,
+                status="skipped" if report.skipped else "failed",
+                reason=reason,
+            )
+    return report
+
+
+def _reason(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str | None:
+    if not report.skipped and not report.failed:
+        return None
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    text = str(call.excinfo.value) if call.excinfo is not None else ""
+    return " ".join(text.split("\n\n")[0].split())[:300] or (call.excinfo.typename if call.excinfo else "no message")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Make the tables, also when something failed or the run was interrupted."""
+    if _SESSION in session.config.stash:
+        session.config.stash[_SESSION].write_report()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if _SESSION not in config.stash:
+        return
+    lines = config.stash[_SESSION].summary()
+    if lines:
+        terminalreporter.section("gan-harness")
+        for line in lines:
+            terminalreporter.write_line(line)

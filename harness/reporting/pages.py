@@ -1,0 +1,106 @@
+"""Write tables as CSV and Markdown, each with the machine and the versions on top."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.files import write_text
+from harness.record import Record, read_records
+from harness.reporting.tables import TABLES, Cards, documented_tables
+
+RECORDS, ENVIRONMENT = "records.jsonl", "environment.json"
+
+_TITLES = {
+    "scorecard": "Scorecard: what the documents claim and what was measured",
+    "determinism": "Determinism: the same seed, the same bits",
+    "shapes": "Shapes, sizes and initial values",
+    "modes": "Mode coverage on the 3×3 Gaussian grid",
+    "training": "Training logs beside the documents'",
+    "left_out": "Skipped and failed",
+}
+
+
+def write_report(folder: Path, cards: Cards) -> list[Path]:
+    """Make every table of the records in `folder`, and `report.md` with all of them; returns what was written.
+
+    Raises:
+        ValueError: there are no records, or they can't be read.
+    """
+    records = read_records(folder / RECORDS)
+    heading = _heading(records, _environments(folder))
+    written, parts = [], [f"# Report\n\n{heading}"]
+    for name, make in TABLES.items():
+        table = make(records, cards)
+        if table.empty:
+            continue
+        written += _write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}")
+        parts.append(f"## {_TITLES[name]}\n\n{_markdown(table)}")
+    plots = sorted((folder / "plots").glob("*.png"))
+    if plots:
+        parts.append("## Plots\n\n" + "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots))
+    write_text(folder / "report.md", "\n\n".join(parts) + "\n")
+    return [folder / "report.md", *written]
+
+
+def write_documented(folder: Path, cards: Cards) -> list[Path]:
+    """Write what the documents print, from the cards."""
+    heading = "Figures of the documents, from the cards. Nothing here was measured by this project."
+    written = []
+    for name, table in documented_tables(cards).items():
+        if not table.empty:
+            title = f"# Documented: {name.replace('_', ' ')}\n\n{heading}"
+            written += _write_table(folder, name, table, title)
+    return written
+
+
+def _write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> list[Path]:
+    table = table.fillna("")
+    csv, markdown = folder / f"{name}.csv", folder / f"{name}.md"
+    write_text(csv, table.to_csv(index=False))
+    write_text(markdown, f"{heading}\n\n{_markdown(table)}\n")
+    return [csv, markdown]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    # A bar inside a cell would end it.
+    escaped = table.fillna("").map(lambda cell: str(cell).replace("|", "\\|"))
+    return escaped.to_markdown(index=False, disable_numparse=True)
+
+
+def _heading(records: Sequence[Record], environments: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    for fingerprint in dict.fromkeys(r.environment for r in records):
+        facts = environments.get(fingerprint, {})
+        versions = ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())
+        lines.append(
+            f"- Machine: {facts.get('processor', 'unknown')}, {facts.get('cores', '?')} cores, "
+            f"{facts.get('memory_gib', '?')} GiB, {facts.get('system', '')}; computed on {facts.get('device', 'unknown')}"
+        )
+        lines.append(f"- Versions: Python {facts.get('python', '?')}, {versions}")
+        if "driver" in facts:
+            lines.append(f"- GPU: driver {facts['driver']}, CUDA {facts['cuda']}, cuDNN {facts['cudnn']}")
+    lines.append(f"- Profile: {', '.join(dict.fromkeys(r.profile for r in records))}")
+    data = dict.fromkeys(r.data for r in records if r.data)
+    lines.append(f"- Data: {', '.join(data)}")
+    counts = Counter(r.status for r in records)
+    lines.append("- Records: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    times = sorted(r.time for r in records)
+    lines.append(f"- Taken: {times[0]} to {times[-1]}")
+    return "\n".join(lines)
+
+
+def _environments(folder: Path) -> dict[str, dict[str, Any]]:
+    path = folder / ENVIRONMENT
+    if not path.is_file():
+        return {}
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return found

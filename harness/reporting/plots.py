@@ -1,0 +1,29 @@
+"""Plots that tables can't replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.evaluation.modes import density
+from harness.training.pictures import figure, rendered, save_picture
+
+_LIMIT = 1.5
+
+
+def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]]) -> None:
+    """One density picture per entry, side by side, on the document's square [−1.5, 1.5]²."""
+    columns = min(4, len(samples))
+    rows = -(-len(samples) // columns)
+    drawn = figure(3 * columns, 3.2 * rows)
+    for place, (title, points) in enumerate(samples.items(), 1):
+        axes = drawn.add_subplot(rows, columns, place)
+        axes.imshow(density(points, _LIMIT) ** 0.5, origin="lower", extent=[-_LIMIT, _LIMIT] * 2, cmap="viridis")
+        axes.set_title(title, fontsize=9)
+        axes.set_xticks([-1, 0, 1])
+        axes.set_yticks([-1, 0, 1])
+    drawn.suptitle("density (square root), 10,000 points each", fontsize=9)
+    save_picture(path, rendered(drawn))

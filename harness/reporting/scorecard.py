@@ -1,0 +1,77 @@
+"""Claims against records: what a document says, what was measured, and whether the one holds for the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from harness.record import Record
+from reference import Card, Claim
+
+Verdict = Literal["reproduced", "partly", "not reproduced", "not measured"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with the records that speak to it. `values` are all of them, `reason` why they don't decide."""
+
+    reference: str
+    claim: Claim
+    verdict: Verdict
+    values: tuple[float, ...]
+    records: tuple[Record, ...]
+    reason: str
+
+    @property
+    def holding(self) -> int:
+        """How many values satisfy the claim."""
+        return sum(self.claim.condition.holds(value) for value in self.values)
+
+
+def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
+    """Hold `claim` against the records of its reference and metric.
+
+    Only measured values on the claim's data and after its training length decide. All of them hold: reproduced; some:
+    partly; none: not reproduced. Nothing that decides: not measured, with the reason.
+    """
+    named = [r for r in records if r.reference == reference and r.metric == claim.metric]
+    found = [r for r in named if r.status == "measured"]
+    deciding = [r for r in found if _reason_against(claim, r) == ""]
+    if not deciding:
+        shown = tuple(r.value for r in found if r.value is not None)
+        return Judgement(reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found))
+    values = tuple(r.value for r in deciding if r.value is not None)
+    holding = sum(claim.condition.holds(value) for value in values)
+    verdict: Verdict = "reproduced" if holding == len(values) else "partly" if holding else "not reproduced"
+    return Judgement(reference, claim, verdict, values, tuple(deciding), "")
+
+
+def judge_all(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[Judgement]:
+    """Every claim of every (spec, card), in order."""
+    return [judge(spec, claim, records) for spec, card in cards for claim in card.claims]
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, with the range when there are several values."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
+    return f"{median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
+
+
+def _reason_against(claim: Claim, record: Record) -> str:
+    """Why this record doesn't decide this claim; empty when it does."""
+    if claim.needs_data and not record.real_data:
+        return f"the claim is about the real data, measured was {record.data}"
+    if claim.epochs is not None and (record.epochs or 0) < claim.epochs:
+        return f"trained for {record.epochs or 0:.3g} epochs, the claim takes {claim.epochs:g}"
+    return ""
+
+
+def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record]) -> str:
+    reasons = [_reason_against(claim, r) for r in found]
+    reasons += [r.reason for r in named if r.status in ("skipped", "failed")]
+    return "; ".join(dict.fromkeys(reasons)) or f"no record of {claim.metric}"

@@ -1,0 +1,238 @@
+"""Records, or cards, to tables. Each function returns a data frame whose cells are ready to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from harness.record import Record
+from harness.reporting.scorecard import judge_all, spread
+from reference import Card
+
+Cards = Sequence[tuple[str, Card]]
+
+_MODE_COLUMNS = {
+    "modes_hq_9": "modes hit (of 9)",
+    "modes_mass_9": "modes with mass (of 9)",
+    "high_quality_share_9": "high quality share",
+    "reverse_kl_9": "reverse KL (nats)",
+    "spread_ratio_9": "spread / σ",
+}
+_VARIATIONS = {
+    "again": "again",
+    "fresh_process": "fresh process",
+    "two_workers": "2 workers",
+    "more_logging": "more logging",
+    "killed_and_resumed": "killed, resumed",
+    "other_seed": "other seed differs",
+}
+
+
+def determinism_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per reference and numerics: for each variation `same`, or the first difference."""
+    rows = []
+    for (reference, numerics), group in _grouped(
+        _of(records, "determinism"), lambda r: (r.reference, r.protocol.get("numerics", ""))
+    ):
+        first = group[0]
+        row = {
+            "reference": reference,
+            "numerics": numerics,
+            "data": first.data,
+            "steps": first.protocol.get("steps", ""),
+            "batch": first.batch_size,
+        }
+        for variation, title in _VARIATIONS.items():
+            metric = "other_bits_other_seed" if variation == "other_seed" else f"same_bits_{variation}"
+            row[title] = "; ".join(_yes_or_reason(r) for r in group if r.metric == metric)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def shapes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
+    """A row per reference and network: parameters beside the document's, and the mismatches of every check."""
+    documented = dict(cards)
+    rows = []
+    for (reference, role), group in _grouped(
+        [r for r in _of(records, "shapes") if r.protocol.get("network")],
+        lambda r: (r.reference, r.protocol["network"]),
+    ):
+        card = documented[reference].networks[role] if reference in documented else None
+        row: dict[str, object] = {"reference": reference, "network": role}
+        row["layers"] = len(card.layers) if card else ""
+        row["parameters, documented"] = card.parameters if card else ""
+        for metric, title in (
+            (f"parameters_{role}", "parameters, measured"),
+            (f"layer_mismatches_{role}", "wrong layer shapes"),
+            (f"initial_value_mismatches_{role}", "wrong initial values"),
+            (f"printed_text_{role}", "printed text as documented"),
+            (f"refusal_mismatches_{role}", "wrong inputs accepted"),
+        ):
+            row[title] = "; ".join(_plain(r) for r in group if r.metric == metric)
+        row["batches"] = ", ".join(
+            str(r.batch_size) for r in group if r.metric == f"layer_mismatches_{role}" and r.batch_size
+        )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
+    """A row per reference or calibration sampler: median and range over seeds of every mode metric."""
+    order = {spec: place for place, (spec, _) in enumerate(cards)}
+    rows = []
+    for (reference,), group in _grouped(
+        [r for r in _of(records, "modes") if r.status == "measured"], lambda r: (r.reference,)
+    ):
+        seeds = sorted({r.seed for r in group if r.seed is not None})
+        lengths = [r.epochs for r in group if r.epochs is not None]
+        row: dict[str, object] = {
+            "sampler": reference,
+            "epochs": f"{lengths[0]:.3g}" if lengths else "–",
+            "seeds": len(seeds),
+            "samples each": group[0].n,
+        }
+        for metric, title in _MODE_COLUMNS.items():
+            row[title] = spread([r.value for r in group if r.metric == metric and r.value is not None])
+        rows.append(row)
+    rows.sort(key=lambda row: order.get(str(row["sampler"]), -1))
+    return pd.DataFrame(rows)
+
+
+def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
+    """The documents' log lines beside the same steps of the runs, and the means over each run's last epoch."""
+    found = [r for r in _of(records, "training") if r.status == "measured"]
+    rows = []
+    for spec, card in cards:
+        mine = [r for r in found if r.reference == spec]
+        if not mine:
+            continue
+        data = mine[0].data
+        for line in card.log_lines:
+            for quantity, documented in line.values.items():
+                values = [r.value for r in mine if r.metric == f"log_{quantity}_e{line.epoch}_s{line.step}"]
+                rows.append(
+                    {
+                        "reference": spec,
+                        "where": f"epoch {line.epoch}, step {line.step}",
+                        "quantity": quantity,
+                        "documented": f"{documented:g}",
+                        "measured": spread([v for v in values if v is not None]) or "not reached",
+                        "measured on": data,
+                    }
+                )
+        for metric in dict.fromkeys(r.metric for r in mine if r.metric.startswith("last_epoch_")):
+            group = [r for r in mine if r.metric == metric]
+            rows.append(
+                {
+                    "reference": spec,
+                    "where": f"mean over the last {min(1.0, group[0].epochs or 0):.3g} of {group[0].epochs:.3g} epochs",
+                    "quantity": metric.removeprefix("last_epoch_"),
+                    "documented": "",
+                    "measured": spread([r.value for r in group if r.value is not None]),
+                    "measured on": data,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def scorecard_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
+    """Every claim: documented, measured, verdict."""
+    rows = []
+    for judgement in judge_all(cards, records):
+        claim = judgement.claim
+        lengths = {r.epochs for r in judgement.records if r.epochs is not None}
+        trained = f" after {', '.join(f'{e:.3g}' for e in sorted(lengths))} epochs" if lengths else ""
+        where = "; ".join(dict.fromkeys(f"{r.data}, {r.device}{trained}" for r in judgement.records))
+        count = len(judgement.values)
+        verdict = judgement.verdict
+        rows.append(
+            {
+                "reference": judgement.reference,
+                "claim": claim.statement,
+                "place": claim.place,
+                "documented": claim.documented,
+                "counts as reproduced when": f"{claim.metric} {claim.condition}",
+                "measured": spread(judgement.values) or "–",
+                "measured on": where or "–",
+                "verdict": verdict if verdict == "not measured" else f"{verdict} ({judgement.holding} of {count})",
+                "why not": judgement.reason,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def left_out_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """Everything that was skipped or failed, with its reason."""
+    return pd.DataFrame(
+        [
+            {"suite": r.suite, "reference": r.reference, "check": r.metric, "status": r.status, "reason": r.reason}
+            for r in records
+            if r.status in ("skipped", "failed")
+        ]
+    )
+
+
+TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
+    "scorecard": scorecard_table,
+    "determinism": determinism_table,
+    "shapes": shapes_table,
+    "modes": modes_table,
+    "training": training_table,
+    "left_out": left_out_table,
+}
+
+
+def documented_tables(cards: Cards) -> dict[str, pd.DataFrame]:
+    """What the documents print, and nothing else: from the cards alone."""
+    systems = [card for _, card in cards]
+    return {
+        "claims": pd.DataFrame(
+            {"reference": c.name, "place": claim.place, "claim": claim.statement, "documented": claim.documented}
+            for c in systems
+            for claim in c.claims
+        ),
+        "log_lines": pd.DataFrame(
+            {"reference": c.name, "epoch": line.epoch, "step": line.step, **line.values}
+            for c in systems
+            for line in c.log_lines
+        ),
+        "memory": pd.DataFrame(
+            {"reference": c.name, "batch size": figure.batch_size, "GPU memory, MB": figure.megabytes}
+            for c in systems
+            for figure in c.memory
+        ),
+        "durations": pd.DataFrame(
+            {"reference": c.name, "hardware": d.hardware, "epochs": d.epochs, "minutes": d.minutes}
+            for c in systems
+            for d in c.durations
+        ),
+        "deviations": pd.DataFrame(
+            {"reference": c.name, "number": d.number, "kind": d.kind, "deviation": d.statement}
+            for c in systems
+            for d in c.deviations
+        ),
+    }
+
+
+def _of(records: Iterable[Record], suite: str) -> list[Record]:
+    return [r for r in records if r.suite == suite and r.status not in ("skipped", "failed")]
+
+
+def _grouped(
+    records: Iterable[Record], key: Callable[[Record], tuple[str, ...]]
+) -> Iterable[tuple[tuple[str, ...], list[Record]]]:
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups.items()
+
+
+def _yes_or_reason(record: Record) -> str:
+    return "yes" if record.value == 1 else f"NO: {record.reason}"
+
+
+def _plain(record: Record) -> str:
+    if record.unit == "yes/no":
+        return "yes" if record.value == 1 else "no"
+    return f"{record.value:g}" if record.value is not None and record.value < 1e4 else f"{record.value:.0f}"

@@ -1,0 +1,216 @@
+"""What the suites of one pytest run share: the references asked for, runs trained once, records, the report."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import reference as registry
+from harness.data import open_dataset
+from harness.data.catalogue import data_root
+from harness.data.dataset import Dataset
+from harness.environment import environment
+from harness.files import write_text
+from harness.measurement.operations import affordable_steps, step_operations
+from harness.record import Better, Record, Status, append_record
+from harness.reporting.pages import ENVIRONMENT, RECORDS, write_report
+from harness.reporting.scorecard import judge_all
+from harness.training import RunConfig, TrainedRun, train
+from harness.training.device import resolve_device
+from harness.training.streams import Streams, sampling
+from reference import Reference
+
+if TYPE_CHECKING:
+    from harness.pytest_plugin import Settings
+
+NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
+
+
+class SuiteSession:
+    """One run of `pytest suites/`.
+
+    Raises:
+        ValueError: a setting that can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.profile = settings.profile
+        self.device = resolve_device(settings.device)
+        self.root = data_root(settings.data_root)
+        self.suite = ""
+        for module in settings.modules:
+            registry.load_module(module)
+        self._specs = fnmatch.filter(registry.specs(), settings.references)
+        if not self._specs:
+            known = ", ".join(registry.specs())
+            raise ValueError(f"no reference matches {settings.references!r}; there are: {known}")
+        self.records: list[Record] = []
+        self._environment = environment(self.device)
+        self._fingerprint = hashlib.sha256(json.dumps(self._environment, sort_keys=True).encode()).hexdigest()[:12]
+        self._trained: dict[tuple[str, int], TrainedRun] = {}
+        self._points: dict[str, NDArray[np.float64]] = {}
+        self._datasets: dict[str, Dataset] = {}
+
+    def specs(self, dataset: str | None = None) -> list[str]:
+        """The references asked for, or those of them on one data set."""
+        return [spec for spec in self._specs if dataset in (None, registry.get(spec).card.dataset)]
+
+    def seeds(self, spec: str) -> list[int]:
+        """The document's seed and those after it, as many as the profile or --seeds says."""
+        card = registry.get(spec).card
+        on_grid = card.dataset == "gaussian-grid"
+        count = self.settings.seeds or (self.profile.mode_seeds if on_grid else self.profile.training_seeds)
+        return [card.seed + i for i in range(count)]
+
+    def numerics(self) -> list[str]:
+        """On CUDA both ways of computing; on the CPU there is only one."""
+        return list(NUMERICS) if self.device.type == "cuda" else ["deterministic"]
+
+    def dataset(self, spec: str) -> Dataset:
+        """The data set of a reference, opened once."""
+        if spec not in self._datasets:
+            self._datasets[spec] = open_dataset(registry.get(spec).card, self.root)
+        return self._datasets[spec]
+
+    def config(self, spec: str, **changes: Any) -> RunConfig:
+        """A run's configuration under this session's settings."""
+        card = registry.get(spec).card
+        given: dict[str, Any] = {
+            "reference": spec,
+            "seed": card.seed,
+            "batch_size": card.batch_size,
+            "device": str(self.device),
+            "reference_modules": self.settings.modules,
+            "data_root": str(self.root) if self.root else None,
+            "tensorboard": False,
+        }
+        return RunConfig(**(given | changes))
+
+    def folder(self, *parts: str) -> Path:
+        """A path in the report folder."""
+        return self.settings.report_dir.joinpath(*parts)
+
+    def trained(self, spec: str, seed: int) -> TrainedRun:
+        """The reference trained under the profile, once per run of pytest, whichever suite asks first."""
+        key = (spec, seed)
+        if key not in self._trained:
+            card = registry.get(spec).card
+            dataset = self.dataset(spec)
+            batch = self.batch_size(spec)
+            an_epoch = len(dataset) // batch if card.drop_last else -(-len(dataset) // batch)
+            per_step = step_operations(registry.get(spec), dataset, batch)
+            steps = affordable_steps(per_step, self.profile.training_flops, card.epochs * an_epoch)
+            config = self.config(spec, seed=seed, batch_size=batch, steps=steps, checkpoint_every=0)
+            self._trained[key] = train(config, self.folder("runs", f"{spec}-seed{seed}"))
+        return self._trained[key]
+
+    def reference(self, spec: str) -> Reference:
+        """The reference itself."""
+        return registry.get(spec)
+
+    def initialised(self, spec: str) -> dict[str, nn.Module]:
+        """The reference's fresh networks on the CPU, as a run with its card's seed starts from."""
+        chosen = registry.get(spec)
+        with Streams(chosen.card.seed, torch.device("cpu")).initialising():
+            return chosen.networks()
+
+    def batch_size(self, spec: str) -> int:
+        """The document's batch size, or all of a stand-in that is smaller."""
+        return min(registry.get(spec).card.batch_size, len(self.dataset(spec)))
+
+    def samples(self, run: TrainedRun, n: int) -> NDArray[np.float64]:
+        """`n` samples of a trained run, from the evaluation stream of its seed."""
+        noise = Streams(run.seed, run.device).fixed_noise()
+        with sampling(run.networks, run.device):
+            drawn = run.reference.sample(run.networks, n, noise)
+        return drawn.cpu().double().numpy()
+
+    def keep_points(self, spec: str, seed: int, points: NDArray[np.float64]) -> None:
+        """Remember generated points for the density plot."""
+        self._points[f"{spec}, seed {seed}"] = points
+
+    def kept_points(self) -> dict[str, NDArray[np.float64]]:
+        """The remembered points by title."""
+        return dict(self._points)
+
+    def record(
+        self,
+        spec: str,
+        metric: str,
+        value: float | None,
+        unit: str,
+        better: Better,
+        *,
+        data: Dataset | None = None,
+        status: Status = "measured",
+        protocol: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Write one record, at once."""
+        entry = Record(
+            suite=self.suite,
+            reference=spec,
+            metric=metric,
+            value=value,
+            unit=unit,
+            better=better,
+            status=status,
+            profile=self.profile.name,
+            data=data.title if data else "",
+            real_data=data.real if data else True,
+            device=str(self._environment["device"]),
+            environment=self._fingerprint,
+            protocol=dict(protocol or {}) | ({"data": data.fingerprint} if data else {}),
+            **more,
+        )
+        self._keep(entry)
+
+    def note(self, suite: str, check: str, parameters: Mapping[str, Any], status: Status, reason: str) -> None:
+        """Write that a check was skipped or failed."""
+        self.suite = suite
+        self.record(
+            str(parameters.get("spec", "")), check, None, "", "none", status=status, reason=reason,
+            seed=parameters.get("seed"),
+        )  # fmt: skip
+
+    def write_report(self) -> None:
+        """Make the tables of what was recorded."""
+        if self.records:
+            write_report(self.settings.report_dir, self.cards())
+
+    def cards(self) -> list[tuple[str, registry.Card]]:
+        """(spec, card) of the references asked for."""
+        return [(spec, registry.get(spec).card) for spec in self._specs]
+
+    def summary(self) -> list[str]:
+        """What a user wants to know at the end, in a few lines."""
+        if not self.records:
+            return []
+        statuses = Counter(r.status for r in self.records)
+        verdicts = Counter(judgement.verdict for judgement in judge_all(self.cards(), self.records))
+        shown = self.settings.report_dir
+        return [
+            f"profile {self.profile.name} on {self._environment['device']}, torch {torch.__version__}; records: "
+            + ", ".join(f"{count} {status}" for status, count in statuses.items()),
+            "claims: " + ", ".join(f"{verdicts[v]} {v}" for v in ("reproduced", "partly", "not reproduced", "not measured")),
+            f"everything on one page: {shown / 'report.md'}",
+            f"tables: {', '.join(sorted(p.name for p in shown.glob('*.csv')))}",
+        ]  # fmt: skip
+
+    def _keep(self, entry: Record) -> None:
+        if not self.records:
+            text = json.dumps({self._fingerprint: self._environment}, indent=1)
+            write_text(self.folder(ENVIRONMENT), text + "\n")
+        self.records.append(entry)
+        append_record(self.folder(RECORDS), entry)

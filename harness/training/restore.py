@@ -1,0 +1,54 @@
+"""A trained run, read back from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from harness.training.checkpoint import newest_checkpoint
+from harness.training.config import RunConfig
+from harness.training.run_folder import RunFolder
+from harness.training.streams import Streams
+from reference import Reference, get, load_module
+
+
+@dataclass(frozen=True)
+class RestoredRun:
+    """The networks of a run as its newest readable checkpoint has them, after `step` steps."""
+
+    config: RunConfig
+    reference: Reference
+    networks: dict[str, nn.Module]
+    device: torch.device
+    step: int
+
+
+def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) -> RestoredRun:
+    """Read the run in the folder `path`.
+
+    Raises:
+        ValueError: not a run's folder, no checkpoint, only damaged ones, or one that doesn't fit its reference.
+    """
+    folder = RunFolder(path)
+    config, _ = folder.read_run()
+    for module in config.reference_modules:
+        load_module(module)
+    reference = get(config.reference)
+    checkpoint = newest_checkpoint(folder.checkpoints, say)
+    if checkpoint is None:
+        raise ValueError(f"{path} has no checkpoint yet")
+    with Streams(config.seed, torch.device("cpu")).initialising():
+        networks = reference.networks()
+    for role, network in networks.items():
+        prefix = f"network/{role}/"
+        tensors = {k.removeprefix(prefix): v for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit the {role}: {error}") from error
+        network.to(device)
+    return RestoredRun(config, reference, networks, device, checkpoint.step)

@@ -1,0 +1,42 @@
+"""The same seed gives the same bits, whatever else changes; another seed gives others.
+
+The digest covers parameters, buffers, optimisers and all random streams, after every step.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.measurement.determinism import compare_variations
+from harness.suite_session import NUMERICS, SuiteSession
+
+
+def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Path) -> None:
+    card = harness.reference(spec).card
+    data = harness.dataset(spec)
+    batch = min(harness.profile.determinism_batch or card.batch_size, len(data))
+    config = harness.config(
+        spec,
+        batch_size=batch,
+        steps=harness.profile.determinism_steps,
+        deterministic=NUMERICS[numerics],
+        threads=1,  # three trainings at a time
+    )
+    comparisons = compare_variations(config, tmp_path)
+    for comparison in comparisons:
+        kind = "other_bits" if comparison.must_differ else "same_bits"
+        harness.record(
+            spec,
+            f"{kind}_{comparison.variation}",
+            float(comparison.as_expected),
+            "yes/no",
+            "higher",
+            data=data,
+            seed=config.seed,
+            batch_size=batch,
+            reason=comparison.difference or "",
+            protocol={"numerics": numerics, "steps": str(config.steps)},
+        )
+    if NUMERICS[numerics]:  # cudnn.benchmark promises nothing: there the table tells, and nothing fails
+        failed = [f"{c.variation}: {c.difference or 'no difference'}" for c in comparisons if not c.as_expected]
+        assert not failed, "; ".join(failed)

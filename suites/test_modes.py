@@ -1,0 +1,84 @@
+"""Mode coverage on the 3×3 Gaussian grid: first the measure itself, then every reference on it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.data.grid import SIGMA, mode_centres
+from harness.evaluation.modes import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
+from harness.reporting.plots import save_densities
+from harness.suite_session import SuiteSession
+
+N = 10_000
+CENTRES = mode_centres().double().numpy()
+
+
+def record_coverage(harness: SuiteSession, name: str, found: ModeCoverage, n: int, **more: object) -> None:
+    for metric, value, unit, better in (
+        ("modes_hq_9", found.modes_hit, "modes", "higher"),
+        ("modes_mass_9", found.modes_with_mass, "modes", "higher"),
+        ("high_quality_share_9", found.high_quality, "share", "higher"),
+        ("reverse_kl_9", found.reverse_kl, "nats", "lower"),
+        ("spread_ratio_9", found.spread_ratio, "ratio", "none"),
+    ):
+        if math.isnan(value):
+            more_here = {**more, "status": "skipped", "reason": "no mode has enough high-quality samples"}
+            harness.record(name, metric, None, unit, better, n=n, **more_here)
+        else:
+            harness.record(name, metric, value, unit, better, n=n, **more)
+
+
+@pytest.mark.parametrize("seed_of_sampler", range(3))
+def test_calibration_true_sampler(seed_of_sampler: int, harness: SuiteSession) -> None:
+    random = np.random.default_rng(seed_of_sampler)
+    samples = CENTRES[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
+    found = mode_coverage(samples, CENTRES, SIGMA)
+    record_coverage(harness, "calibration: true sampler", found, N, seed=seed_of_sampler)
+    assert (found.modes_hit, found.modes_with_mass) == (9, 9)
+    assert found.high_quality == pytest.approx(TRUE_HIGH_QUALITY, abs=0.0035)
+    assert found.reverse_kl < 0.005
+    assert found.spread_ratio == pytest.approx(1, abs=0.03)
+
+
+def test_calibration_one_mode(harness: SuiteSession) -> None:
+    samples = CENTRES[4] + SIGMA * np.random.default_rng(0).standard_normal((N, 2))
+    found = mode_coverage(samples, CENTRES, SIGMA)
+    record_coverage(harness, "calibration: one mode", found, N, seed=0)
+    assert (found.modes_hit, found.modes_with_mass) == (1, 1)
+    assert found.reverse_kl == pytest.approx(math.log(9))
+
+
+def test_calibration_uniform_blob(harness: SuiteSession) -> None:
+    samples = np.random.default_rng(0).uniform(-1.5, 1.5, (N, 2))
+    found = mode_coverage(samples, CENTRES, SIGMA)
+    record_coverage(harness, "calibration: uniform blob", found, N, seed=0)
+    assert found.modes_with_mass < 9, "a blob that touches nine modes hasn't learned them"
+    assert found.high_quality < 0.15
+
+
+@pytest.mark.references(dataset="gaussian-grid")
+def test_modes(spec: str, seed: int, harness: SuiteSession) -> None:
+    run = harness.trained(spec, seed)
+    n = harness.profile.mode_samples
+    samples = harness.samples(run, n)
+    found = mode_coverage(samples, CENTRES, SIGMA)
+    record_coverage(
+        harness, spec, found, n, data=run.dataset, seed=seed, batch_size=harness.batch_size(spec),
+        epochs=run.steps / run.steps_per_epoch,
+    )  # fmt: skip
+    harness.keep_points(spec, seed, samples)
+    assert found.counts.sum() == round(found.high_quality * n)
+
+
+def test_density_plot(harness: SuiteSession) -> None:
+    points = harness.kept_points()
+    if not points:
+        pytest.skip("no reference on the grid was asked for")
+    random = np.random.default_rng(0)
+    real = CENTRES[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
+    path = harness.folder("plots", "modes.png")
+    save_densities(path, {"real": real, **points})
+    assert path.stat().st_size > 1000

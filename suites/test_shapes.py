@@ -1,0 +1,83 @@
+"""Every layer's output shape, the parameter counts, the initial values, the printed text, and refusals."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from harness.measurement.shapes import (
+    initial_value_mismatches,
+    parameter_count,
+    refusal_mismatches,
+    shape_mismatches,
+)
+from harness.suite_session import SuiteSession
+
+
+def fresh_networks(harness: SuiteSession, spec: str) -> dict[str, nn.Module]:
+    return harness.initialised(spec)
+
+
+def test_layer_shapes(spec: str, harness: SuiteSession) -> None:
+    card = harness.reference(spec).card
+    wrong = []
+    for role, network in fresh_networks(harness, spec).items():
+        for n in (card.batch_size, 1, 3):
+            lines = shape_mismatches(network, card.networks[role], n)
+            harness.record(
+                spec, f"layer_mismatches_{role}", len(lines), "layers", "lower", batch_size=n, reason="; ".join(lines),
+                protocol={"network": role},
+            )  # fmt: skip
+            wrong += [f"{role}, batch {n}: {line}" for line in lines]
+    assert not wrong, "; ".join(wrong)
+
+
+def test_parameter_counts(spec: str, harness: SuiteSession) -> None:
+    card = harness.reference(spec).card
+    counts = {role: parameter_count(network) for role, network in fresh_networks(harness, spec).items()}
+    for role, count in counts.items():
+        harness.record(spec, f"parameters_{role}", count, "parameters", "equal", protocol={"network": role})
+    assert counts == {role: network.parameters for role, network in card.networks.items()}
+
+
+def test_initial_values(spec: str, harness: SuiteSession) -> None:
+    card = harness.reference(spec).card
+    if not card.initial_weights:
+        pytest.skip("the card doesn't say how weights are drawn")
+    networks = fresh_networks(harness, spec)
+    wrong = []
+    for role in networks:
+        lines = initial_value_mismatches(networks, card, role)
+        harness.record(
+            spec, f"initial_value_mismatches_{role}", len(lines), "tensors", "lower", reason="; ".join(lines),
+            protocol={"network": role},
+        )  # fmt: skip
+        wrong += [f"{role}: {line}" for line in lines]
+    assert not wrong, "; ".join(wrong)
+
+
+def test_printed_text(spec: str, harness: SuiteSession) -> None:
+    documented = {role: network.printed for role, network in harness.reference(spec).card.networks.items()}
+    if not any(documented.values()):
+        pytest.skip("the document prints no network")
+    networks = fresh_networks(harness, spec)
+    for role, text in documented.items():
+        if text is not None:
+            same = repr(networks[role]) == text
+            harness.record(
+                spec, f"printed_text_{role}", float(same), "yes/no", "higher", protocol={"network": role}
+            )
+            assert repr(networks[role]) == text
+
+
+def test_wrong_shapes_are_refused(spec: str, harness: SuiteSession) -> None:
+    card = harness.reference(spec).card
+    wrong = []
+    for role, network in fresh_networks(harness, spec).items():
+        lines = refusal_mismatches(network, card.networks[role])
+        harness.record(
+            spec, f"refusal_mismatches_{role}", len(lines), "inputs", "lower", reason="; ".join(lines),
+            protocol={"network": role},
+        )  # fmt: skip
+        wrong += [f"{role}: {line}" for line in lines]
+    assert not wrong, "; ".join(wrong)

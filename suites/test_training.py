@@ -1,0 +1,32 @@
+"""Each reference trained under the profile: its log beside the document's, and how long an epoch is."""
+
+from __future__ import annotations
+
+import math
+
+from harness.measurement.curves import log_line_values, means_over_last_epoch
+from harness.suite_session import SuiteSession
+from harness.training.run_folder import RunFolder, read_rows
+
+
+def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
+    run = harness.trained(spec, seed)
+    card = run.reference.card
+    rows = list(read_rows(RunFolder(run.folder).metrics))
+    common = {
+        "data": run.dataset,
+        "seed": seed,
+        "batch_size": harness.batch_size(spec),
+        "epochs": run.steps / run.steps_per_epoch,
+    }
+    harness.record(spec, "steps_per_epoch", run.steps_per_epoch, "steps", "equal", **common)
+    for name, value in log_line_values(rows, card.log_lines).items():
+        harness.record(spec, name, value, "", "none", **common)
+    means = means_over_last_epoch(rows, run.steps_per_epoch)
+    for name, value in means.items():
+        harness.record(spec, name, value, "", "none", **common)
+
+    assert run.steps == run.asked
+    assert [row["step"] for row in rows] == list(range(1, run.steps + 1)), "the log has a row for every step"
+    assert means
+    assert all(math.isfinite(value) for value in means.values())
