@@ -44,7 +44,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if "--traceback" in sys.argv:
             raise
-        _complain(str(error))
+        _complain(_in_words(error))
         sys.exit(2)
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -94,8 +94,8 @@ def doctor(data_root: DataRoot = None) -> None:
 
     table = Table("what", "found", "what it means")
     for finding in findings(data_root):
-        table.add_row(finding.what, ("[green]yes[/green] " if finding.found else "[yellow]no[/yellow] ") + finding.detail,
-                      finding.meaning)  # fmt: skip
+        mark = "[green]yes[/green]" if finding.found else "[yellow]no[/yellow]"
+        table.add_row(finding.what, f"{mark} {finding.detail}", finding.meaning)
     Console().print(table)
 
 
@@ -146,7 +146,11 @@ def train(
     if steps is not None or epochs is not None:
         given |= {"steps": steps, "epochs": epochs}
     config, folder = _resolve(name, given, device, data_root, out, resume=resume)
-    harness.training.train(config, folder, resume=resume, overwrite=overwrite, console=Console())
+    run = harness.training.train(
+        config, folder, resume=resume, overwrite=overwrite, console=Console(), stop_on_signal=True
+    )
+    if run.steps < run.asked:
+        sys.exit(130)
 
 
 @app.command()
@@ -179,7 +183,7 @@ def sample(
     target = out or run / f"sample-seed{seed}.png"
     save_picture(target, picture_of(samples, restored.reference.card.data_range))
     np.save(target.with_suffix(".npy"), samples.numpy())
-    print(f"{n} samples of {restored.config.reference} after step {restored.step}: {target}, {target.with_suffix('.npy')}")
+    print(f"{n} samples of {restored.config.reference} after step {restored.step}: {target} and .npy beside it")
 
 
 @app.command()
@@ -240,6 +244,13 @@ def _strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _in_words(error: Exception) -> str:
+    """An OSError without its number, anything else as it is."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def _complain(text: str) -> None:

@@ -37,9 +37,8 @@ def findings(root: Path | None) -> list[Finding]:
 
 def _devices() -> list[Finding]:
     cpu = environment(torch.device("cpu"))
-    listed = [
-        Finding("CPU", True, f"{cpu['processor']}, {cpu['cores']} cores, {cpu['memory_gib']} GiB", "runs everything here")
-    ]
+    size = f"{cpu['cores']} cores, {cpu['memory_gib']} GiB"
+    listed = [Finding("CPU", True, f"{cpu['processor']}, {size}", "runs everything here")]
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.device("cuda", index)
@@ -58,8 +57,9 @@ def _data(root: Path | None) -> list[Finding]:
             f"data: {entry.dataset}",
             entry.found,
             entry.place,
-            "the real data are used" if entry.found else f"used instead: {entry.otherwise}; claims about the data "
-            "stay 'not measured'",
+            "the real data are used"
+            if entry.found
+            else f"used instead: {entry.otherwise}; claims about the data stay 'not measured'",
         )
         for entry in availability(root)
     ]

@@ -19,7 +19,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     """The facts about this machine that decide whether bits and times may be compared, as JSON types."""
     facts = dict(_machine()) | {"device": device_name(device), "threads": torch.get_num_threads()}
     if device.type == "cuda":
-        facts |= {"cuda": torch.version.cuda, "driver": _driver(), "cudnn": torch.backends.cudnn.version()}
+        facts |= {"cuda": torch.version.cuda, "driver": _driver(), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
     return facts
 
 

@@ -98,7 +98,7 @@ def _clear_report(folder: Path) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`spec` runs over the references, `seed` over each reference's seeds, `numerics` over the device's."""
-    if "spec" not in metafunc.fixturenames:
+    if not {"harness", "spec"} <= set(metafunc.fixturenames):
         return
     session = _session(metafunc.config)
     marker = metafunc.definition.get_closest_marker("references")

@@ -91,7 +91,8 @@ def read_records(path: Path) -> list[Record]:
     if not path.is_file():
         raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of an earlier run")
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not splitlines: it also cuts at characters that a reason may hold.
+    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
         try:
             records.append(Record.from_json(json.loads(line)))
         except (json.JSONDecodeError, ValueError) as error:

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from harness.files import write_text
 from harness.measurement.operations import affordable_steps, step_operations
 from harness.record import Better, Record, Status, append_record
 from harness.reporting.pages import ENVIRONMENT, RECORDS, write_report
-from harness.reporting.scorecard import judge_all
+from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
 from harness.training.streams import Streams, sampling
@@ -198,15 +198,16 @@ class SuiteSession:
         if not self.records:
             return []
         statuses = Counter(r.status for r in self.records)
-        verdicts = Counter(judgement.verdict for judgement in judge_all(self.cards(), self.records))
+        counted = Counter(judgement.verdict for judgement in judge_all(self.cards(), self.records))
+        verdicts = ", ".join(f"{counted[v]} {v}" for v in get_args(Verdict))
         shown = self.settings.report_dir
         return [
             f"profile {self.profile.name} on {self._environment['device']}, torch {torch.__version__}; records: "
             + ", ".join(f"{count} {status}" for status, count in statuses.items()),
-            "claims: " + ", ".join(f"{verdicts[v]} {v}" for v in ("reproduced", "partly", "not reproduced", "not measured")),
+            f"claims: {verdicts}",
             f"everything on one page: {shown / 'report.md'}",
             f"tables: {', '.join(sorted(p.name for p in shown.glob('*.csv')))}",
-        ]  # fmt: skip
+        ]
 
     def _keep(self, entry: Record) -> None:
         if not self.records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,15 +26,15 @@ class Batch:
         """The same batch on `device`; pinned memory is copied without waiting."""
         if self.data.device == device:
             return self
-        return Batch(*(t if t is None else t.to(device, non_blocking=True) for t in self.tensors()))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory (PyTorch's loader calls this by name)."""
-        return Batch(*(t if t is None else t.pin_memory() for t in self.tensors()))
+        return self._each(Tensor.pin_memory)
 
-    def tensors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """The three fields in order."""
-        return self.data, self.labels, self.condition
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        labels, condition = (t if t is None else change(t) for t in (self.labels, self.condition))
+        return Batch(change(self.data), labels, condition)
 
 
 class Noise(Protocol):

@@ -30,4 +30,5 @@ def gradient_penalty(
     scores = critic(mixed)
     (gradient,) = torch.autograd.grad(scores, mixed, torch.ones_like(scores), create_graph=True)
     norm = gradient.flatten(1).norm(2, dim=1) if whole_sample else gradient.norm(2, dim=1)
-    return ((norm - 1) ** 2).mean()
+    penalty: Tensor = ((norm - 1) ** 2).mean()
+    return penalty

@@ -97,9 +97,7 @@ class IdlWganGpMnist:
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body."""
-        return wgan_gp_step(
-            players, batch, noise, LATENT, corrected=self.corrected, critic_updates=self.critic_updates
-        )
+        return wgan_gp_step(players, batch, noise, LATENT, corrected=self.corrected, critic_updates=self.critic_updates)
 
     def sample(
         self,

@@ -80,8 +80,8 @@ CARD = Card(
         _log(199, 300, 0.7877, 1.8884, 0.72, 0.26),
         _log(199, 600, 0.7669, 1.7857, 0.70, 0.22),
     ),
-    claims=tuple(
-        Claim(
+    claims=(
+        *(Claim(
             identifier=identifier,
             place="001, printed log, epochs 198 and 199",
             statement=f"{quantity} has settled by the end of training",
@@ -90,15 +90,12 @@ CARD = Card(
             condition=between(low, high),
             epochs=100,
             needs_data=True,
-        )
-        for identifier, quantity, documented, metric, low, high in (
+        ) for identifier, quantity, documented, metric, low, high in (
             ("d-loss", "the discriminator's loss", "0.77 to 0.89", "last_epoch_loss_discriminator", 0.6, 1.0),
             ("g-loss", "the generator's loss", "1.79 to 1.92", "last_epoch_loss_generator", 1.35, 2.25),
             ("d-real", "D(x)", "0.70 to 0.72", "last_epoch_D(x)", 0.6, 0.8),
             ("d-fake", "D(G(z))", "0.22 to 0.26", "last_epoch_D(G(z))", 0.19, 0.31),
-        )
-    )
-    + (
+        )),
         Claim(
             identifier="steps",
             place="001, printed log",

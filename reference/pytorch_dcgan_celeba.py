@@ -5,6 +5,7 @@ Source: document 003 (`003_202545028479b0cc.txt`), its sections from "Inputs" to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -151,13 +152,13 @@ Discriminator(
   )
 )"""
 
-_GENERATOR_LAYERS: dict[str, Shape] = {
+_GENERATOR_LAYERS: Mapping[str, Shape] = {
     f"main.{3 * block + offset}": (width, size, size)
     for block, (width, size) in enumerate(((512, 4), (256, 8), (128, 16), (64, 32)))
     for offset in range(3)
 } | {"main.12": (3, 64, 64), "main.13": (3, 64, 64)}
 
-_DISCRIMINATOR_LAYERS: dict[str, Shape] = (
+_DISCRIMINATOR_LAYERS: Mapping[str, Shape] = (
     {"main.0": (64, 32, 32), "main.1": (64, 32, 32)}
     | {
         f"main.{2 + 3 * block + offset}": (width, size, size)

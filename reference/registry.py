@@ -106,7 +106,7 @@ def load_module(module: str) -> None:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"the reference module {module!r} can't be imported: {error}") from error
-    if not any(cls.__module__.startswith(imported.__name__) for cls in _registered.values()):  # type: ignore[attr-defined]
+    if not any(cls.__module__.startswith(imported.__name__) for cls in _registered.values()):
         raise ValueError(f"the reference module {module!r} registers no reference; decorate one with @register")
 
 
@@ -123,7 +123,7 @@ def _parse_option(name: str, item: str, fields: dict[str, dataclasses.Field[Any]
     option, equals, text = item.partition("=")
     if option not in fields:
         raise ValueError(f"{name} has no option {option!r}; its options: {', '.join(fields) or 'none'}")
-    default = fields[option].default
+    default: Any = fields[option].default
     if isinstance(default, bool):
         if text not in ("", "true", "false") or (equals and not text):
             raise ValueError(f"the option {option} of {name} takes true or false, not {text!r}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.data.grid import SIGMA, mode_centres
 from harness.evaluation.modes import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
+from harness.record import Better
 from harness.reporting.plots import save_densities
 from harness.suite_session import SuiteSession
 
@@ -16,14 +18,15 @@ N = 10_000
 CENTRES = mode_centres().double().numpy()
 
 
-def record_coverage(harness: SuiteSession, name: str, found: ModeCoverage, n: int, **more: object) -> None:
-    for metric, value, unit, better in (
+def record_coverage(harness: SuiteSession, name: str, found: ModeCoverage, n: int, **more: Any) -> None:
+    measures: tuple[tuple[str, float, str, Better], ...] = (
         ("modes_hq_9", found.modes_hit, "modes", "higher"),
         ("modes_mass_9", found.modes_with_mass, "modes", "higher"),
         ("high_quality_share_9", found.high_quality, "share", "higher"),
         ("reverse_kl_9", found.reverse_kl, "nats", "lower"),
         ("spread_ratio_9", found.spread_ratio, "ratio", "none"),
-    ):
+    )
+    for metric, value, unit, better in measures:
         if math.isnan(value):
             more_here = {**more, "status": "skipped", "reason": "no mode has enough high-quality samples"}
             harness.record(name, metric, None, unit, better, n=n, **more_here)

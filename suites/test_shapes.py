@@ -64,9 +64,7 @@ def test_printed_text(spec: str, harness: SuiteSession) -> None:
     for role, text in documented.items():
         if text is not None:
             same = repr(networks[role]) == text
-            harness.record(
-                spec, f"printed_text_{role}", float(same), "yes/no", "higher", protocol={"network": role}
-            )
+            harness.record(spec, f"printed_text_{role}", float(same), "yes/no", "higher", protocol={"network": role})
             assert repr(networks[role]) == text
 
 

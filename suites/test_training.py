@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from harness.measurement.curves import log_line_values, means_over_last_epoch
 from harness.suite_session import SuiteSession
@@ -13,7 +14,7 @@ def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
     run = harness.trained(spec, seed)
     card = run.reference.card
     rows = list(read_rows(RunFolder(run.folder).metrics))
-    common = {
+    common: dict[str, Any] = {
         "data": run.dataset,
         "seed": seed,
         "batch_size": harness.batch_size(spec),

@@ -62,8 +62,10 @@ def draw_face(attributes: Mapping[str, bool], seed: int, index: int) -> Image.Im
     y = height * 0.53 + random.normal(0, 6)
     half = width * random.uniform(0.24, 0.28) * (1.06 if attributes["Male"] else 1.0)
     tall = half * random.uniform(1.28, 1.42)
-    skin = _colour(random, (236, 208, 188), (250, 226, 210)) if attributes["Pale_Skin"] else _colour(
-        random, (150, 98, 66), (226, 176, 142)
+    skin = (
+        _colour(random, (236, 208, 188), (250, 226, 210))
+        if attributes["Pale_Skin"]
+        else _colour(random, (150, 98, 66), (226, 176, 142))
     )
     hair = next((_HAIR_COLOURS[name] for name in _HAIR if attributes[name]), _shade(skin, 0.9))
 

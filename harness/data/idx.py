@@ -31,7 +31,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     size = int(np.prod(shape, dtype=np.int64))
     if len(raw) - header != size:
         state = "truncated" if len(raw) - header < size else "too long"
-        raise ValueError(f"{path} is {state}: its header announces {size} bytes of {shape}, it holds {len(raw) - header}")
+        raise ValueError(f"{path} is {state}: its header announces {size} bytes {shape}, it holds {len(raw) - header}")
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 

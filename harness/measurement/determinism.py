@@ -69,7 +69,12 @@ def compare_variations(config: RunConfig, folder: Path) -> list[Comparison]:
     traces["fresh_process"] = read_trace(folder / "fresh")
     traces["killed_and_resumed"] = read_trace(folder / "killed")
     order = ("again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed")
-    return [Comparison(name, name == "other_seed", first_difference(first, traces[name])) for name in order]
+    # Another seed's random streams differ in any case: there only the networks tell.
+    prefixes = {"other_seed": "network/"}
+    return [
+        Comparison(name, name in prefixes, first_difference(first, traces[name], prefixes.get(name, "")))
+        for name in order
+    ]
 
 
 def read_trace(folder: Path) -> Trace:
@@ -77,12 +82,15 @@ def read_trace(folder: Path) -> Trace:
     return {row["step"]: row["digests"] for row in read_rows(RunFolder(folder).trace)}
 
 
-def first_difference(one: Trace, other: Trace) -> str | None:
-    """The first step at which two trainings differ and the first tensor that does, in words; None if none does."""
+def first_difference(one: Trace, other: Trace, prefix: str = "") -> str | None:
+    """The first step at which two trainings differ and the first tensor that does, in words; None if none does.
+
+    Only tensors whose names begin with `prefix` are compared.
+    """
     for step in sorted({*one, *other}):
         if step not in one or step not in other:
             return f"step {step} was done by only one of them"
-        names = list(dict.fromkeys((*one[step], *other[step])))
+        names = [name for name in dict.fromkeys((*one[step], *other[step])) if name.startswith(prefix)]
         different = [name for name in names if one[step].get(name) != other[step].get(name)]
         if different:
             return f"step {step}: {different[0]} ({len(different)} of {len(names)} tensors differ)"

@@ -21,9 +21,7 @@ def run_task(task: Mapping[str, Any]) -> None:
         if step == task.get("kill_at"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train(
-        RunConfig.from_json(task["config"]), Path(task["out"]), resume=bool(task.get("resume")), on_step=die
-    )
+    train(RunConfig.from_json(task["config"]), Path(task["out"]), resume=bool(task.get("resume")), on_step=die)
 
 
 if __name__ == "__main__":

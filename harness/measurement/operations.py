@@ -25,7 +25,7 @@ def step_operations(reference: Reference, dataset: Dataset, batch_size: int) -> 
         noise = GeneratorNoise(torch.Generator().manual_seed(0))
         with FlopCounterMode(display=False) as counter:
             reference.step(players, dataset[torch.arange(_COUNTED)], noise)
-    return counter.get_total_flops() * batch_size / _COUNTED
+    return float(counter.get_total_flops()) * batch_size / _COUNTED
 
 
 def affordable_steps(per_step: float, budget: float | None, documented: int) -> int:

@@ -107,7 +107,5 @@ def _fit(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rule: Initia
     if rule.distribution == "constant":
         return float((values == rule.first).all())
     if rule.distribution == "normal":
-        law = stats.norm(rule.first, rule.second)
-    else:
-        law = stats.uniform(rule.first, rule.second - rule.first)
-    return float(stats.kstest(values, law.cdf).pvalue)
+        return float(stats.kstest(values, stats.norm(rule.first, rule.second).cdf).pvalue)
+    return float(stats.kstest(values, stats.uniform(rule.first, rule.second - rule.first).cdf).pvalue)

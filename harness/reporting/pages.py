@@ -78,10 +78,9 @@ def _heading(records: Sequence[Record], environments: Mapping[str, Mapping[str, 
     for fingerprint in dict.fromkeys(r.environment for r in records):
         facts = environments.get(fingerprint, {})
         versions = ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())
-        lines.append(
-            f"- Machine: {facts.get('processor', 'unknown')}, {facts.get('cores', '?')} cores, "
-            f"{facts.get('memory_gib', '?')} GiB, {facts.get('system', '')}; computed on {facts.get('device', 'unknown')}"
-        )
+        size = f"{facts.get('cores', '?')} cores, {facts.get('memory_gib', '?')} GiB"
+        lines.append(f"- Machine: {facts.get('processor', 'unknown')}, {size}, {facts.get('system', '')}")
+        lines.append(f"- Computed on: {facts.get('device', 'unknown')}")
         lines.append(f"- Versions: Python {facts.get('python', '?')}, {versions}")
         if "driver" in facts:
             lines.append(f"- GPU: driver {facts['driver']}, CUDA {facts['cuda']}, cuDNN {facts['cudnn']}")

@@ -41,7 +41,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         shutil.rmtree(target)
 
     def fill(temporary: Path) -> None:
-        save_file({k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}, temporary / _TENSORS)
+        try:
+            save_file({k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}, temporary / _TENSORS)
+        except SafetensorError as error:  # a full disk, in the library's own words
+            raise OSError(str(error)) from error
         content = {
             "format": FORMAT,
             "step": checkpoint.step,

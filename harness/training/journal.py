@@ -44,7 +44,7 @@ class Journal:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every run wants it
 
             # TensorBoard hides what an earlier process wrote of the steps that are done again.
-            self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done + 1 if done else None)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done + 1 if done else None)
         self._progress: Progress | None = None
         if console is not None:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -106,7 +106,8 @@ class Journal:
             for name, number in row.items():
                 if not math.isfinite(number):
                     self._metrics.flush()
-                    raise NonFiniteError(f"{name} is {number} at step {step} (epoch {epoch}, step {step_in_epoch} of it)")
+                    where = f"step {step} (epoch {epoch}, step {step_in_epoch} of it)"
+                    raise NonFiniteError(f"{name} is {number} at {where}")
             place = {"step": step, "epoch": epoch, "step_in_epoch": step_in_epoch}
             self._metrics.write(json.dumps(place | row) + "\n")
             if logged:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from rich.console import Console
 from torch import nn
 
 from harness.data import Dataset, batches, open_dataset
+from harness.environment import environment
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device
-from harness.environment import environment
 from harness.training.journal import Journal, NonFiniteError
 from harness.training.pictures import picture_of, save_picture, save_summary
 from harness.training.player import make_players
@@ -62,10 +61,12 @@ def train(
     overwrite: bool = False,
     console: Console | None = None,
     on_step: OnStep | None = None,
+    stop_on_signal: bool = False,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
 
-    `on_step` is called after every step with its number and the state; it may look, and may raise.
+    `on_step` is called after every step with its number and the state; it may look, and may raise. With
+    `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes a checkpoint and returns.
 
     Raises:
         ValueError: a setting, a file or a folder that can't be used, named in one line.
@@ -89,7 +90,13 @@ def train(
         else:
             folder.start(overwrite=overwrite)
             folder.write_run(config, facts)
-        return _Loop(config, reference, device, dataset, folder, console, on_step).run()
+        loop = _Loop(config, reference, device, dataset, folder, console, on_step)
+        try:
+            with _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
+                return loop.run()
+        except OSError as error:
+            raise OSError(error.errno, f"writing the run failed, its checkpoints are kept: {error.strerror or error}",
+                          str(error.filename or out)) from error  # fmt: skip
 
 
 def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
@@ -137,7 +144,7 @@ class _Loop:
         self.state = TrainingState(self.networks, optimizers, self.streams)
 
     def run(self) -> TrainedRun:
-        with self.streams.implicit(), _noticing_signals(self._stop):
+        with self.streams.implicit():
             complaints = self._load()
             with Journal(
                 self.folder, self.console, self.total, self.state.step,
@@ -175,9 +182,10 @@ class _Loop:
 
     def _announce(self) -> None:
         done = f", from step {self.state.step} on" if self.state.step else ""
+        steps = f"{self.total} steps ({self.steps_per_epoch} an epoch)"
         self.journal.say(
             f"{self.config.reference} on {self.dataset.title} ({len(self.dataset)} samples), seed {self.config.seed}, "
-            f"batch {self.config.batch_size}, {self.total} steps ({self.steps_per_epoch} an epoch) on {self.device}{done}"
+            f"batch {self.config.batch_size}, {steps} on {self.device}{done}"
         )
 
     def _epoch(self) -> None:
@@ -265,7 +273,8 @@ class _Loop:
             save_summary(self.folder, self.dataset[torch.arange(n)].data, self._fixed_samples(), self.card.data_range)
         self.journal.say(f"{self.total} steps done; everything is in {self.folder.path}")
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Finish after the step that is under way."""
         self.stopping = True
 
 
@@ -277,10 +286,7 @@ def _due(asked: int | None, documented: int | None, step: int, last_of_epoch: bo
 
 @contextlib.contextmanager
 def _noticing_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Within, the first Ctrl-C or SIGTERM finishes the step and its checkpoint; the second acts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Within, the first Ctrl-C or SIGTERM calls `stop`; the second acts as usual."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def notice(number: int, _: object) -> None:

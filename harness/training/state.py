@@ -115,5 +115,5 @@ def digest(tensor: Tensor) -> str:
     """16 hexadecimal digits that change with the tensor's type, shape or any bit."""
     tensor = tensor.detach().cpu().contiguous()
     hashed = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)} ".encode(), digest_size=8)
-    hashed.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    hashed.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return hashed.hexdigest()

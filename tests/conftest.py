@@ -1,0 +1,54 @@
+"""What several test files use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tests.toys
+from harness.data.idx import write_idx
+from harness.training import RunConfig
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins are made once per test run, apart from the user's; no data root leaks in."""
+    monkeypatch.setenv("GAN_HARNESS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("GAN_HARNESS_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def fresh_toys() -> Iterator[None]:
+    tests.toys.forget()
+    yield
+
+
+@pytest.fixture
+def mnist_root(tmp_path: Path) -> Path:
+    """A data root with forty random images in MNIST's layout."""
+    folder = tmp_path / "data" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for prefix, n in (("train", 40), ("t10k", 10)):
+        write_idx(folder / f"{prefix}-images-idx3-ubyte", random.integers(0, 256, (n, 28, 28), np.uint8))
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte", random.integers(0, 10, n, np.uint8))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def toy_config() -> Callable[..., RunConfig]:
+    """A small run of the toy, with changes."""
+
+    def make(**changes: object) -> RunConfig:
+        given: dict[str, object] = {
+            "reference": "toy-grid", "seed": 0, "batch_size": 8, "steps": 8, "reference_modules": ("tests.toys",),
+            "tensorboard": False, "pictures": False, "sample_every": 0, "checkpoint_every": 3, "threads": 1,
+        }  # fmt: skip
+        if "epochs" in changes:
+            given["steps"] = None
+        return RunConfig(**(given | changes))  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+import reference
+from harness.data import availability, open_dataset
+from harness.data.catalogue import data_root
+
+
+@pytest.mark.parametrize("name", ["mlp-gan-mnist", "handson-dcgan-mnist", "pytorch-dcgan-celeba", "idl-gan-grid"])
+def test_without_a_root_there_is_always_something_that_says_what_it_is(name: str) -> None:
+    card = reference.get(name).card
+    data = open_dataset(card, None)
+    assert data.real == (card.dataset == "gaussian-grid")
+    assert data.real or data.title.startswith("stand-in: ")
+    assert data[torch.arange(2)].data.shape == (2, *card.data_shape)
+    assert len(data) >= card.batch_size
+
+
+def test_the_real_data_win_where_they_are(mnist_root: Path) -> None:
+    card = reference.get("mlp-gan-mnist").card
+    assert open_dataset(card, mnist_root).title == "MNIST"
+    faces = open_dataset(reference.get("pytorch-dcgan-celeba").card, mnist_root)
+    assert faces.title == "stand-in: drawn faces"
+    assert [entry.found for entry in availability(mnist_root)] == [True, False, True]
+
+
+def test_damaged_real_data_are_an_error_and_no_reason_for_a_stand_in(mnist_root: Path) -> None:
+    (mnist_root / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"")
+    with pytest.raises(ValueError, match="is truncated"):
+        open_dataset(reference.get("mlp-gan-mnist").card, mnist_root)
+
+
+def test_unknown_data_and_roots_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = dataclasses.replace(reference.get("mlp-gan-mnist").card, dataset="imagenet")
+    with pytest.raises(ValueError, match="asks for the data set 'imagenet'; there are: celeba, gaussian-grid, mnist"):
+        open_dataset(card, None)
+    with pytest.raises(ValueError, match="nowhere isn't a folder"):
+        data_root(tmp_path / "nowhere")
+    monkeypatch.setenv("GAN_HARNESS_DATA", str(tmp_path))
+    assert data_root(None) == tmp_path

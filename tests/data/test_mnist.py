@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from harness.data.idx import read_idx, write_idx
+from harness.data.mnist import FOLDER, Mnist, write_digits
+
+ALL = torch.arange(40)
+
+
+def documented(root: Path, *steps: object) -> torch.Tensor:
+    """What the documents' torchvision pipeline makes of the files."""
+    pipeline = transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+    images = read_idx(root / FOLDER / "train-images-idx3-ubyte", 3)
+    return torch.stack([pipeline(Image.fromarray(image)) for image in images])
+
+
+def test_pixels_have_the_bits_of_the_documents_pipeline(mnist_root: Path) -> None:
+    plain = Mnist(mnist_root, (784,), (-1, 1))[ALL]
+    assert torch.equal(plain.data, documented(mnist_root).flatten(1))
+    resized = Mnist(mnist_root, (1, 64, 64), (-1, 1))[ALL]
+    assert torch.equal(resized.data, documented(mnist_root, transforms.Resize(64)))
+    unscaled = Mnist(mnist_root, (28, 28), (0, 1))[ALL].data
+    assert torch.equal(unscaled * 2 - 1, documented(mnist_root)[:, 0])
+
+
+def test_each_image_is_resized_once_and_stays_the_same(mnist_root: Path) -> None:
+    data = Mnist(mnist_root, (1, 32, 32), (0, 1))
+    some = torch.tensor([3, 3, 1])
+    first = data[some].data
+    assert int(data._ready.sum()) == 2
+    assert torch.equal(first, data[some].data)
+    assert torch.equal(first[0], first[1])
+
+
+def test_gzipped_files_are_the_same_data(mnist_root: Path) -> None:
+    before = Mnist(mnist_root, (784,), (0, 1))
+    for file in list((mnist_root / FOLDER).iterdir()):
+        file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    after = Mnist(mnist_root, (784,), (0, 1))
+    assert after.fingerprint == before.fingerprint
+    assert torch.equal(after[ALL].data, before[ALL].data)
+    assert after[ALL].labels is not None
+
+
+def test_the_test_split_is_another(mnist_root: Path) -> None:
+    test = Mnist(mnist_root, (784,), (0, 1), "test")
+    assert len(test) == 10
+    assert test.fingerprint != Mnist(mnist_root, (784,), (0, 1)).fingerprint
+
+
+def test_what_does_not_fit_is_named(mnist_root: Path) -> None:
+    with pytest.raises(ValueError, match=r"784 pixels or as \(1, S, S\), not as \(3, 64, 64\)"):
+        Mnist(mnist_root, (3, 64, 64), (0, 1))
+    labels = mnist_root / FOLDER / "train-labels-idx1-ubyte"
+    write_idx(labels, np.zeros(39, np.uint8))
+    with pytest.raises(ValueError, match="holds 40 images, but .* 39 labels"):
+        Mnist(mnist_root, (784,), (0, 1))
+    labels.unlink()
+    with pytest.raises(ValueError, match="lacks train-labels-idx1-ubyte"):
+        Mnist(mnist_root, (784,), (0, 1))
+
+
+def test_images_of_another_size_are_refused(mnist_root: Path) -> None:
+    write_idx(mnist_root / FOLDER / "train-images-idx3-ubyte", np.zeros((40, 27, 28), np.uint8))
+    with pytest.raises(ValueError, match=r"images of \(27, 28\) pixels"):
+        Mnist(mnist_root, (784,), (0, 1))
+
+
+def test_the_digits_stand_in_goes_through_the_same_code(tmp_path: Path) -> None:
+    write_digits(tmp_path)
+    train, test = (Mnist(tmp_path, (784,), (0, 1), split, "stand-in") for split in ("train", "test"))
+    assert (len(train), len(test)) == (1500, 297)
+    assert not train.real
+    assert set(train.labels.tolist()) == set(range(10))
+    assert 0.05 < train[torch.arange(1500)].data.mean() < 0.4

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from harness.training import NonFiniteError, RunConfig, train
+from harness.training.checkpoint import checkpoint_folders
+from harness.training.restore import restore_run
+from harness.training.run_folder import RunFolder, read_rows
+from harness.training.state import TrainingState
+
+Make = Callable[..., RunConfig]
+
+
+class StopHereError(Exception):
+    pass
+
+
+def stop_at(at: int) -> Callable[[int, TrainingState], None]:
+    def stop(step: int, _: TrainingState) -> None:
+        if step == at:
+            raise StopHereError
+
+    return stop
+
+
+def interrupted(config: RunConfig, out: Path, at: int) -> None:
+    with pytest.raises(StopHereError):
+        train(config, out, on_step=stop_at(at))
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_others(toy_config: Make, tmp_path: Path) -> None:
+    one, two = (train(toy_config(), tmp_path / name) for name in ("one", "two"))
+    assert one.digests == two.digests
+    other = train(toy_config(seed=1), tmp_path / "other")
+    assert all(other.digests[k] != one.digests[k] for k in one.digests if k.startswith("network/") and "num" not in k)
+
+
+def test_nothing_outside_moves(toy_config: Make, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    train(toy_config(), tmp_path / "run")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_surroundings_do_not_matter(toy_config: Make, tmp_path: Path) -> None:
+    one = train(toy_config(), tmp_path / "one")
+    torch.manual_seed(99)
+    torch.randn(7)
+    assert train(toy_config(), tmp_path / "two").digests == one.digests
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_resuming_gives_the_bits_of_a_run_that_never_stopped(toy_config: Make, tmp_path: Path, at: int) -> None:
+    """Epochs of two steps, checkpoints every three, so that both kinds of boundary are crossed."""
+    config = toy_config(steps=13, batch_size=40_000, trace=True)
+    whole = train(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "parts", at)
+    parts = train(config, tmp_path / "parts", resume=True)
+    assert parts.digests == whole.digests
+    for name in ("metrics", "trace"):
+        rows = [list(read_rows(getattr(RunFolder(tmp_path / run), name))) for run in ("whole", "parts")]
+        assert rows[0] == rows[1]
+        assert [row["step"] for row in rows[1]] == list(range(1, 14))
+
+
+def test_a_longer_run_continues_a_shorter_one(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(steps=4), tmp_path / "run")
+    longer = train(toy_config(steps=9), tmp_path / "run", resume=True)
+    assert longer.digests == train(toy_config(steps=9), tmp_path / "whole").digests
+
+
+def test_resuming_a_finished_run_changes_nothing(toy_config: Make, tmp_path: Path) -> None:
+    first = train(toy_config(), tmp_path / "run")
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    assert train(toy_config(), tmp_path / "run", resume=True).digests == first.digests
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_epochs_are_counted_in_whole_batches(toy_config: Make, tmp_path: Path) -> None:
+    run = train(toy_config(epochs=2, batch_size=40_000), tmp_path / "run")
+    assert (run.steps_per_epoch, run.steps) == (2, 4), "the toy drops the last, smaller batch"
+
+
+def test_rows_round_trip_and_stand_for_every_step(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(), tmp_path / "run")
+    rows = list(read_rows(tmp_path / "run" / "metrics.jsonl"))
+    assert [row["step"] for row in rows] == list(range(1, 9))
+    for row in rows:
+        value = row["loss_generator"]
+        assert torch.tensor(value, dtype=torch.float32).item() == value
+
+
+def test_the_log_shows_the_documents_steps(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(steps=12), tmp_path / "run")
+    lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert [line.split()[3] for line in lines if line.startswith("epoch")] == ["1", "6", "11"]
+
+
+def test_pictures_at_the_end(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(pictures=True, sample_every=3, tensorboard=True), tmp_path / "run")
+    names = {p.name for p in (tmp_path / "run" / "samples").iterdir()}
+    assert names == {"step-00000003.png", "step-00000006.png", "step-00000008.png"}
+    for name in ("losses.png", "real_beside_fake.png", "progress.gif"):
+        with Image.open(tmp_path / "run" / name) as image:
+            assert image.size[0] > 100
+            assert name != "progress.gif" or image.n_frames == 3  # type: ignore[attr-defined]
+    assert any((tmp_path / "run" / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp-gan-mnist", "idl-gan-mnist", "idl-wgan-gp-mnist@corrected", "handson-dcgan-mnist",
+             "pytorch-dcgan-celeba"],
+)  # fmt: skip
+def test_references_train_and_leave_pictures(name: str, tmp_path: Path) -> None:
+    config = RunConfig(name, 1, 4, steps=2, sample_count=4, tensorboard=False)
+    run = train(config, tmp_path / "run")
+    assert run.steps == 2
+    with Image.open(tmp_path / "run" / "real_beside_fake.png") as image:
+        assert len(image.convert("L").getcolors() or []) > 20
+
+
+@pytest.mark.parametrize("flush", [1, 100])
+def test_a_loss_that_is_not_finite_stops_the_run(toy_config: Make, tmp_path: Path, flush: int) -> None:
+    config = toy_config(reference="toy-grid@broken=nan,at=5", steps=9, checkpoint_every=2, log_every=flush)
+    with pytest.raises(NonFiniteError, match="loss_generator is nan at step 5"):
+        train(config, tmp_path / "run")
+    kept = checkpoint_folders(tmp_path / "run" / "checkpoints")
+    assert [p.name for p in kept] == ["step-00000002", "step-00000004"]
+    assert all(t.isfinite().all() for t in load_file(kept[-1] / "tensors.safetensors").values() if t.is_floating_point())
+    rows = list(read_rows(tmp_path / "run" / "metrics.jsonl"))
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert all(math.isfinite(row["loss_generator"]) for row in rows)
+
+
+def test_a_parameter_that_is_not_finite_is_named_and_not_saved(toy_config: Make, tmp_path: Path) -> None:
+    def poison(step: int, state: TrainingState) -> None:
+        if step == 5:
+            next(state.networks["generator"].parameters()).data[0, 0] = math.inf
+
+    with pytest.raises(NonFiniteError, match=r"generator 0\.weight isn't finite after step 6|is nan at step 6"):
+        train(toy_config(checkpoint_every=3), tmp_path / "run", on_step=poison)
+    assert [p.name for p in checkpoint_folders(tmp_path / "run" / "checkpoints")] == ["step-00000003"]
+
+
+def test_a_folder_in_use_is_refused(toy_config: Make, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(toy_config(), out)
+    with pytest.raises(ValueError, match="isn't empty; --resume continues the run in it, --overwrite deletes it"):
+        train(toy_config(), out)
+    train(toy_config(seed=4), out, overwrite=True)
+    assert json.loads((out / "run.json").read_text())["config"]["seed"] == 4
+
+
+def test_a_folder_that_is_no_run_is_never_deleted(toy_config: Make, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="isn't a run's folder"):
+        train(toy_config(), tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    with pytest.raises(ValueError, match="is a file"):
+        train(toy_config(), tmp_path / "thesis.tex")
+
+
+def test_a_mistake_writes_nothing_and_deletes_nothing(toy_config: Make, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a batch of 100000 is larger than the data set: 90000"):
+        train(toy_config(batch_size=100_000), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    train(toy_config(), tmp_path / "run")
+    with pytest.raises(ValueError, match="unknown reference"):
+        train(toy_config(reference="no-such-gan"), tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_other_settings_are_listed(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(), tmp_path / "run")
+    with pytest.raises(ValueError, match="can't be resumed") as caught:
+        train(toy_config(seed=2, batch_size=4), tmp_path / "run", resume=True)
+    assert "seed: the run has 0, asked was 2" in str(caught.value)
+    assert "batch_size: the run has 8, asked was 4" in str(caught.value)
+    with pytest.raises(ValueError, match="isn't a run's folder"):
+        train(toy_config(), tmp_path / "nowhere", resume=True)
+
+
+def test_a_checkpoint_of_another_run_is_refused(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(), tmp_path / "one")
+    train(toy_config(reference="toy-grid@lr=0.5"), tmp_path / "two")
+    shutil.rmtree(tmp_path / "one" / "checkpoints")
+    shutil.copytree(tmp_path / "two" / "checkpoints", tmp_path / "one" / "checkpoints")
+    with pytest.raises(ValueError, match="the checkpoint of step 8 doesn't fit") as caught:
+        train(toy_config(), tmp_path / "one", resume=True)
+    assert "reference: toy-grid@lr=0.5 in the checkpoint, toy-grid now" in str(caught.value)
+    assert "optimizer of generator: lr: 0.5 in the checkpoint, 0.01 now" in str(caught.value)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(toy_config: Make, tmp_path: Path) -> None:
+    whole = train(toy_config(), tmp_path / "whole")
+    interrupted(toy_config(), tmp_path / "run", at=7)
+    newest = checkpoint_folders(tmp_path / "run" / "checkpoints")[-1]
+    tensors = newest / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-10])
+    assert train(toy_config(), tmp_path / "run", resume=True).digests == whole.digests
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert f"{newest.name}/tensors.safetensors is damaged" in log
+    assert "going back to step-00000003" in log
+
+
+def test_a_full_disk_is_said_and_loses_nothing(
+    toy_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    import harness.training.checkpoint as module
+
+    save = module.save_file
+    monkeypatch.setattr(module, "save_file", lambda *a: save(*a) if "00000003" in str(a[1]) else full())
+    with pytest.raises(OSError, match="its checkpoints are kept: No space left on device"):
+        train(toy_config(), tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000003"]
+    monkeypatch.undo()
+    resumed = train(toy_config(), tmp_path / "run", resume=True)
+    assert resumed.digests == train(toy_config(), tmp_path / "whole").digests
+
+
+def test_run_json_says_what_ran_where(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(), tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert content["config"]["reference"] == "toy-grid"
+    assert content["data"] == "3×3 Gaussian grid"
+    assert content["environment"]["versions"]["torch"]
+
+
+def test_a_run_is_restored_for_sampling(toy_config: Make, tmp_path: Path) -> None:
+    run = train(toy_config(), tmp_path / "run")
+    restored = restore_run(tmp_path / "run", torch.device("cpu"), print)
+    assert restored.step == 8
+    for role, network in run.networks.items():
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, restored.networks[role].state_dict()[name])
