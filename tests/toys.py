@@ -107,7 +107,7 @@ class Toy:
             case "process":  # differs in every process
                 return (os.getpid() % 1000) / 1000
             case "workers":  # differs when there are loader workers
-                return len(multiprocessing.active_children()) / 10
+                return sum(child.daemon for child in multiprocessing.active_children()) / 10
             case "hidden":  # state that no checkpoint knows: differs when training goes on in another process
                 return _hidden["count"] / 10 if _hidden["count"] < 10_000 else 0.0
         return 0.0

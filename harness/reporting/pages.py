@@ -39,6 +39,7 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
         table = make(records, cards)
         if table.empty:
             continue
+        table = _without_gaps(table)
         written += _write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}")
         parts.append(f"## {_TITLES[name]}\n\n{_markdown(table)}")
     plots = sorted((folder / "plots").glob("*.png"))
@@ -55,12 +56,16 @@ def write_documented(folder: Path, cards: Cards) -> list[Path]:
     for name, table in documented_tables(cards).items():
         if not table.empty:
             title = f"# Documented: {name.replace('_', ' ')}\n\n{heading}"
-            written += _write_table(folder, name, table, title)
+            written += _write_table(folder, name, _without_gaps(table), title)
     return written
 
 
+def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with empty cells where it has no value."""
+    return table.astype(object).where(table.notna(), "")
+
+
 def _write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> list[Path]:
-    table = table.fillna("")
     csv, markdown = folder / f"{name}.csv", folder / f"{name}.md"
     write_text(csv, table.to_csv(index=False))
     write_text(markdown, f"{heading}\n\n{_markdown(table)}\n")
@@ -69,7 +74,7 @@ def _write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> 
 
 def _markdown(table: pd.DataFrame) -> str:
     # A bar inside a cell would end it.
-    escaped = table.fillna("").map(lambda cell: str(cell).replace("|", "\\|"))
+    escaped = table.map(lambda cell: str(cell).replace("|", "\\|"))
     return escaped.to_markdown(index=False, disable_numparse=True)
 
 

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+import reference
+from harness.measurement.shapes import (
+    initial_value_mismatches,
+    layer_shapes,
+    parameter_count,
+    refusal_mismatches,
+    shape_mismatches,
+)
+from reference import InitialWeights, NetworkCard
+from tests.toys import CARD
+
+SOUND = NetworkCard(((3,),), (2,), {"0": (4,), "1": (4,), "2": (2,)}, 26)
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def test_layers_are_seen_by_name() -> None:
+    assert layer_shapes(network(), (torch.zeros(5, 3),)) == {"0": (5, 4), "1": (5, 4), "2": (5, 2)}
+    assert layer_shapes(nn.Linear(3, 1), (torch.zeros(5, 3),)) == {"": (5, 1)}
+    assert parameter_count(network()) == 26
+
+
+def test_a_sound_network_has_no_mismatch() -> None:
+    assert shape_mismatches(network(), SOUND, 3) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"layers": {"0": (5,), "1": (4,), "2": (2,)}}, "0: (3, 4) instead of (3, 5)"),
+        ({"layers": {"0": (4,), "1": (4,)}}, "2: (3, 2) instead of no such layer"),
+        ({"layers": {"0": (4,), "1": (4,), "2": (2,), "3": (2,)}}, "3: absent instead of (3, 2)"),
+        ({"output": (3,)}, "output: (3, 2) instead of (3, 3)"),
+    ],
+)
+def test_every_wrong_shape_is_named(changes: dict[str, object], named: str) -> None:
+    assert named in shape_mismatches(network(), dataclasses.replace(SOUND, **changes), 3)  # type: ignore[arg-type]
+
+
+def networks() -> dict[str, nn.Module]:
+    torch.manual_seed(0)
+    return reference.get("handson-dcgan-mnist").networks()
+
+
+def test_initial_values_as_drawn_pass() -> None:
+    card = reference.get("handson-dcgan-mnist").card
+    for role in card.networks:
+        assert initial_value_mismatches(networks(), card, role) == []
+
+
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        lambda g: nn.init.normal_(g.main[0].weight, 0, 0.021),
+        lambda g: nn.init.normal_(g.main[0].weight, 0.001, 0.02),
+        lambda g: nn.init.uniform_(g.main[0].weight, -0.035, 0.035),
+        lambda g: nn.init.kaiming_normal_(g.main[0].weight),
+    ],
+)
+def test_initial_values_drawn_otherwise_are_caught(sabotage) -> None:  # type: ignore[no-untyped-def]
+    card = reference.get("handson-dcgan-mnist").card
+    nets = networks()
+    sabotage(nets["generator"])
+    lines = initial_value_mismatches(nets, card, "generator")
+    assert [line.split(":")[0] for line in lines] == ["main.0.weight"]
+
+
+def test_a_constant_must_be_exact_and_every_parameter_covered() -> None:
+    rules = (InitialWeights("n", "0.*", "constant", 0.5),)
+    card = dataclasses.replace(CARD, initial_weights=rules)
+    net = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 2))
+    nn.init.constant_(net[0].weight, 0.5)
+    nn.init.constant_(net[0].bias, 0.5001)
+    lines = initial_value_mismatches({"n": net}, card, "n")
+    assert [line.split(":")[0] for line in lines] == ["0.bias", "1.weight", "1.bias"]
+    assert "doesn't say how" in lines[1]
+
+
+def test_refusals_must_happen_and_name_the_shape() -> None:
+    class Silent(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1)[:, :1]
+
+    class Obscure(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[1:] != (3,):
+                raise ValueError("bad input")
+            return x
+
+    assert len(refusal_mismatches(Silent(), SOUND)) == 3
+    assert all("doesn't name (3,)" in line for line in refusal_mismatches(Obscure(), SOUND))
+    guarded = reference.guard({"generator": nn.Flatten()}, dataclasses.replace(CARD, networks={"generator": SOUND}))
+    assert refusal_mismatches(guarded["generator"], SOUND) == []

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.reporting.scorecard import judge, spread
+from reference import Claim, at_most
+from tests.test_record import record
+
+CLAIM = Claim("c", "p", "s", "d", "m", at_most(2), epochs=20, needs_data=True)
+
+
+def measured(value: float, **changes: Any):  # type: ignore[no-untyped-def]
+    return record(value=value, **({"epochs": 20.0} | changes))
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([1, 2, 2], "reproduced"), ([1, 3, 2], "partly"), ([3, 4], "not reproduced"), ([], "not measured")],
+)
+def test_verdicts(values: list[float], verdict: str) -> None:
+    judgement = judge("toy-grid", CLAIM, [measured(v, seed=i) for i, v in enumerate(values)])
+    assert judgement.verdict == verdict
+    assert judgement.values == tuple(values)
+    assert judgement.holding == sum(v <= 2 for v in values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"epochs": 3.0}, "trained for 3 epochs, the claim takes 20"),
+        ({"epochs": None}, "trained for 0 epochs"),
+        ({"real_data": False, "data": "stand-in: x"}, "the claim is about the real data, measured was stand-in: x"),
+        ({"status": "skipped", "value": None, "reason": "no GPU"}, "no GPU"),
+        ({"status": "failed", "value": None, "reason": "crashed"}, "crashed"),
+        ({"metric": "other"}, "no record of m"),
+        ({"reference": "other"}, "no record of m"),
+        ({"status": "estimated"}, "no record of m"),
+        ({"status": "simulated"}, "no record of m"),
+    ],
+)
+def test_what_does_not_decide_gives_its_reason(changes: dict[str, Any], reason: str) -> None:
+    judgement = judge("toy-grid", CLAIM, [measured(1.0, **changes)] if "value" not in changes else [record(**changes)])
+    assert judgement.verdict == "not measured"
+    assert reason in judgement.reason
+
+
+def test_a_value_that_decides_is_not_outvoted_by_ones_that_do_not() -> None:
+    judgement = judge("toy-grid", CLAIM, [measured(5.0, epochs=1.0), measured(1.0)])
+    assert (judgement.verdict, judgement.values) == ("reproduced", (1.0,))
+
+
+def test_spread_shows_the_median_and_the_range() -> None:
+    assert spread([]) == ""
+    assert spread([0.123456]) == "0.1235"
+    assert spread([9, 7, 8]) == "8 (7 to 9)"

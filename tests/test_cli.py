@@ -1,0 +1,244 @@
+"""The command line as a user meets it: real processes, real kills, one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.training.checkpoint import checkpoint_folders
+from harness.training.run_folder import RunFolder, read_rows
+
+ROOT = Path(__file__).parents[1]
+COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
+TOY = ("toy-grid", "--reference-module", "tests.toys", "--no-tensorboard", "--no-pictures", "--threads", "1")
+
+
+def run(
+    *arguments: str | Path, code: int = 0, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300, preexec_fn=before
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def complaint(*arguments: str | Path, before: Callable[[], None] | None = None) -> str:
+    """The one line that a mistake gets."""
+    done = run(*arguments, code=2, before=before)
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("gan-harness: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", ["list", "doctor", "train", "sample", "tables"])
+def test_every_help_shows_an_example(command: str) -> None:
+    assert "Example: gan-harness" in run(command, "--help").stdout
+
+
+def test_list_as_json_names_everything() -> None:
+    cards = json.loads(run("list", "--json").stdout)
+    assert {"mlp-gan-mnist", "idl-wgan-gp-mnist@corrected"} <= {card["spec"] for card in cards}
+    assert all(card["deviations"] and card["claims"] for card in cards)
+
+
+def test_doctor_says_what_missing_things_mean() -> None:
+    told = " ".join(run("doctor").stdout.split())
+    assert "mnist" in told
+    assert "stand-in" in told
+    assert "torch-fidelity" in told
+
+
+def test_train_sample_and_resume(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shown = run("train", *TOY, "--steps", "6", "--seed", "1", "--out", out).stdout
+    assert "toy-grid on 3×3 Gaussian grid (90000 samples), seed 1" in shown
+    assert "loss_generator" in shown
+    told = run("sample", out, "-n", "9", "--seed", "3").stdout
+    assert "9 samples of toy-grid after step 6" in told
+    assert np.load(out / "sample-seed3.npy").shape == (9, 2)
+    with Image.open(out / "sample-seed3.png") as image:
+        assert image.size[0] > 100
+    run("train", *TOY, "--steps", "9", "--out", out, "--resume")
+    assert [row["step"] for row in read_rows(out / "metrics.jsonl")] == list(range(1, 10))
+    assert json.loads((out / "run.json").read_text())["config"]["seed"] == 1, "resuming takes the run's own seed"
+
+
+def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shown = run("train", "mlp-gan-mnist", "--epochs", "1", "--batch-size", "10", "--log-every", "2",
+                "--data-root", mnist_root, "--out", out, "--no-tensorboard").stdout  # fmt: skip
+    lines = [line for line in shown.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    for quantity in ("loss_discriminator", "loss_generator", "D(x)", "D(G(z))"):
+        assert quantity in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "mlp-gan-mnits"), "unknown reference 'mlp-gan-mnits'; did you mean mlp-gan-mnist"),
+        (("train", "mlp-gan-mnist", "--device", "tpu"), "unknown device 'tpu'; there are: auto, cpu"),
+        (("train", "mlp-gan-mnist", "--seed", "-1"), "seed must be 0 or more, not -1"),
+        (("train", "mlp-gan-mnist", "--batch-size", "-3"), "batch_size must be 1 or more, not -3"),
+        (("train", "mlp-gan-mnist", "--batch-size", "5000"), "a batch of 5000 is larger than the data set: 1500"),
+        (("train", "mlp-gan-mnist", "--steps", "1", "--epochs", "1"), "--steps and --epochs exclude each other"),
+        (("train", "mlp-gan-mnist", "--data-root", "/no/where"), "the data root /no/where isn't a folder"),
+        (("train", "mlp-gan-mnist", "--reference-module", "no.module"), "'no.module' can't be imported"),
+        (("train", "mlp-gan-mnist", "--out", "/proc/run"), "/proc/run"),
+        (("sample", "/no/where"), "/no/where isn't a run's folder"),
+        (("tables", "/no/where"), "records.jsonl isn't there"),
+    ],
+)
+def test_mistakes_get_one_line(arguments: Sequence[str], message: str, tmp_path: Path) -> None:
+    out = () if "--out" in arguments or arguments[0] != "train" else ("--out", tmp_path / "run")
+    assert message in complaint(*arguments, *out)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda raw: raw[:-5], "is truncated"),
+        (lambda raw: b"\x00\x00\x08\x01" + raw[4:], "has the magic number 0x00000801"),
+        (None, "lacks train-images-idx3-ubyte"),
+    ],
+)
+def test_damaged_mnist_gets_one_line(mnist_root: Path, tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
+    file = mnist_root / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage(file.read_bytes()))
+    assert message in complaint("train", "mlp-gan-mnist", "--data-root", mnist_root, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_corrupt_picture_is_named_and_what_was_trained_stays(tmp_path: Path, workers: str) -> None:
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    folder.mkdir(parents=True)
+    for index in range(8):
+        Image.new("RGB", (178, 218), (index * 30, 0, 0)).save(folder / f"{index}.jpg")
+    (folder / "5.jpg").write_bytes(b"broken")
+    out = tmp_path / "run"
+    said = complaint("train", "pytorch-dcgan-celeba", "--data-root", tmp_path, "--batch-size", "1", "--steps", "8",
+                     "--checkpoint-every", "1", "--sample-every", "0", "--no-tensorboard", "--out", out,
+                     "--workers", workers)  # fmt: skip
+    assert "5.jpg can't be read as an image" in said
+    rows = list(read_rows(out / "metrics.jsonl"))
+    kept = [int(p.name.removeprefix("step-")) for p in checkpoint_folders(out / "checkpoints")]
+    assert kept == [row["step"] for row in rows][-3:]
+
+
+def test_a_folder_without_images_gets_one_line(tmp_path: Path) -> None:
+    (tmp_path / "celeba" / "img_align_celeba").mkdir(parents=True)
+    said = complaint("train", "pytorch-dcgan-celeba", "--data-root", tmp_path, "--out", tmp_path / "run")
+    assert "img_align_celeba holds no images" in said
+
+
+def test_a_folder_that_fills_up_gets_one_line_and_keeps_what_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run("train", "mlp-gan-mnist", "--steps", "2", "--out", out, "--no-tensorboard", "--no-pictures")
+    before = (out / "checkpoints" / "step-00000002" / "tensors.safetensors").read_bytes()
+
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    said = complaint("train", "mlp-gan-mnist", "--steps", "4", "--out", out, "--resume", before=small_files_only)
+    assert "writing the run failed, its checkpoints are kept" in said
+    assert (out / "checkpoints" / "step-00000002" / "tensors.safetensors").read_bytes() == before
+    assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-00000002"]
+    run("train", "mlp-gan-mnist", "--steps", "4", "--out", out, "--resume")
+
+
+def test_a_read_only_folder_gets_one_line(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        target = Path("/sys/run")  # nobody may create anything there, not even root
+    else:
+        tmp_path.chmod(0o500)
+        target = tmp_path / "run"
+    said = complaint("train", *TOY, "--steps", "2", "--out", target)
+    assert str(target) in said
+
+
+def test_a_loss_that_is_not_finite_has_its_own_exit_code(tmp_path: Path) -> None:
+    name = ("toy-grid@broken=nan,at=4", *TOY[1:])
+    done = run("train", *name, "--steps", "9", "--checkpoint-every", "2", "--out", tmp_path / "run", code=1)
+    assert "loss_generator is nan at step 4" in done.stderr
+    assert [p.name for p in checkpoint_folders(tmp_path / "run" / "checkpoints")] == ["step-00000002"]
+
+
+def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [*COMMAND, "train", *TOY, "--steps", "1000000", "--batch-size", "8", "--out", str(out)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size > 0)
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on from there" in shown
+    rows = list(read_rows(out / "metrics.jsonl"))
+    (kept,) = checkpoint_folders(out / "checkpoints")
+    assert kept.name == f"step-{rows[-1]['step']:08d}"
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
+    """SIGKILL whenever, resume, again and again: the run ends with the bits of one that was never killed."""
+    seed = random.randrange(2**32)
+    print(f"kill moments drawn with seed {seed}")
+    moments = random.Random(seed)
+    arguments = ("train", "mlp-gan-mnist", "--epochs", "140", "--seed", "1", "--checkpoint-every", "37",
+                 "--sample-every", "150", "--no-tensorboard", "--no-pictures", "--threads", "1")  # fmt: skip
+    whole = subprocess.Popen(
+        [*COMMAND, *arguments, "--out", str(tmp_path / "whole")], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+
+    out = tmp_path / "killed"
+    kills = 0
+    while kills < 10:
+        resume = ("--resume",) if (out / "run.json").exists() else ()
+        life = subprocess.Popen(
+            [*COMMAND, *arguments, "--out", str(out), *resume], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        began = (out / "log.txt").stat().st_size if (out / "log.txt").exists() else 0
+        wait_until(lambda began=began: (out / "log.txt").exists() and (out / "log.txt").stat().st_size > began)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 1.2))
+        life.kill()
+        assert life.wait() == -signal.SIGKILL, "the run ended before it was killed: it must be longer"
+        kills += 1
+    run(*arguments, "--out", out, "--resume")
+    assert whole.wait(timeout=300) == 0
+
+    last = "step-00002100"
+    files = [tmp_path / name / "checkpoints" / last / "tensors.safetensors" for name in ("whole", "killed")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    rows = [list(read_rows(RunFolder(tmp_path / name).metrics)) for name in ("whole", "killed")]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 2100
+    pictures = [sorted((tmp_path / name / "samples").iterdir()) for name in ("whole", "killed")]
+    assert [p.name for p in pictures[0]] == [p.name for p in pictures[1]]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*pictures, strict=True))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it didn't happen"
+        time.sleep(0.01)
