@@ -19,7 +19,6 @@ from harness.profiles import PROFILES, Profile, get_profile
 if TYPE_CHECKING:
     from harness.suite_session import SuiteSession
 
-_SETTINGS = pytest.StashKey["Settings"]()
 _SESSION = pytest.StashKey["SuiteSession"]()
 _OWN_FILES = ("records.jsonl", "environment.json", "report.md")
 
@@ -52,39 +51,38 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "references(dataset): run for every reference, or only for those on one data set"
     )
-    seeds = config.getoption("--seeds")
-    try:
-        if seeds is not None and seeds < 1:
-            raise ValueError(f"--seeds must be 1 or more, not {seeds}")
-        settings = Settings(
-            profile=get_profile(config.getoption("--profile")),
-            device=config.getoption("--device"),
-            data_root=config.getoption("--data-root"),
-            report_dir=config.getoption("--report-dir") or config.rootpath / "reports" / "latest",
-            references=config.getoption("--references"),
-            seeds=seeds,
-            modules=tuple(config.getoption("--reference-module")),
-        )
-    except ValueError as error:
-        pytest.exit(f"gan-harness: {error}", returncode=2)
-    config.stash[_SETTINGS] = settings
 
 
-def _session(config: pytest.Config) -> SuiteSession:
-    """The one session, made when the first suite asks for it."""
+def open_session(config: pytest.Config) -> SuiteSession:
+    """The one session of this run, made when it is first asked for; a setting that can't be used ends pytest."""
     if _SESSION not in config.stash:
         from harness.suite_session import SuiteSession
 
-        settings = config.stash[_SETTINGS]
         try:
-            if hasattr(config, "workerinput"):
-                raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
+            settings = _settings(config)
             session = SuiteSession(settings)
             _clear_report(settings.report_dir)
         except (ValueError, OSError) as error:
             pytest.exit(f"gan-harness: {error}", returncode=2)
         config.stash[_SESSION] = session
     return config.stash[_SESSION]
+
+
+def _settings(config: pytest.Config) -> Settings:
+    seeds = config.getoption("--seeds")
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"--seeds must be 1 or more, not {seeds}")
+    if hasattr(config, "workerinput"):
+        raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
+    return Settings(
+        profile=get_profile(config.getoption("--profile")),
+        device=config.getoption("--device"),
+        data_root=config.getoption("--data-root"),
+        report_dir=config.getoption("--report-dir") or config.rootpath / "reports" / "latest",
+        references=config.getoption("--references"),
+        seeds=seeds,
+        modules=tuple(config.getoption("--reference-module")),
+    )
 
 
 def _clear_report(folder: Path) -> None:
@@ -100,7 +98,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`spec` runs over the references, `seed` over each reference's seeds, `numerics` over the device's."""
     if not {"harness", "spec"} <= set(metafunc.fixturenames):
         return
-    session = _session(metafunc.config)
+    session = open_session(metafunc.config)
     marker = metafunc.definition.get_closest_marker("references")
     specs = session.specs(**(marker.kwargs if marker else {}))
     if "seed" in metafunc.fixturenames:
@@ -115,7 +113,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> SuiteSession:
     """The session: settings, references, trained runs, and `record`."""
-    session = _session(request.config)
+    session = open_session(request.config)
     session.suite = Path(request.node.path).stem.removeprefix("test_")
     return session
 

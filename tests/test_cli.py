@@ -214,9 +214,7 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     kills = 0
     while kills < 10:
         resume = ("--resume",) if (out / "run.json").exists() else ()
-        life = subprocess.Popen(
-            [*COMMAND, *arguments, "--out", str(out), *resume], cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+        life = subprocess.Popen([*COMMAND, *arguments, "--out", str(out), *resume], cwd=ROOT, stdout=subprocess.DEVNULL)
         began = (out / "log.txt").stat().st_size if (out / "log.txt").exists() else 0
         wait_until(lambda began=began: (out / "log.txt").exists() and (out / "log.txt").stat().st_size > began)  # type: ignore[misc]
         time.sleep(moments.uniform(0, 1.2))

@@ -26,9 +26,12 @@ def test_a_failed_folder_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_the_first_of_two_writers_wins(tmp_path: Path) -> None:
+    def first(folder: Path) -> None:
+        (folder / "who").write_text("first")
+
     def rival(folder: Path) -> None:
         (folder / "who").write_text("second")
-        write_folder(tmp_path / "made", lambda other: None if (other / "who").write_text("first") else None)
+        write_folder(tmp_path / "made", first)
 
     write_folder(tmp_path / "made", rival)
     assert (tmp_path / "made" / "who").read_text() == "first"

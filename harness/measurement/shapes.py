@@ -18,10 +18,14 @@ _TESTED = 100_000
 _LEAST_P = 1e-6
 
 
-def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, tuple[int, ...]]:
-    """The output shape (batch first) of every module without children, by name, in one forward pass."""
+def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
+    """The output shape (batch first) of every module without children, by name, and of the network itself.
+
+    One forward pass in evaluation mode, where a batch of one is allowed everywhere and nothing is tracked.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     handles = []
+    training = {module: module.training for module in network.modules()}
     for name, module in network.named_modules():
         if next(module.children(), None) is None:
 
@@ -30,12 +34,15 @@ def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, tu
 
             handles.append(module.register_forward_hook(note))
     try:
+        network.eval()
         with torch.no_grad():
-            network(*inputs)
+            output = tuple(network(*inputs).shape)
     finally:
         for handle in handles:
             handle.remove()
-    return shapes
+        for module, mode in training.items():
+            module.training = mode
+    return shapes, output
 
 
 def example_inputs(card: NetworkCard, n: int) -> tuple[Tensor, ...]:
@@ -46,16 +53,13 @@ def example_inputs(card: NetworkCard, n: int) -> tuple[Tensor, ...]:
 
 def shape_mismatches(network: nn.Module, card: NetworkCard, n: int) -> list[str]:
     """One line per layer whose output for a batch of `n` isn't the card's; empty when all are."""
-    inputs = example_inputs(card, n)
-    measured = layer_shapes(network, inputs)
+    measured, output = layer_shapes(network, example_inputs(card, n))
     expected = {name: (n, *shape) for name, shape in card.layers.items()}
     lines = [
         f"{name or 'the network'}: {measured.get(name, 'absent')} instead of {expected.get(name, 'no such layer')}"
         for name in {**expected, **measured}
         if measured.get(name) != expected.get(name)
     ]
-    with torch.no_grad():
-        output = tuple(network(*inputs).shape)
     if output != (n, *card.output):
         lines.append(f"output: {output} instead of {(n, *card.output)}")
     return lines

@@ -13,7 +13,7 @@ from harness.data.idx import read_idx, write_idx
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 6))))
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:
     folder = tmp_path_factory.mktemp("idx")
     write_idx(folder / "a", array)
     (folder / "a.gz").write_bytes(gzip.compress((folder / "a").read_bytes()))

@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_named(mnist_root: Path) -> None:
         Mnist(mnist_root, (3, 64, 64), (0, 1))
     labels = mnist_root / FOLDER / "train-labels-idx1-ubyte"
     write_idx(labels, np.zeros(39, np.uint8))
-    with pytest.raises(ValueError, match="holds 40 images, but .* 39 labels"):
+    with pytest.raises(ValueError, match=r"holds 40 images, but .* 39 labels"):
         Mnist(mnist_root, (784,), (0, 1))
     labels.unlink()
     with pytest.raises(ValueError, match="lacks train-labels-idx1-ubyte"):

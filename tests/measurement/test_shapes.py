@@ -25,9 +25,17 @@ def network() -> nn.Sequential:
 
 
 def test_layers_are_seen_by_name() -> None:
-    assert layer_shapes(network(), (torch.zeros(5, 3),)) == {"0": (5, 4), "1": (5, 4), "2": (5, 2)}
-    assert layer_shapes(nn.Linear(3, 1), (torch.zeros(5, 3),)) == {"": (5, 1)}
+    assert layer_shapes(network(), (torch.zeros(5, 3),)) == ({"0": (5, 4), "1": (5, 4), "2": (5, 2)}, (5, 2))
+    assert layer_shapes(nn.Linear(3, 1), (torch.zeros(5, 3),)) == ({"": (5, 1)}, (5, 1))
     assert parameter_count(network()) == 26
+
+
+def test_looking_changes_nothing() -> None:
+    norm = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    before = {k: v.clone() for k, v in norm.state_dict().items()}
+    layer_shapes(norm, (torch.ones(1, 3),))
+    assert all(torch.equal(v, before[k]) for k, v in norm.state_dict().items())
+    assert norm[1].training
 
 
 def test_a_sound_network_has_no_mismatch() -> None:
@@ -79,8 +87,9 @@ def test_a_constant_must_be_exact_and_every_parameter_covered() -> None:
     rules = (InitialWeights("n", "0.*", "constant", 0.5),)
     card = dataclasses.replace(CARD, initial_weights=rules)
     net = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 2))
-    nn.init.constant_(net[0].weight, 0.5)
-    nn.init.constant_(net[0].bias, 0.5001)
+    weight, bias, *_ = net.parameters()
+    nn.init.constant_(weight, 0.5)
+    nn.init.constant_(bias, 0.5001)
     lines = initial_value_mismatches({"n": net}, card, "n")
     assert [line.split(":")[0] for line in lines] == ["0.bias", "1.weight", "1.bias"]
     assert "doesn't say how" in lines[1]

@@ -33,11 +33,11 @@ class Adam:
                 assert p.grad is not None
                 # Adam divides by the gradient's size: where that is rounding error, so is the whole update.
                 p.significant &= p.grad.abs() > 1e-4 * largest  # type: ignore[attr-defined]
-                p -= self.lr * self.decay * p
+                p.sub_(self.lr * self.decay * p)
                 m.mul_(one).add_((1 - one) * p.grad)
                 v.mul_(two).add_((1 - two) * p.grad * p.grad)
                 corrected_m, corrected_v = m / (1 - one**self.t), v / (1 - two**self.t)
-                p -= self.lr * corrected_m / (corrected_v.sqrt() + 1e-8)
+                p.sub_(self.lr * corrected_m / (corrected_v.sqrt() + 1e-8))
 
 
 def clear(*networks: nn.Module) -> None:

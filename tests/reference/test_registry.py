@@ -23,7 +23,8 @@ def test_the_documents_systems_are_there() -> None:
 
 
 @pytest.mark.parametrize("spec", [*sorted(SEVEN), "idl-wgan-gp-mnist@corrected", "idl-wgan-gp-grid@critic_updates=5",
-                                  "idl-wgan-gp-mnist@corrected,critic_updates=5", "pytorch-dcgan-celeba@ngpu=2"])  # fmt: skip
+                                  "idl-wgan-gp-mnist@corrected,critic_updates=5",
+                                  "pytorch-dcgan-celeba@ngpu=2"])  # fmt: skip
 def test_specs_come_back(spec: str) -> None:
     assert reference.spec_of(reference.get(spec)) == spec
 

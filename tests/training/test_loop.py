@@ -136,7 +136,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(toy_config: Make, tmp_path: Pat
         train(config, tmp_path / "run")
     kept = checkpoint_folders(tmp_path / "run" / "checkpoints")
     assert [p.name for p in kept] == ["step-00000002", "step-00000004"]
-    assert all(t.isfinite().all() for t in load_file(kept[-1] / "tensors.safetensors").values() if t.is_floating_point())
+    assert all(
+        t.isfinite().all() for t in load_file(kept[-1] / "tensors.safetensors").values() if t.is_floating_point()
+    )
     rows = list(read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert all(math.isfinite(row["loss_generator"]) for row in rows)
@@ -221,7 +223,7 @@ def test_a_full_disk_is_said_and_loses_nothing(
 
     import harness.training.checkpoint as module
 
-    save = module.save_file
+    save = getattr(module, "save_file")  # noqa: B009 - the module imports it, and doesn't export it
     monkeypatch.setattr(module, "save_file", lambda *a: save(*a) if "00000003" in str(a[1]) else full())
     with pytest.raises(OSError, match="its checkpoints are kept: No space left on device"):
         train(toy_config(), tmp_path / "run")

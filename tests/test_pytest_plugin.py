@@ -1,0 +1,122 @@
+"""`pytest suites/` as a user runs it, in processes of its own."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.record import Record, read_records
+
+ROOT = Path(__file__).parents[1]
+
+
+def suites(report: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "--report-dir", str(report),
+         *arguments],
+        capture_output=True, text=True, cwd=ROOT, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+TOY = ("--reference-module", "tests.toys", "--references", "toy-grid")
+
+
+def row_of(report: Path, table: str, **wanted: str) -> dict[str, str]:
+    with (report / f"{table}.csv").open(encoding="utf-8") as stream:
+        (row,) = [r for r in csv.DictReader(stream) if all(r[k] == v for k, v in wanted.items())]
+    return row
+
+
+@pytest.fixture(scope="module")
+def toy_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    report = tmp_path_factory.mktemp("toy") / "report"
+    return report, suites(report, *TOY, "--seeds", "2")
+
+
+def test_every_suite_runs_on_a_strangers_reference(toy_report: tuple[Path, str]) -> None:
+    report, shown = toy_report
+    assert "everything on one page" in shown
+    for name in ("determinism", "shapes", "modes", "training", "left_out"):
+        assert (report / f"{name}.csv").stat().st_size > 0
+        assert (report / f"{name}.md").stat().st_size > 0
+    assert (report / "plots" / "modes.png").stat().st_size > 1000
+    row = row_of(report, "determinism", reference="toy-grid")
+    assert [row[c] for c in ("again", "fresh process", "2 workers", "killed, resumed", "other seed differs")] == [
+        "yes"
+    ] * 5
+
+
+def test_seeds_are_kept_apart_and_summarised(toy_report: tuple[Path, str]) -> None:
+    records = read_records(toy_report[0] / "records.jsonl")
+    seeds = {r.seed for r in records if r.reference == "toy-grid" and r.metric == "modes_hq_9"}
+    assert seeds == {0, 1}
+    assert row_of(toy_report[0], "modes", sampler="toy-grid")["seeds"] == "2"
+
+
+def test_skips_are_records_with_their_reasons(toy_report: tuple[Path, str]) -> None:
+    skipped = [r for r in read_records(toy_report[0] / "records.jsonl") if r.status == "skipped"]
+    reasons = {r.metric: r.reason for r in skipped}
+    assert reasons["test_printed_text"] == "the document prints no network"
+    assert f"{len(skipped)} skipped" in toy_report[1]
+
+
+def test_every_record_names_its_machine_and_data(toy_report: tuple[Path, str]) -> None:
+    def complete(r: Record) -> bool:
+        return bool(r.device and r.environment and r.profile == "smoke")
+
+    records = read_records(toy_report[0] / "records.jsonl")
+    assert all(complete(r) for r in records)
+    assert {r.data for r in records if r.suite == "determinism"} == {"3×3 Gaussian grid"}
+
+
+def test_a_broken_reference_fails_and_the_table_says_why(tmp_path: Path) -> None:
+    arguments = ("--reference-module", "tests.broken_toys", "--references", "toy-unsteady", "-k", "same_bits or shapes")
+    shown = suites(tmp_path / "report", *arguments, code=1)
+    assert "step 1: network/" in shown
+    row = row_of(tmp_path / "report", "determinism", reference="toy-unsteady")
+    assert row["again"].startswith("NO: step 1: network/")
+    failed = [r for r in read_records(tmp_path / "report" / "records.jsonl") if r.status == "failed"]
+    assert {r.metric for r in failed} == {"test_same_bits", "test_layer_shapes"}
+    assert all(r.reason for r in failed)
+
+
+def test_the_users_example_runs_on_every_suite_unchanged(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    shown = suites(report, "--reference-module", "examples.my_gan", "--references", "my-*", "--seeds", "1")
+    assert "failed" not in shown.splitlines()[-1]
+    assert row_of(report, "determinism", reference="my-lsgan-grid")["killed, resumed"] == "yes"
+    assert row_of(report, "shapes", reference="my-lsgan-grid", network="generator")["wrong layer shapes"] == "0; 0; 0"
+    assert row_of(report, "scorecard", reference="my-lsgan-grid")["verdict"] != ""
+    suites_seen = {r.suite for r in read_records(report / "records.jsonl")}
+    assert suites_seen == {p.stem.removeprefix("test_") for p in (ROOT / "suites").glob("test_*.py")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--profile", "huge"), "unknown profile 'huge'; there are: smoke, standard, documented"),
+        (("--device", "tpu"), "unknown device 'tpu'; there are: auto"),
+        (("--references", "nothing-*"), "no reference matches 'nothing-*'; there are:"),
+        (("--data-root", "/no/where"), "the data root /no/where isn't a folder"),
+        (("--seeds", "0"), "--seeds must be 1 or more, not 0"),
+        (("--reference-module", "no.module"), "the reference module 'no.module' can't be imported"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    shown = suites(tmp_path / "report", *arguments, code=2)
+    assert f"gan-harness: {message}" in shown
+    assert "Traceback" not in shown
+    assert len(shown.strip().splitlines()) <= 2
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_folder_that_is_no_report_is_never_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "isn't empty and holds no report" in suites(tmp_path, code=2)
+    assert (tmp_path / "thesis.tex").exists()
