@@ -6,7 +6,6 @@ recorder. Nothing heavy is imported before a suite asks for it.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from harness.suite_session import SuiteSession
 
 _SESSION = pytest.StashKey["SuiteSession"]()
-_OWN_FILES = ("records.jsonl", "environment.json", "report.md")
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,7 @@ def open_session(config: pytest.Config) -> SuiteSession:
         from harness.suite_session import SuiteSession
 
         try:
-            settings = _settings(config)
-            session = SuiteSession(settings)
-            _clear_report(settings.report_dir)
+            session = SuiteSession(_settings(config))
         except (ValueError, OSError) as error:
             pytest.exit(f"gan-harness: {error}", returncode=2)
         config.stash[_SESSION] = session
@@ -83,15 +79,6 @@ def _settings(config: pytest.Config) -> Settings:
         seeds=seeds,
         modules=tuple(config.getoption("--reference-module")),
     )
-
-
-def _clear_report(folder: Path) -> None:
-    """Empty the report folder of an earlier run; refuse any other folder that isn't empty."""
-    if folder.is_dir() and any(folder.iterdir()):
-        if not any((folder / name).is_file() for name in _OWN_FILES):
-            raise ValueError(f"the report folder {folder} isn't empty and holds no report: not deleted")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

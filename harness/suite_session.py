@@ -5,6 +5,8 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +35,7 @@ from reference import Reference
 if TYPE_CHECKING:
     from harness.pytest_plugin import Settings
 
+_REPORT_FILES = (RECORDS, ENVIRONMENT, "report.md")
 NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
 
 
@@ -61,6 +64,8 @@ class SuiteSession:
         self._trained: dict[tuple[str, int], TrainedRun] = {}
         self._points: dict[str, NDArray[np.float64]] = {}
         self._datasets: dict[str, Dataset] = {}
+        self._started = False
+        self._check_report_folder()
 
     def specs(self, dataset: str | None = None) -> list[str]:
         """The references asked for, or those of them on one data set."""
@@ -98,7 +103,12 @@ class SuiteSession:
         return RunConfig(**(given | changes))
 
     def folder(self, *parts: str) -> Path:
-        """A path in the report folder."""
+        """A path in the report folder; the first one asked for ends the report of an earlier run."""
+        if not self._started:
+            shutil.rmtree(self.settings.report_dir, ignore_errors=True)
+            facts = {self._fingerprint: self._environment}
+            write_text(self.settings.report_dir / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
+            self._started = True
         return self.settings.report_dir.joinpath(*parts)
 
     def trained(self, spec: str, seed: int) -> TrainedRun:
@@ -209,9 +219,15 @@ class SuiteSession:
             f"tables: {', '.join(sorted(p.name for p in shown.glob('*.csv')))}",
         ]
 
+    def _check_report_folder(self) -> None:
+        """Refuse a folder that isn't empty and holds no report, and one that can't be written."""
+        folder = self.settings.report_dir
+        if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in _REPORT_FILES):
+            raise ValueError(f"the report folder {folder} isn't empty and holds no report: not deleted")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise ValueError(f"the report folder {folder} can't be written")
+
     def _keep(self, entry: Record) -> None:
-        if not self.records:
-            text = json.dumps({self._fingerprint: self._environment}, indent=1)
-            write_text(self.folder(ENVIRONMENT), text + "\n")
         self.records.append(entry)
         append_record(self.folder(RECORDS), entry)

@@ -116,6 +116,12 @@ def test_mistakes_get_one_line_and_exit_code_2(arguments: tuple[str, ...], messa
     assert not (tmp_path / "report").exists()
 
 
+def test_only_collecting_keeps_the_earlier_report(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text("")
+    suites(tmp_path, *TOY, "--collect-only")
+    assert [p.name for p in tmp_path.iterdir()] == ["records.jsonl"]
+
+
 def test_a_folder_that_is_no_report_is_never_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     assert "isn't empty and holds no report" in suites(tmp_path, code=2)
