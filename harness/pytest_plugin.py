@@ -6,6 +6,7 @@ recorder. Nothing heavy is imported before a suite asks for it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,9 @@ def open_session(config: pytest.Config) -> SuiteSession:
 
         try:
             session = SuiteSession(_settings(config))
+            capture = config.pluginmanager.getplugin("capturemanager")
+            if capture is not None and sys.stdout.isatty():
+                session.uncaptured = capture.global_and_fixture_disabled
         except (ValueError, OSError) as error:
             pytest.exit(f"gan-harness: {error}", returncode=2)
         config.stash[_SESSION] = session

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from torch import nn
 
 import reference as registry
@@ -65,6 +67,8 @@ class SuiteSession:
         self._points: dict[str, NDArray[np.float64]] = {}
         self._datasets: dict[str, Dataset] = {}
         self._started = False
+        # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
+        self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._check_report_folder()
 
     def specs(self, dataset: str | None = None) -> list[str]:
@@ -122,7 +126,9 @@ class SuiteSession:
             per_step = step_operations(registry.get(spec), dataset, batch)
             steps = affordable_steps(per_step, self.profile.training_flops, card.epochs * an_epoch)
             config = self.config(spec, seed=seed, batch_size=batch, steps=steps, checkpoint_every=0)
-            self._trained[key] = train(config, self.folder("runs", f"{spec}-seed{seed}"))
+            folder = self.folder("runs", f"{spec}-seed{seed}")
+            with self.uncaptured():
+                self._trained[key] = train(config, folder, console=Console(), show_log=False)
         return self._trained[key]
 
     def reference(self, spec: str) -> Reference:

@@ -198,6 +198,24 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert kept.name == f"step-{rows[-1]['step']:08d}"
 
 
+def test_no_variation_changes_a_bit(tmp_path: Path) -> None:
+    """Fresh processes, loader workers, more logging and sampling: the same digests after every step."""
+    common = ("train", "mlp-gan-mnist", "--steps", "20", "--trace", "--no-tensorboard", "--no-pictures")
+
+    def trace(name: str, *arguments: str) -> list[dict[str, object]]:
+        run(*common, *arguments, "--out", tmp_path / name)
+        return list(read_rows(tmp_path / name / "trace.jsonl"))
+
+    first = trace("first", "--seed", "3")
+    assert len(first) == 20
+    assert trace("again", "--seed", "3") == first
+    assert trace("workers", "--seed", "3", "--workers", "2") == first
+    assert trace("often", "--seed", "3", "--log-every", "1", "--sample-every", "1", "--checkpoint-every", "1") == first
+    other = trace("other", "--seed", "4")
+    digests = [row["digests"]["network/generator/0.weight"] for row in (first[-1], other[-1])]  # type: ignore[index]
+    assert digests[0] != digests[1]
+
+
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     """SIGKILL whenever, resume, again and again: the run ends with the bits of one that was never killed."""

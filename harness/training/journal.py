@@ -27,13 +27,20 @@ class NonFiniteError(ArithmeticError):
 
 
 class Journal:
-    """Collects the values of finished steps. `console` None keeps the screen silent."""
+    """Collects the values of finished steps. The console shows progress and, with `show_log`, every line."""
 
     def __init__(
-        self, folder: RunFolder, console: Console | None, total: int, done: int, *, tensorboard: bool, trace: bool
+        self,
+        folder: RunFolder,
+        console: Console | None,
+        total: int,
+        done: int,
+        *,
+        tensorboard: bool,
+        trace: bool,
+        show_log: bool,
     ) -> None:
-        self._folder = folder
-        self._console = console
+        self._console = console if show_log else None
         self._pending: list[tuple[int, int, int, bool, Mapping[str, Tensor]]] = []
         self._metrics = folder.metrics.open("a", encoding="utf-8")
         self._trace = folder.trace.open("a", encoding="utf-8") if trace else None

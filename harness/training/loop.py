@@ -30,6 +30,7 @@ from reference import Reference, get, load_module
 __all__ = ["NonFiniteError", "TrainedRun", "train"]
 
 OnStep = Callable[[int, TrainingState], None]
+_POINTS_PER_IMAGE = 32
 # Settings that may change between the parts of a resumed run, because they change no bit of it.
 _FREE = {
     "steps", "epochs", "data_root", "workers", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
@@ -61,12 +62,14 @@ def train(
     overwrite: bool = False,
     console: Console | None = None,
     on_step: OnStep | None = None,
+    show_log: bool = True,
     stop_on_signal: bool = False,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
 
-    `on_step` is called after every step with its number and the state; it may look, and may raise. With
-    `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes a checkpoint and returns.
+    The console shows progress and, with `show_log`, the log's lines. `on_step` is called after every step with its
+    number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
+    a checkpoint and returns.
 
     Raises:
         ValueError: a setting, a file or a folder that can't be used, named in one line.
@@ -90,7 +93,7 @@ def train(
         else:
             folder.start(overwrite=overwrite)
             folder.write_run(config, facts)
-        loop = _Loop(config, reference, device, dataset, folder, console, on_step)
+        loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log)
         try:
             with _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
                 return loop.run()
@@ -126,9 +129,10 @@ class _Loop:
         folder: RunFolder,
         console: Console | None,
         on_step: OnStep | None,
+        show_log: bool,
     ) -> None:
         self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
-        self.folder, self.console, self.on_step = folder, console, on_step
+        self.folder, self.console, self.on_step, self.show_log = folder, console, on_step, show_log
         self.card = reference.card
         whole, rest = divmod(len(dataset), config.batch_size)
         self.steps_per_epoch = whole if self.card.drop_last or not rest else whole + 1
@@ -148,7 +152,7 @@ class _Loop:
             complaints = self._load()
             with Journal(
                 self.folder, self.console, self.total, self.state.step,
-                tensorboard=self.config.tensorboard, trace=self.config.trace,
+                tensorboard=self.config.tensorboard, trace=self.config.trace, show_log=self.show_log,
             ) as self.journal:  # fmt: skip
                 for complaint in complaints:
                     self.journal.say(complaint)
@@ -239,8 +243,10 @@ class _Loop:
 
     def _fixed_samples(self) -> torch.Tensor:
         with sampling(self.networks, self.device):
-            labels = torch.arange(self.config.sample_count, device=self.device) % 10 if self.card.uses_labels else None
-            return self.reference.sample(self.networks, self.config.sample_count, self.streams.fixed_noise(), labels)
+            # A point costs nothing and says little: a scatter plot gets as many as make a picture.
+            n = self.config.sample_count * (_POINTS_PER_IMAGE if self.card.data_shape == (2,) else 1)
+            labels = torch.arange(n, device=self.device) % 10 if self.card.uses_labels else None
+            return self.reference.sample(self.networks, n, self.streams.fixed_noise(), labels)
 
     def _checkpoint(self) -> None:
         """Write one, unless something isn't finite: then the one before it stays the newest."""
@@ -269,8 +275,10 @@ class _Loop:
         if self.config.sample_every != 0:
             self._sample()
         if self.config.pictures:
-            n = min(self.config.sample_count, len(self.dataset))
-            save_summary(self.folder, self.dataset[torch.arange(n)].data, self._fixed_samples(), self.card.data_range)
+            fake = self._fixed_samples()
+            # Evenly spread over the data: some sets lie sorted.
+            chosen = torch.linspace(0, len(self.dataset) - 1, min(len(fake), len(self.dataset))).long()
+            save_summary(self.folder, self.dataset[chosen].data, fake, self.card.data_range)
         self.journal.say(f"{self.total} steps done; everything is in {self.folder.path}")
 
     def stop(self) -> None:
