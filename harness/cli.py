@@ -29,7 +29,7 @@ Modules = Annotated[list[str], typer.Option("--reference-module", help="Module t
 DataRoot = Annotated[
     Path | None, typer.Option(help="Folder with MNIST/ and celeba/; default is $GAN_HARNESS_DATA, else stand-ins.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; default auto.")]
 
 
 def main() -> None:
@@ -106,7 +106,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Number of epochs; default is the document's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run; default is the document's, else 0.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default is the document's.")] = None,
-    device: Device = "auto",
+    device: Device = None,
     data_root: DataRoot = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-seedS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
@@ -158,7 +158,7 @@ def sample(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     n: Annotated[int, typer.Option("-n", "--count", help="How many samples.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
-    device: Device = "auto",
+    device: Device = None,
     out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/sample-seedS.png.")] = None,
 ) -> None:
     """Draw samples from a run's newest checkpoint: a picture, and the numbers beside it (.npy).
@@ -167,8 +167,9 @@ def sample(
     """
     import numpy as np
 
+    from harness.canvas import save_picture
     from harness.training.device import resolve_device
-    from harness.training.pictures import picture_of, save_picture
+    from harness.training.pictures import picture_of
     from harness.training.restore import restore_run
     from harness.training.streams import Streams, sampling
 
@@ -176,7 +177,7 @@ def sample(
         raise ValueError(f"--count must be 1 or more, not {n}")
     if seed < 0:
         raise ValueError(f"--seed must be 0 or more, not {seed}")
-    restored = restore_run(run, resolve_device(device), _complain)
+    restored = restore_run(run, resolve_device(device or "auto"), _complain)
     with sampling(restored.networks, restored.device):
         noise = Streams(seed, restored.device).fixed_noise()
         samples = restored.reference.sample(restored.networks, n, noise).cpu()
@@ -199,21 +200,22 @@ def tables(
     Example: [bold]gan-harness tables reports/latest[/bold]
     """
     import reference
-    from harness.reporting.pages import write_documented, write_report
+    from harness.reporting.pages import read_session, write_documented, write_report
 
-    for module in reference_module:
-        reference.load_module(module)
     if documented is not None:
         # A variant has its system's card: the documents print each system once.
         written = write_documented(documented, [(name, reference.get(name).card) for name in reference.names()])
     else:
-        written = write_report(folder, [(spec, reference.get(spec).card) for spec in reference.specs()])
+        asked = read_session(folder)
+        for module in (*asked["modules"], *reference_module):
+            reference.load_module(module)
+        written = write_report(folder, [(spec, reference.get(spec).card) for spec in asked["specs"]])
     for path in written:
         print(path)
 
 
 def _resolve(
-    name: str, given: dict[str, Any], device: str, data_root: Path | None, out: Path | None, *, resume: bool
+    name: str, given: dict[str, Any], device: str | None, data_root: Path | None, out: Path | None, *, resume: bool
 ) -> tuple[RunConfig, Path]:
     """Defaults from the card, or from the run that is resumed; what was given wins."""
     import reference
@@ -229,12 +231,17 @@ def _resolve(
     card = chosen.card
     folder = out or Path("runs") / f"{spec}-seed{given.get('seed', card.seed)}"
     root = find_root(data_root)
-    placed = {"device": str(resolve_device(device)), "data_root": str(root) if root else None}
+    if root is not None:
+        given["data_root"] = str(root)
+    if device is not None:
+        given["device"] = str(resolve_device(device))
     if resume:
         earlier, _ = RunFolder(folder).read_run()
-        return RunConfig.from_json(earlier.to_json() | placed | {"reference": spec} | given), folder
-    defaults = {"reference": spec, "seed": card.seed, "batch_size": card.batch_size, "epochs": card.epochs}
-    return RunConfig.from_json(defaults | placed | given), folder
+        return RunConfig.from_json(earlier.to_json() | {"reference": spec} | given), folder
+    defaults = {"reference": spec, "seed": card.seed, "batch_size": card.batch_size, "device": "auto"}
+    if "steps" not in given:
+        defaults["epochs"] = card.epochs
+    return RunConfig.from_json(defaults | given), folder
 
 
 def _strict(value: Any) -> Any:

@@ -7,7 +7,6 @@ import fnmatch
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from harness.environment import environment
 from harness.files import write_text
 from harness.measurement.operations import affordable_steps, step_operations
 from harness.record import Better, Record, Status, append_record
-from harness.reporting.pages import ENVIRONMENT, RECORDS, write_report
+from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, clear_report, foreign_files, write_report
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
@@ -37,7 +36,6 @@ from reference import Reference
 if TYPE_CHECKING:
     from harness.pytest_plugin import Settings
 
-_REPORT_FILES = (RECORDS, ENVIRONMENT, "report.md")
 NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
 
 
@@ -109,9 +107,11 @@ class SuiteSession:
     def folder(self, *parts: str) -> Path:
         """A path in the report folder; the first one asked for ends the report of an earlier run."""
         if not self._started:
-            shutil.rmtree(self.settings.report_dir, ignore_errors=True)
+            clear_report(self.settings.report_dir)
             facts = {self._fingerprint: self._environment}
             write_text(self.settings.report_dir / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
+            asked = {"specs": self._specs, "modules": list(self.settings.modules)}
+            write_text(self.settings.report_dir / SESSION, json.dumps(asked, indent=1) + "\n")
             self._started = True
         return self.settings.report_dir.joinpath(*parts)
 
@@ -195,9 +195,11 @@ class SuiteSession:
     def note(self, suite: str, check: str, parameters: Mapping[str, Any], status: Status, reason: str) -> None:
         """Write that a check was skipped or failed."""
         self.suite = suite
+        # Without any reference to run on, pytest gives a placeholder instead of a name.
+        spec, seed = parameters.get("spec"), parameters.get("seed")
         self.record(
-            str(parameters.get("spec", "")), check, None, "", "none", status=status, reason=reason,
-            seed=parameters.get("seed"),
+            spec if isinstance(spec, str) else "", check, None, "", "none", status=status, reason=reason,
+            seed=seed if isinstance(seed, int) else None,
         )  # fmt: skip
 
     def write_report(self) -> None:
@@ -226,10 +228,13 @@ class SuiteSession:
         ]
 
     def _check_report_folder(self) -> None:
-        """Refuse a folder that isn't empty and holds no report, and one that can't be written."""
+        """Refuse a folder that holds anything but a report, and one that can't be written."""
         folder = self.settings.report_dir
-        if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in _REPORT_FILES):
-            raise ValueError(f"the report folder {folder} isn't empty and holds no report: not deleted")
+        strange = foreign_files(folder)
+        if strange:
+            raise ValueError(
+                f"the report folder {folder} holds {strange[0]!r}, which no report has: nothing is deleted"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise ValueError(f"the report folder {folder} can't be written")

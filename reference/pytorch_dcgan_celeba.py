@@ -98,6 +98,8 @@ class Discriminator(nn.Module):
 
 def _over_gpus(network: nn.Module, inputs: Tensor, ngpu: int) -> Tensor:
     if ngpu > 1 and inputs.is_cuda:
+        if ngpu > torch.cuda.device_count():
+            raise ValueError(f"ngpu={ngpu} asks for more GPUs than there are: {torch.cuda.device_count()}")
         split: Tensor = nn.parallel.data_parallel(network, inputs, list(range(ngpu)))
         return split
     whole: Tensor = network(inputs)

@@ -104,8 +104,10 @@ def load_module(module: str) -> None:
         sys.path.insert(0, str(Path.cwd()))
     try:
         imported = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"the reference module {module!r} can't be imported: {error}") from error
+    except Exception as error:  # whatever a stranger's module does while it is imported
+        raise ValueError(
+            f"the reference module {module!r} can't be imported: {type(error).__name__}: {error}"
+        ) from error
     if not any(cls.__module__.startswith(imported.__name__) for cls in _registered.values()):
         raise ValueError(f"the reference module {module!r} registers no reference; decorate one with @register")
 

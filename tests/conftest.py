@@ -13,6 +13,11 @@ from harness.data.idx import write_idx
 from harness.training import RunConfig
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors in these tests; in the suites they aren't, for a user's own code may warn."""
+    config.addinivalue_line("filterwarnings", "error")
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins are made once per test run, apart from the user's; no data root leaks in."""

@@ -101,7 +101,7 @@ def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -
         (("train", "mlp-gan-mnist", "--reference-module", "no.module"), "'no.module' can't be imported"),
         (("train", "mlp-gan-mnist", "--out", "/proc/run"), "/proc/run"),
         (("sample", "/no/where"), "/no/where isn't a run's folder"),
-        (("tables", "/no/where"), "records.jsonl isn't there"),
+        (("tables", "/no/where"), "session.json isn't there"),
     ],
 )
 def test_mistakes_get_one_line(arguments: Sequence[str], message: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,16 +48,19 @@ def batches(
     chunks = list(torch.split(order, batch_size))
     if drop_last and chunks and len(chunks[-1]) < batch_size:
         chunks.pop()
-    loader = DataLoader(
-        _Fetch(dataset),
-        sampler=chunks[skip:],  # each element is the index of one batch
-        batch_size=None,
-        collate_fn=_as_is,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        # Without a generator of its own, the loader draws its workers' seed from the global random state.
-        generator=torch.Generator(),
-    )
+    with warnings.catch_warnings():
+        # More workers than cores are slow, not wrong.
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        loader = DataLoader(
+            _Fetch(dataset),
+            sampler=chunks[skip:],  # each element is the index of one batch
+            batch_size=None,
+            collate_fn=_as_is,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            # Without a generator of its own, the loader draws its workers' seed from the global random state.
+            generator=torch.Generator(),
+        )
     for item in loader:
         if isinstance(item, ValueError):
             raise item

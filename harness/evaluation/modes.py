@@ -28,8 +28,8 @@ class ModeCoverage:
 
     Attributes:
         counts: (k,) high-quality samples per mode.
-        spreads: (k,) spread per axis of each mode's high-quality samples over that of the true distribution's; NaN
-            for a mode with fewer than two.
+        spreads: (k,) standard deviation per axis of each mode's high-quality samples, about their own mean, over that
+            of the true distribution's; NaN for a mode with fewer than two.
         modes_hit: modes with at least one high-quality sample.
         modes_with_mass: modes whose high-quality samples are at least a tenth of n / k.
         high_quality: share of samples of high quality; the true distribution has 0.9889.
@@ -67,9 +67,11 @@ def mode_coverage(samples: Floats, centres: Floats, sigma: float) -> ModeCoverag
     distance = squared[np.arange(len(samples)), nearest]
     good = distance <= (RADIUS * sigma) ** 2
     counts = np.bincount(nearest[good], minlength=k)
-    summed = np.bincount(nearest[good], weights=distance[good], minlength=k)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spreads = np.where(counts >= 2, np.sqrt(summed / counts / 2) / (sigma * _CUT_SPREAD), np.nan)
+    # About each mode's own mean: a narrow cluster beside its centre is narrow.
+    spreads = np.full(k, np.nan)
+    for mode in np.flatnonzero(counts >= 2):
+        deviation = samples[good & (nearest == mode)].std(axis=0, ddof=1)
+        spreads[mode] = np.sqrt((deviation**2).mean()) / (sigma * _CUT_SPREAD)
     heavy = counts >= 0.1 * len(samples) / k
     total = counts.sum()
     return ModeCoverage(
@@ -81,12 +83,3 @@ def mode_coverage(samples: Floats, centres: Floats, sigma: float) -> ModeCoverag
         reverse_kl=float(rel_entr(counts / total, 1 / k).sum()) if total else math.nan,
         spread_ratio=float(np.median(spreads[heavy])) if heavy.any() else math.nan,
     )
-
-
-def density(samples: Floats, limit: float, bins: int = 150) -> Floats:
-    """(bins, bins) smoothed density of `samples` (n, 2) on [−limit, limit]², y upwards, for a picture."""
-    from scipy.ndimage import gaussian_filter
-
-    histogram, _, _ = np.histogram2d(samples[:, 0], samples[:, 1], bins=bins, range=[[-limit, limit]] * 2, density=True)
-    smoothed: Floats = gaussian_filter(histogram.T, sigma=1.2)
-    return smoothed

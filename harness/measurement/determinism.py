@@ -55,17 +55,25 @@ def compare_variations(config: RunConfig, folder: Path) -> list[Comparison]:
     )
     # Killed one step after its checkpoint, so that resuming has something to do again.
     killed = _start_to_be_killed(_task(config, folder / "killed") | {"kill_at": half + 1})
-    first = _trace(config, folder / "first")
-    _expect_killed(killed)
-    fresh = _start_fresh([_task(config, folder / "fresh"), _task(config, folder / "killed") | {"resume": True}])
+    try:
+        first = _trace(config, folder / "first")
+        _expect_killed(killed)
+    finally:
+        killed.kill()
     here = {
         "again": config,
         "two_workers": dataclasses.replace(config, workers=2),
         "more_logging": dataclasses.replace(config, log_every=1, sample_every=1, sample_count=5),
         "other_seed": dataclasses.replace(config, seed=config.seed + 1),
     }
-    traces = {name: _trace(varied, folder / name) for name, varied in here.items()}
-    _expect_success(fresh)
+    fresh = _start_fresh([_task(config, folder / "fresh"), _task(config, folder / "killed") | {"resume": True}])
+    try:
+        traces = {name: _trace(varied, folder / name) for name, varied in here.items()}
+        _expect_success(fresh)
+    finally:
+        if fresh.poll() is None:
+            fresh.kill()
+            fresh.communicate()
     traces["fresh_process"] = read_trace(folder / "fresh")
     traces["killed_and_resumed"] = read_trace(folder / "killed")
     order = ("again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from harness.files import write_text
 from harness.record import Record, read_records
 from harness.reporting.tables import TABLES, Cards, documented_tables
 
-RECORDS, ENVIRONMENT = "records.jsonl", "environment.json"
+RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
+_FOLDERS = ("plots", "runs")
 
 _TITLES = {
     "scorecard": "Scorecard: what the documents claim and what was measured",
@@ -49,6 +51,22 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
     return [folder / "report.md", *written]
 
 
+def read_session(folder: Path) -> dict[str, list[str]]:
+    """The specs and reference modules that the report in `folder` was asked for.
+
+    Raises:
+        ValueError: there is no report, or the file is damaged.
+    """
+    path = folder / SESSION
+    try:
+        content: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        return {"specs": content["specs"], "modules": content["modules"]}
+    except FileNotFoundError:
+        raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of a report") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
 def write_documented(folder: Path, cards: Cards) -> list[Path]:
     """Write what the documents print, from the cards."""
     heading = "Figures of the documents, from the cards. Nothing here was measured by this project."
@@ -63,6 +81,27 @@ def write_documented(folder: Path, cards: Cards) -> list[Path]:
 def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
     """The table with empty cells where it has no value."""
     return table.astype(object).where(table.notna(), "")
+
+
+def clear_report(folder: Path) -> None:
+    """Delete an earlier report: the files that this project writes, and nothing else."""
+    for name in _own_files():
+        (folder / name).unlink(missing_ok=True)
+    for name in _FOLDERS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """What lies in `folder` and belongs to no report, by name."""
+    if not folder.is_dir():
+        return []
+    return sorted({path.name for path in folder.iterdir()} - _own_files() - set(_FOLDERS))
+
+
+def _own_files() -> set[str]:
+    tables = {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")}
+    return {RECORDS, ENVIRONMENT, SESSION, "report.md", *tables}
 
 
 def _write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> list[Path]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from harness.evaluation.modes import density
-from harness.training.pictures import figure, rendered, save_picture
+from harness.canvas import figure, rendered, save_picture
 
 _LIMIT = 1.5
 
@@ -27,3 +27,10 @@ def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]]) -> No
         axes.set_yticks([-1, 0, 1])
     drawn.suptitle("density (square root), 10,000 points each", fontsize=9)
     save_picture(path, rendered(drawn))
+
+
+def density(samples: NDArray[np.float64], limit: float, bins: int = 150) -> NDArray[np.float64]:
+    """(bins, bins) smoothed density of `samples` (n, 2) on [−limit, limit]², y upwards."""
+    histogram, _, _ = np.histogram2d(samples[:, 0], samples[:, 1], bins=bins, range=[[-limit, limit]] * 2, density=True)
+    smoothed: NDArray[np.float64] = gaussian_filter(histogram.T, sigma=1.2)
+    return smoothed

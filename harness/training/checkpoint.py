@@ -35,14 +35,19 @@ class DamagedError(ValueError):
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write below `folder`, then delete all but the newest `keep`; returns the checkpoint's own folder."""
+    """Write below `folder`, then delete all but the newest `keep`; returns the checkpoint's own folder.
+
+    Those of the same or a later step are damaged: resuming passed over them to get here. They go too.
+    """
     target = folder / f"step-{checkpoint.step:08d}"
-    if target.exists():  # a damaged one that an earlier resume had to pass over
-        shutil.rmtree(target)
+    for passed_over in (path for path in checkpoint_folders(folder) if path.name >= target.name):
+        shutil.rmtree(passed_over)
 
     def fill(temporary: Path) -> None:
         try:
-            save_file({k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}, temporary / _TENSORS)
+            # Clones, because the format refuses two names for the same memory, as tied weights have.
+            apart = {k: v.detach().cpu().contiguous().clone() for k, v in checkpoint.tensors.items()}
+            save_file(apart, temporary / _TENSORS)
         except SafetensorError as error:  # a full disk, in the library's own words
             raise OSError(str(error)) from error
         content = {

@@ -14,13 +14,14 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from harness.canvas import save_picture
 from harness.data import Dataset, batches, open_dataset
 from harness.environment import environment
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device
 from harness.training.journal import Journal, NonFiniteError
-from harness.training.pictures import picture_of, save_picture, save_summary
+from harness.training.pictures import picture_of, save_summary
 from harness.training.player import make_players
 from harness.training.run_folder import RunFolder, drop_rows_after
 from harness.training.state import TrainingState
@@ -92,7 +93,7 @@ def train(
             _check_resumable(folder, config, facts)
         else:
             folder.start(overwrite=overwrite)
-            folder.write_run(config, facts)
+        folder.write_run(config, facts)
         loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log)
         try:
             with _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
@@ -104,6 +105,7 @@ def train(
 
 def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
     earlier, earlier_facts = folder.read_run()
+    folder.clear_leftovers()
     saved, asked = earlier.to_json(), config.to_json()
     lines = [
         f"{key}: the run has {saved[key]}, asked was {asked[key]}"

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from harness.canvas import Picture, figure, rendered, save_picture
 from harness.training.run_folder import RunFolder, read_rows
 
-Picture = NDArray[np.uint8]
 _MOST_FRAMES = 100
 
 
@@ -39,14 +38,6 @@ def picture_of(samples: Tensor, value_range: tuple[float, float]) -> Picture:
     return picture
 
 
-def save_picture(path: Path, picture: Picture) -> None:
-    """Write as PNG, under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    Image.fromarray(picture).save(temporary, format="PNG")
-    temporary.replace(path)
-
-
 def save_summary(folder: RunFolder, real: Tensor, fake: Tensor, value_range: tuple[float, float]) -> None:
     """The pictures at the end of a run: `losses.png`, `real_beside_fake.png` and `progress.gif`."""
     save_picture(folder.path / "losses.png", _plot_losses(list(read_rows(folder.metrics))))
@@ -64,22 +55,6 @@ def save_animation(path: Path, files: Sequence[Path]) -> None:
     durations = [200] * (len(frames) - 1) + [1500]
     frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     temporary.replace(path)
-
-
-def figure(width: float, height: float) -> Any:
-    """A matplotlib figure that needs no screen and no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(width, height), dpi=100, layout="constrained")
-    FigureCanvasAgg(made)
-    return made
-
-
-def rendered(drawn: Any) -> Picture:
-    """The pixels of a figure."""
-    drawn.canvas.draw()
-    return np.asarray(drawn.canvas.buffer_rgba())[..., :3].copy()
 
 
 def _as_images(samples: Tensor) -> Tensor:

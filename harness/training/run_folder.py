@@ -38,6 +38,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file, not a folder")
+        self.clear_leftovers()
         if self.path.is_dir() and any(self.path.iterdir()):
             if not overwrite:
                 raise ValueError(f"{self.path} isn't empty; --resume continues the run in it, --overwrite deletes it")
@@ -45,6 +46,14 @@ class RunFolder:
                 raise ValueError(f"{self.path} isn't empty and isn't a run's folder (no {RUN_FILE}): not deleted")
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def clear_leftovers(self) -> None:
+        """Remove what a kill left of files that were being written: they never became anything."""
+        for pattern in (f".{RUN_FILE}.*", ".metrics.jsonl.*", ".trace.jsonl.*", ".*.partial", "samples/.*.partial"):
+            for file in self.path.glob(pattern):
+                file.unlink()
+        for folder in self.checkpoints.glob(".step-*"):
+            shutil.rmtree(folder)
 
     def write_run(self, config: RunConfig, facts: dict[str, Any]) -> None:
         """Write `run.json`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -92,26 +92,21 @@ class Streams:
 
 
 @contextlib.contextmanager
-def sampling(networks: dict[str, torch.nn.Module], device: torch.device) -> Iterator[None]:
-    """Within, nothing that is sampled leaves a trace: no graph, no running statistics, no global random state.
+def sampling(networks: Mapping[str, torch.nn.Module], device: torch.device) -> Iterator[None]:
+    """Within, nothing that is sampled leaves a trace: no graph, no moved buffer, no global random state.
 
-    Batch normalisation keeps using batch statistics where a network is in training mode, as the documents sample.
+    Batch normalisation keeps using batch statistics where a network is in training mode, as the documents sample; the
+    running statistics that this moves, and whatever else a network keeps in buffers, are put back.
     """
-    norms = [
-        module
-        for network in networks.values()
-        for module in network.modules()
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.training
-    ]
-    tracking = [module.track_running_stats for module in norms]
+    buffers = [buffer for network in networks.values() for buffer in network.buffers()]
+    before = [buffer.clone() for buffer in buffers]
     try:
-        for module in norms:
-            module.track_running_stats = False
         with torch.no_grad(), torch.random.fork_rng(_devices(device)):
             yield
     finally:
-        for module, value in zip(norms, tracking, strict=True):
-            module.track_running_stats = value
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
 
 
 def _devices(device: torch.device) -> list[torch.device]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evaluation.modes import TRUE_HIGH_QUALITY, density, mode_coverage
+from harness.evaluation.modes import TRUE_HIGH_QUALITY, mode_coverage
 
 CENTRES = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)], np.float64)
 SIGMA = 0.05
@@ -74,7 +74,6 @@ def test_what_cannot_be_measured_is_refused(samples: np.ndarray, message: str) -
         mode_coverage(np.zeros((5, 2)), CENTRES, 0)
 
 
-def test_density_lies_as_plotted() -> None:
-    found = density(np.full((100, 2), (1.0, -1.0)), 1.5)
-    row, column = np.unravel_index(found.argmax(), found.shape)
-    assert row < 75 < column
+def test_a_narrow_cluster_beside_its_centre_is_narrow() -> None:
+    off_centre = CENTRES[4] + np.array([0.1, 0]) + 0.01 * np.random.default_rng(0).standard_normal((2000, 2))
+    assert mode_coverage(off_centre, CENTRES, SIGMA).spread_ratio == pytest.approx(0.2 / 0.9744, rel=0.05)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.training.pictures import picture_of, save_animation, save_picture
+from harness.canvas import save_picture
+from harness.training.pictures import picture_of, save_animation
 
 
 @pytest.mark.parametrize("shape", [(784,), (28, 28), (1, 28, 28), (3, 16, 16), (2,)])
