@@ -27,9 +27,10 @@ from harness.data import batches, open_dataset
 from harness.training import RunConfig, train
 
 Backward = Callable[[Tensor, nn.Module], None]
-STEPS = {"mlp-gan-mnist": 150, "handson-dcgan-mnist": 2}
-BATCH = {"mlp-gan-mnist": 100, "handson-dcgan-mnist": 64}
-ROUNDS = 9
+STEPS = {"mlp-gan-mnist": 200, "handson-dcgan-mnist": 4}
+BATCH = {"mlp-gan-mnist": 100, "handson-dcgan-mnist": 128}
+LOG_EVERY = {"mlp-gan-mnist": 100, "handson-dcgan-mnist": 2}
+ROUNDS = 7
 
 
 def plain(loss: Tensor, _: nn.Module) -> None:
@@ -91,7 +92,15 @@ def test_engine_beside_bare_loops(name: str, benchmark: Any, capsys: pytest.Capt
     chosen = reference.get(name)
     dataset = open_dataset(chosen.card, None)
     config = RunConfig(
-        name, 1, BATCH[name], steps=steps, sample_every=0, checkpoint_every=0, tensorboard=False, pictures=False
+        name,
+        1,
+        BATCH[name],
+        steps=steps,
+        log_every=LOG_EVERY[name],
+        sample_every=0,
+        checkpoint_every=0,
+        tensorboard=False,
+        pictures=False,
     )
     seconds: dict[str, list[float]] = {"engine": [], "bare": [], "document": []}
 

@@ -24,6 +24,7 @@ from reference import (
     NetworkCard,
     Networks,
     Noise,
+    OptimizerCard,
     Players,
     at_least,
     guard,
@@ -45,7 +46,7 @@ CARD = Card(
     drop_last=True,
     epochs=5,
     seed=0,
-    optimizer="Adam(lr=1e-3, betas=(0.5, 0.999))",
+    optimizer=OptimizerCard("Adam", 1e-3, (0.5, 0.999)),
     log=LogSchedule(every=100, first=100),
     source="written for this example",
     networks={

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from harness.training import RunConfig
+
+_MOST_SAMPLES = 100_000
 
 app = typer.Typer(
     help="Does this GAN still do what its document says, and did my change make it worse?",
@@ -37,7 +40,8 @@ def main() -> None:
     from harness.training.journal import NonFiniteError  # torch is slow to import; every command but --help needs it
 
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except NonFiniteError as error:
         _complain(f"training went wrong: {error}; the checkpoint before it is kept")
         sys.exit(1)
@@ -46,9 +50,14 @@ def main() -> None:
             raise
         _complain(_in_words(error))
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer raises for an unknown option or a word as a number
+            raise
+        _complain(error.format_message())
+        sys.exit(2)
 
 
 @app.callback()
@@ -95,7 +104,7 @@ def doctor(data_root: DataRoot = None) -> None:
     table = Table("what", "found", "what it means")
     for finding in findings(data_root):
         mark = "[green]yes[/green]" if finding.found else "[yellow]no[/yellow]"
-        table.add_row(finding.what, f"{mark} {finding.detail}", finding.meaning)
+        table.add_row(finding.what, f"{mark} {escape(finding.detail)}", escape(finding.meaning))
     Console().print(table)
 
 
@@ -173,15 +182,17 @@ def sample(
     from harness.training.restore import restore_run
     from harness.training.streams import Streams, sampling
 
-    if n < 1:
-        raise ValueError(f"--count must be 1 or more, not {n}")
+    if not 1 <= n <= _MOST_SAMPLES:
+        raise ValueError(f"--count must be from 1 to {_MOST_SAMPLES}, not {n}")
     if seed < 0:
         raise ValueError(f"--seed must be 0 or more, not {seed}")
+    target = out or run / f"sample-seed{seed}.png"
+    if target.suffix != ".png" or (target.exists() and not target.is_file()):
+        raise ValueError(f"--out must name a .png file, not {target}")
     restored = restore_run(run, resolve_device(device or "auto"), _complain)
     with sampling(restored.networks, restored.device):
         noise = Streams(seed, restored.device).fixed_noise()
         samples = restored.reference.sample(restored.networks, n, noise).cpu()
-    target = out or run / f"sample-seed{seed}.png"
     save_picture(target, picture_of(samples, restored.reference.card.data_range))
     np.save(target.with_suffix(".npy"), samples.numpy())
     print(f"{n} samples of {restored.config.reference} after step {restored.step}: {target} and .npy beside it")

@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     group.addoption("--data-root", type=Path, help="folder with MNIST/ and celeba/ (default $GAN_HARNESS_DATA)")
     group.addoption("--report-dir", type=Path, help="where records and tables go (default reports/latest)")
-    group.addoption("--references", default="*", help="only references that match this pattern, e.g. 'idl-*'")
+    group.addoption("--references", default="*", help="only references that match, e.g. 'idl-*,mlp-gan-mnist'")
     group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")
     group.addoption("--reference-module", action="append", default=[], help="module that registers more references")
 

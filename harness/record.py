@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,8 +98,3 @@ def read_records(path: Path) -> list[Record]:
         except (json.JSONDecodeError, ValueError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
     return records
-
-
-def values_of(records: Iterable[Record], metric: str) -> list[float]:
-    """The values of one metric, in order, without records that have none."""
-    return [record.value for record in records if record.metric == metric and record.value is not None]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -39,6 +39,21 @@ if TYPE_CHECKING:
 NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
 
 
+def matching(specs: Sequence[str], patterns: str) -> list[str]:
+    """The specs that match one of the comma-separated shell patterns, in their order.
+
+    Raises:
+        ValueError: a pattern that none matches; the message lists the specs.
+    """
+    chosen: set[str] = set()
+    for pattern in patterns.split(","):
+        found = fnmatch.filter(specs, pattern.strip())
+        if not found:
+            raise ValueError(f"no reference matches {pattern!r}; there are: {', '.join(specs)}")
+        chosen |= set(found)
+    return [spec for spec in specs if spec in chosen]
+
+
 class SuiteSession:
     """One run of `pytest suites/`.
 
@@ -54,10 +69,7 @@ class SuiteSession:
         self.suite = ""
         for module in settings.modules:
             registry.load_module(module)
-        self._specs = fnmatch.filter(registry.specs(), settings.references)
-        if not self._specs:
-            known = ", ".join(registry.specs())
-            raise ValueError(f"no reference matches {settings.references!r}; there are: {known}")
+        self._specs = matching(registry.specs(), settings.references)
         self.records: list[Record] = []
         self._environment = environment(self.device)
         self._fingerprint = hashlib.sha256(json.dumps(self._environment, sort_keys=True).encode()).hexdigest()[:12]

@@ -64,7 +64,8 @@ class Claim:
 
     `metric` names the records that decide. `epochs` is the training length that the claim speaks of: a value
     measured after less training doesn't decide it. None means that training length plays no part. `needs_data`
-    says that the claim speaks of the card's real data set, so that a stand-in doesn't decide it.
+    says that the claim speaks of the card's real data set, so that a stand-in doesn't decide it. `obstacle` says why
+    nobody can decide it.
     """
 
     identifier: str
@@ -75,6 +76,7 @@ class Claim:
     condition: Condition
     epochs: float | None = None
     needs_data: bool = False
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,15 @@ class Deviation:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the document's printed training log; `epoch` counts from 0, `step` as the document prints it."""
+    """One line of the document's printed training log; epoch (from 0) and step are the numbers that it prints."""
 
     epoch: int
     step: int
     values: Mapping[str, float]
+
+    def metric(self, quantity: str) -> str:
+        """The name under which a run's own value at this place is recorded."""
+        return f"log_{quantity}_e{self.epoch}_s{self.step}"
 
 
 @dataclass(frozen=True)
@@ -143,14 +149,33 @@ class NetworkCard:
 
 @dataclass(frozen=True)
 class LogSchedule:
-    """The steps of an epoch, counted from 1, at which the document prints: `first`, `first + every`, …"""
+    """The steps of an epoch, counted from 1, at which the document prints: `first`, `first + every`, …
+
+    `printed_from` is the number that the document prints for an epoch's first step, 0 or 1.
+    """
 
     every: int
     first: int
+    printed_from: int = 1
 
     def includes(self, step_in_epoch: int) -> bool:
         """Whether the document prints at this step (counted from 1)."""
         return step_in_epoch >= self.first and (step_in_epoch - self.first) % self.every == 0
+
+    def step_in_epoch(self, line: LogLine) -> int:
+        """The step (counted from 1) after which the document printed this line."""
+        return line.step + 1 - self.printed_from
+
+
+@dataclass(frozen=True)
+class OptimizerCard:
+    """The document's optimiser of every network, with PyTorch's defaults written out where it names no value."""
+
+    kind: Literal["Adam", "AdamW"]
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float = 0.0
+    eps: float = 1e-8
 
 
 @dataclass(frozen=True)
@@ -173,7 +198,7 @@ class Card:
     drop_last: bool
     epochs: int
     seed: int
-    optimizer: str
+    optimizer: OptimizerCard
     log: LogSchedule
     networks: Mapping[str, NetworkCard]
     source: str
@@ -186,6 +211,7 @@ class Card:
     deviations: tuple[Deviation, ...] = ()
     uses_labels: bool = False
     variants: Mapping[str, str] = field(default_factory=dict)
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = [deviation.number for deviation in self.deviations]

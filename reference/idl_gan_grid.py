@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, LogSchedule, at_most, between
+from reference.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_most, between
 from reference.contract import Batch, Networks, Noise, Players, guard
 from reference.idl_chapter import (
     adamw,
@@ -39,7 +39,8 @@ CARD = Card(
     drop_last=True,
     epochs=100,
     seed=0,
-    optimizer="AdamW(lr=1e-4, betas=(0.0, 0.9))",
+    optimizer=OptimizerCard("AdamW", 1e-4, (0.0, 0.9), weight_decay=0.01),
+    hyperparameters={"latent": 64, "hidden": 512, "leak": 0.2, "σ": 0.05},
     log=LogSchedule(every=100, first=100),
     source="written from document 004",
     networks={

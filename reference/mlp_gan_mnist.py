@@ -21,6 +21,7 @@ from reference.card import (
     LogLine,
     LogSchedule,
     NetworkCard,
+    OptimizerCard,
     between,
     exactly,
 )
@@ -48,7 +49,8 @@ CARD = Card(
     drop_last=False,
     epochs=200,
     seed=0,
-    optimizer="Adam(lr=3e-4)",
+    optimizer=OptimizerCard("Adam", 3e-4, (0.9, 0.999)),
+    hyperparameters={"latent": 64, "hidden": 256, "leak": 0.2},
     log=LogSchedule(every=300, first=300),
     source="written from document 001",
     networks={

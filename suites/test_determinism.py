@@ -35,7 +35,7 @@ def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Pa
             seed=config.seed,
             batch_size=batch,
             reason=comparison.difference or "",
-            protocol={"numerics": numerics, "steps": str(config.steps)},
+            protocol={"numerics": numerics, "steps": str(config.steps), "threads": str(config.threads)},
         )
     if NUMERICS[numerics]:  # cudnn.benchmark promises nothing: there the table tells, and nothing fails
         failed = [f"{c.variation}: {c.difference or 'no difference'}" for c in comparisons if not c.as_expected]

@@ -33,6 +33,12 @@ def record_coverage(harness: SuiteSession, name: str, found: ModeCoverage, n: in
         else:
             harness.record(name, metric, value, unit, better, n=n, **more)
 
+    for centre, count, spread in zip(CENTRES, found.counts, found.spreads, strict=True):
+        mode = {"mode": f"({centre[0]:g}, {centre[1]:g})"}
+        harness.record(name, "mode_share", count / n, "share", "none", n=n, protocol=mode, **more)
+        if not math.isnan(spread):
+            harness.record(name, "mode_spread", float(spread), "ratio", "none", n=n, protocol=mode, **more)
+
 
 @pytest.mark.parametrize("seed_of_sampler", range(3))
 def test_calibration_true_sampler(seed_of_sampler: int, harness: SuiteSession) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 
 from harness.measurement.shapes import (
     initial_value_mismatches,
+    optimizer_mismatches,
     parameter_count,
     refusal_mismatches,
     shape_mismatches,
@@ -66,6 +67,20 @@ def test_printed_text(spec: str, harness: SuiteSession) -> None:
             same = repr(networks[role]) == text
             harness.record(spec, f"printed_text_{role}", float(same), "yes/no", "higher", protocol={"network": role})
             assert repr(networks[role]) == text
+
+
+def test_optimisers(spec: str, harness: SuiteSession) -> None:
+    chosen = harness.reference(spec)
+    optimizers = chosen.optimizers(fresh_networks(harness, spec))
+    lines = optimizer_mismatches(optimizers, chosen.card)
+    for role in optimizers:
+        wrong = [line for line in lines if line.startswith(f"{role}:")]
+        harness.record(
+            spec, f"optimizer_mismatches_{role}", len(wrong), "settings", "lower", reason="; ".join(wrong),
+            protocol={"network": role},
+        )  # fmt: skip
+    assert set(optimizers) <= set(chosen.card.networks)
+    assert not lines, "; ".join(lines)
 
 
 def test_wrong_shapes_are_refused(spec: str, harness: SuiteSession) -> None:

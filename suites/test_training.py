@@ -21,7 +21,7 @@ def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
         "epochs": run.steps / run.steps_per_epoch,
     }
     harness.record(spec, "steps_per_epoch", run.steps_per_epoch, "steps", "equal", **common)
-    for name, value in log_line_values(rows, card.log_lines).items():
+    for name, value in log_line_values(rows, card).items():
         harness.record(spec, name, value, "", "none", **common)
     means = means_over_last_epoch(rows, run.steps_per_epoch)
     for name, value in means.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -78,6 +79,15 @@ def test_train_sample_and_resume(tmp_path: Path) -> None:
     assert json.loads((out / "run.json").read_text())["config"]["seed"] == 1, "resuming takes the run's own seed"
 
 
+def test_resuming_keeps_the_runs_own_data_and_length(mnist_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    common = ("train", "mlp-gan-mnist", "--out", out, "--no-tensorboard", "--no-pictures")
+    run(*common, "--steps", "3", "--batch-size", "10", "--data-root", mnist_root)
+    run(*common, "--resume", "--steps", "6")
+    assert json.loads((out / "run.json").read_text())["config"]["steps"] == 6
+    assert "from step 6 on" in run(*common, "--resume").stdout, "a plain resume goes on to the newest goal"
+
+
 def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shown = run("train", "mlp-gan-mnist", "--epochs", "1", "--batch-size", "10", "--log-every", "2",
@@ -101,6 +111,13 @@ def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -
         (("train", "mlp-gan-mnist", "--reference-module", "no.module"), "'no.module' can't be imported"),
         (("train", "mlp-gan-mnist", "--out", "/proc/run"), "/proc/run"),
         (("sample", "/no/where"), "/no/where isn't a run's folder"),
+        (("sample", "/no/where", "--out", "thesis.tex"), "--out must name a .png file, not thesis.tex"),
+        (("sample", "/no/where", "-n", "99999999999"), "--count must be from 1 to 100000"),
+        (("train", "mlp-gan-mnist", "--seed", "abc"), "'abc' is not a valid int"),
+        (("train", "mlp-gan-mnist", "--sede", "1"), "No such option"),
+        (("train",), "Missing argument"),
+        (("trian",), "No such command"),
+        (("train", "mlp-gan-mnist", "--threads", "99999999999"), "threads must be 1024 or less"),
         (("tables", "/no/where"), "session.json isn't there"),
     ],
 )
@@ -223,7 +240,8 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     print(f"kill moments drawn with seed {seed}")
     moments = random.Random(seed)
     arguments = ("train", "mlp-gan-mnist", "--epochs", "140", "--seed", "1", "--checkpoint-every", "37",
-                 "--sample-every", "150", "--no-tensorboard", "--no-pictures", "--threads", "1")  # fmt: skip
+                 "--sample-every", "150", "--log-every", "10", "--no-tensorboard", "--no-pictures",
+                 "--threads", "1")  # fmt: skip
     whole = subprocess.Popen(
         [*COMMAND, *arguments, "--out", str(tmp_path / "whole")], cwd=ROOT, stdout=subprocess.DEVNULL
     )
@@ -233,9 +251,12 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     while kills < 10:
         resume = ("--resume",) if (out / "run.json").exists() else ()
         life = subprocess.Popen([*COMMAND, *arguments, "--out", str(out), *resume], cwd=ROOT, stdout=subprocess.DEVNULL)
-        began = (out / "log.txt").stat().st_size if (out / "log.txt").exists() else 0
-        wait_until(lambda began=began: (out / "log.txt").exists() and (out / "log.txt").stat().st_size > began)  # type: ignore[misc]
-        time.sleep(moments.uniform(0, 1.2))
+        # Somewhere in the next 150 steps, whatever the machine's speed; 37 of them may have to be done again.
+        log = out / "log.txt"
+        shown = log.read_text().count("\n") if log.exists() else 0
+        target = shown + moments.randrange(1, 16)
+        wait_until(functools.partial(has_lines, log, target))
+        time.sleep(moments.uniform(0, 0.03))
         life.kill()
         assert life.wait() == -signal.SIGKILL, "the run ended before it was killed: it must be longer"
         kills += 1
@@ -251,6 +272,10 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     pictures = [sorted((tmp_path / name / "samples").iterdir()) for name in ("whole", "killed")]
     assert [p.name for p in pictures[0]] == [p.name for p in pictures[1]]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*pictures, strict=True))
+
+
+def has_lines(file: Path, n: int) -> bool:
+    return file.exists() and file.read_text().count("\n") >= n
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -75,6 +75,14 @@ def test_every_record_names_its_machine_and_data(toy_report: tuple[Path, str]) -
     assert {r.data for r in records if r.suite == "determinism"} == {"3×3 Gaussian grid"}
 
 
+def test_without_a_reference_on_the_grid_the_modes_are_skipped_with_a_reason(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    suites(report, "--references", "mlp-gan-mnist", "-k", "test_modes or parameter")
+    reasons = {r.metric: r.reason for r in read_records(report / "records.jsonl") if r.status == "skipped"}
+    assert "test_modes" in reasons
+    assert reasons["test_density_plot"] == "no reference on the grid was asked for"
+
+
 def test_a_broken_reference_fails_and_the_table_says_why(tmp_path: Path) -> None:
     arguments = ("--reference-module", "tests.broken_toys", "--references", "toy-unsteady", "-k", "same_bits or shapes")
     shown = suites(tmp_path / "report", *arguments, code=1)
@@ -102,7 +110,7 @@ def test_the_users_example_runs_on_every_suite_unchanged(tmp_path: Path) -> None
     [
         (("--profile", "huge"), "unknown profile 'huge'; there are: smoke, standard, documented"),
         (("--device", "tpu"), "unknown device 'tpu'; there are: auto"),
-        (("--references", "nothing-*"), "no reference matches 'nothing-*'; there are:"),
+        (("--references", "mlp*,nothing-*"), "no reference matches 'nothing-*'; there are:"),
         (("--data-root", "/no/where"), "the data root /no/where isn't a folder"),
         (("--seeds", "0"), "--seeds must be 1 or more, not 0"),
         (("--reference-module", "no.module"), "the reference module 'no.module' can't be imported"),
@@ -124,5 +132,7 @@ def test_only_collecting_keeps_the_earlier_report(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_report_is_never_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert "isn't empty and holds no report" in suites(tmp_path, code=2)
+    (tmp_path / "report.md").write_text("of something else")
+    assert "holds 'thesis.tex', which no report has" in suites(tmp_path, code=2)
     assert (tmp_path / "thesis.tex").exists()
+    assert (tmp_path / "report.md").exists()

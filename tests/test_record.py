@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.record import Record, append_record, read_records, values_of
+from harness.record import Record, append_record, read_records
 
 
 def record(**changes: Any) -> Record:
@@ -26,7 +25,6 @@ def test_records_survive_the_file(tmp_path_factory: pytest.TempPathFactory, valu
     append_record(path, written)
     append_record(path, record(metric="other"))
     assert read_records(path)[0] == written
-    assert values_of(read_records(path), "m") == [value]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +49,3 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
         read_records(path)
     with pytest.raises(ValueError, match="run `pytest suites/` first"):
         read_records(tmp_path / "absent.jsonl")
-
-
-def test_values_skip_records_without_one() -> None:
-    records = [record(), record(value=None, status="skipped", reason="r"), record(value=math.pi)]
-    assert values_of(records, "m") == [1.0, math.pi]

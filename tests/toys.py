@@ -22,6 +22,7 @@ from reference import (
     NetworkCard,
     Networks,
     Noise,
+    OptimizerCard,
     Players,
     guard,
     register,
@@ -42,7 +43,7 @@ CARD = Card(
     drop_last=True,
     epochs=1,
     seed=0,
-    optimizer="Adam(lr=1e-2)",
+    optimizer=OptimizerCard("Adam", 1e-2, (0.9, 0.999)),
     log=LogSchedule(every=5, first=1),
     source="written for tests",
     networks={

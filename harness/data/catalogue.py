@@ -41,6 +41,9 @@ def data_root(given: Path | None) -> Path | None:
     named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if named is not None and not named.is_dir():
         raise ValueError(f"the data root {named} isn't a folder")
+    places = (mnist.FOLDER, image_folder.FOLDER)
+    if named is not None and not any(_has(named, place) for place in places):
+        raise ValueError(f"the data root {named} holds none of: {', '.join(map(str, places))}")
     return named
 
 
@@ -65,12 +68,31 @@ def open_dataset(card: Card, root: Path | None) -> Dataset:
 
 def availability(root: Path | None) -> list[Availability]:
     """What `doctor` says of each data set."""
-    place = str(root) if root else f"no data root (set {ROOT_VARIABLE} or --data-root)"
     return [
-        Availability("mnist", _has(root, mnist.FOLDER), place, DIGITS_TITLE),
-        Availability("celeba", _has(root, image_folder.FOLDER), place, FACES_TITLE),
+        _look(root, "mnist", mnist.FOLDER, DIGITS_TITLE, lambda at: mnist.Mnist(at, (784,), (0, 1))),
+        _look(
+            root,
+            "celeba",
+            image_folder.FOLDER,
+            FACES_TITLE,
+            lambda at: image_folder.ImageFolder(at, (3, 64, 64), (0, 1)),
+        ),
         Availability("gaussian-grid", True, "computed", "nothing else is needed"),
     ]
+
+
+def _look(
+    root: Path | None, name: str, folder: Path, otherwise: str, opened: Callable[[Path], Dataset]
+) -> Availability:
+    """Open what lies there: a folder alone is no data set."""
+    if root is None:
+        return Availability(name, False, f"no data root (set {ROOT_VARIABLE} or --data-root)", otherwise)
+    if not _has(root, folder):
+        return Availability(name, False, f"no {root / folder}", otherwise)
+    try:
+        return Availability(name, True, f"{root / folder}, {len(opened(root))} samples", otherwise)
+    except ValueError as error:
+        return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
 
 
 def _open_mnist(card: Card, root: Path | None) -> Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
@@ -65,8 +65,10 @@ class ImageFolder:
     def _read(self, file: Path) -> Tensor:
         try:
             with Image.open(file) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise ValueError(f"{image.mode} pixels don't fit into 8 bits")
                 cropped = self._crop(self._resize(image.convert("RGB")))
-        except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{file} can't be read as an image: {error}") from error
         return torch.from_numpy(np.array(cropped)).permute(2, 0, 1)
 

@@ -61,7 +61,8 @@ def batches(
             # Without a generator of its own, the loader draws its workers' seed from the global random state.
             generator=torch.Generator(),
         )
-    for item in loader:
+        items = iter(loader)
+    for item in items:
         if isinstance(item, ValueError):
             raise item
         yield item

@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from reference import LogLine
+from reference import Card
 
 _PLACES = ("step", "epoch", "step_in_epoch")
 
 
-def log_line_values(rows: Sequence[Mapping[str, Any]], lines: Sequence[LogLine]) -> dict[str, float]:
+def log_line_values(rows: Sequence[Mapping[str, Any]], card: Card) -> dict[str, float]:
     """The run's values at the steps of the document's log lines, as far as it got: `log_D(x)_e0_s300` → 0.98."""
     at = {(row["epoch"], row["step_in_epoch"]): row for row in rows}
-    return {
-        f"log_{name}_e{line.epoch}_s{line.step}": at[line.epoch, line.step][name]
-        for line in lines
-        if (line.epoch, line.step) in at
-        for name in line.values
-    }
+    places = [(line, (line.epoch, card.log.step_in_epoch(line))) for line in card.log_lines]
+    return {line.metric(name): at[place][name] for line, place in places if place in at for name in line.values}
 
 
 def means_over_last_epoch(rows: Sequence[Mapping[str, Any]], steps_per_epoch: int) -> dict[str, float]:

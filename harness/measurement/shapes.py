@@ -88,6 +88,22 @@ def initial_value_mismatches(networks: Mapping[str, nn.Module], card: Card, role
     return lines
 
 
+def optimizer_mismatches(optimizers: Mapping[str, torch.optim.Optimizer], card: Card) -> list[str]:
+    """One line per role and setting in which an optimiser isn't the card's."""
+    expected = {name: getattr(card.optimizer, name) for name in ("lr", "betas", "weight_decay", "eps")}
+    lines = []
+    for role, optimizer in optimizers.items():
+        if type(optimizer).__name__ != card.optimizer.kind:
+            lines.append(f"{role}: {type(optimizer).__name__} instead of {card.optimizer.kind}")
+        for group in optimizer.param_groups:
+            lines += [
+                f"{role}: {name} {group.get(name)} instead of {value}"
+                for name, value in expected.items()
+                if group.get(name) != value
+            ]
+    return lines
+
+
 def refusal_mismatches(network: nn.Module, card: NetworkCard) -> list[str]:
     """One line per input of a wrong shape that is accepted, or refused without naming the expected shape."""
     lines = []

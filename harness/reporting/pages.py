@@ -23,6 +23,7 @@ _TITLES = {
     "determinism": "Determinism: the same seed, the same bits",
     "shapes": "Shapes, sizes and initial values",
     "modes": "Mode coverage on the 3×3 Gaussian grid",
+    "mode_by_mode": "Mode by mode: share of all samples, and spread against σ",
     "training": "Training logs beside the documents'",
     "left_out": "Skipped and failed",
 }

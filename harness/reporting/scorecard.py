@@ -34,18 +34,22 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
     """Hold `claim` against the records of its reference and metric.
 
     Only measured values on the claim's data and after its training length decide. All of them hold: reproduced; some:
-    partly; none: not reproduced. Nothing that decides: not measured, with the reason.
+    partly; none: not reproduced. Nothing that decides: not measured, with the reason. A seed that failed, or gave no
+    value, keeps a claim from being reproduced.
     """
     named = [r for r in records if r.reference == reference and r.metric == claim.metric]
     found = [r for r in named if r.status == "measured"]
     deciding = [r for r in found if _reason_against(claim, r) == ""]
     if not deciding:
+        failed = [r for r in records if r.reference == reference and r.status == "failed" and r not in named]
         shown = tuple(r.value for r in found if r.value is not None)
-        return Judgement(reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found))
+        return Judgement(reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found, failed))
     values = tuple(r.value for r in deciding if r.value is not None)
     holding = sum(claim.condition.holds(value) for value in values)
-    verdict: Verdict = "reproduced" if holding == len(values) else "partly" if holding else "not reproduced"
-    return Judgement(reference, claim, verdict, values, tuple(deciding), "")
+    lost = _lost_seeds(records, deciding)
+    whole = holding == len(values) and not lost
+    verdict: Verdict = "reproduced" if whole else "partly" if holding else "not reproduced"
+    return Judgement(reference, claim, verdict, values, tuple(deciding), "; ".join(lost))
 
 
 def judge_all(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[Judgement]:
@@ -71,7 +75,24 @@ def _reason_against(claim: Claim, record: Record) -> str:
     return ""
 
 
-def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record]) -> str:
+def _lost_seeds(records: Sequence[Record], deciding: Sequence[Record]) -> list[str]:
+    """The seeds of the deciding records' suite that gave no value, with the reason."""
+    first = deciding[0]
+    known = {r.seed for r in deciding}
+    return [
+        f"seed {r.seed}: {r.reason}"
+        for r in records
+        if (r.reference, r.suite) == (first.reference, first.suite)
+        and (r.status == "failed" or (r.status == "skipped" and r.metric == first.metric))
+        and r.seed is not None
+        and r.seed not in known
+    ]
+
+
+def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record], failed: Sequence[Record]) -> str:
+    if claim.obstacle:
+        return claim.obstacle
     reasons = [_reason_against(claim, r) for r in found]
     reasons += [r.reason for r in named if r.status in ("skipped", "failed")]
+    reasons += [f"{r.metric} failed: {r.reason}" for r in failed]
     return "; ".join(dict.fromkeys(reasons)) or f"no record of {claim.metric}"

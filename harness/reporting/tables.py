@@ -42,6 +42,7 @@ def determinism_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
             "data": first.data,
             "steps": first.protocol.get("steps", ""),
             "batch": first.batch_size,
+            "threads": first.protocol.get("threads", ""),
         }
         for variation, title in _VARIATIONS.items():
             metric = "other_bits_other_seed" if variation == "other_seed" else f"same_bits_{variation}"
@@ -66,6 +67,7 @@ def shapes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
             (f"parameters_{role}", "parameters, measured"),
             (f"layer_mismatches_{role}", "wrong layer shapes"),
             (f"initial_value_mismatches_{role}", "wrong initial values"),
+            (f"optimizer_mismatches_{role}", "wrong optimiser settings"),
             (f"printed_text_{role}", "printed text as documented"),
             (f"refusal_mismatches_{role}", "wrong inputs accepted"),
         ):
@@ -82,7 +84,7 @@ def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     order = {spec: place for place, (spec, _) in enumerate(cards)}
     rows = []
     for (reference,), group in _grouped(
-        [r for r in _of(records, "modes") if r.status == "measured"], lambda r: (r.reference,)
+        [r for r in _of(records, "modes") if "mode" not in r.protocol], lambda r: (r.reference,)
     ):
         seeds = sorted({r.seed for r in group if r.seed is not None})
         lengths = [r.epochs for r in group if r.epochs is not None]
@@ -99,6 +101,22 @@ def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def mode_by_mode_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per sampler and seed, a column per mode: its share of all samples, and its spread against σ."""
+    rows = []
+    found = [r for r in _of(records, "modes") if "mode" in r.protocol]
+    for (sampler, seed), group in _grouped(found, lambda r: (r.reference, str(r.seed))):
+        row: dict[str, object] = {"sampler": sampler, "seed": seed}
+        for record in group:
+            if record.metric == "mode_share" and record.value is not None:
+                row[record.protocol["mode"]] = f"{record.value:.1%}"
+        for record in group:
+            if record.metric == "mode_spread" and record.value is not None:
+                row[record.protocol["mode"]] = f"{row[record.protocol['mode']]}, {record.value:.2f} σ"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     """The documents' log lines beside the same steps of the runs, and the means over each run's last epoch."""
     found = [r for r in _of(records, "training") if r.status == "measured"]
@@ -110,7 +128,7 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
         data = mine[0].data
         for line in card.log_lines:
             for quantity, documented in line.values.items():
-                values = [r.value for r in mine if r.metric == f"log_{quantity}_e{line.epoch}_s{line.step}"]
+                values = [r.value for r in mine if r.metric == line.metric(quantity)]
                 rows.append(
                     {
                         "reference": spec,
@@ -178,6 +196,7 @@ TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
     "determinism": determinism_table,
     "shapes": shapes_table,
     "modes": modes_table,
+    "mode_by_mode": mode_by_mode_table,
     "training": training_table,
     "left_out": left_out_table,
 }
@@ -206,6 +225,20 @@ def documented_tables(cards: Cards) -> dict[str, pd.DataFrame]:
             {"reference": c.name, "hardware": d.hardware, "epochs": d.epochs, "minutes": d.minutes}
             for c in systems
             for d in c.durations
+        ),
+        "hyperparameters": pd.DataFrame(
+            {
+                "reference": c.name,
+                "optimiser": c.optimizer.kind,
+                "learning rate": c.optimizer.lr,
+                "betas": ", ".join(map(str, c.optimizer.betas)),
+                "weight decay": c.optimizer.weight_decay,
+                "batch": c.batch_size,
+                "last batch": "dropped" if c.drop_last else "used",
+                "epochs": c.epochs,
+                "others": ", ".join(f"{name} {value:g}" for name, value in c.hyperparameters.items()),
+            }
+            for c in systems
         ),
         "deviations": pd.DataFrame(
             {"reference": c.name, "number": d.number, "kind": d.kind, "deviation": d.statement}

@@ -68,7 +68,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 def checkpoint_folders(folder: Path) -> list[Path]:
     """The checkpoints below `folder`, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+    return sorted(path for path in folder.glob("step-" + "[0-9]" * 8) if path.is_dir())
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -84,6 +84,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content = json.loads(text)
         if content["format"] != FORMAT:
             raise ValueError(f"{path} has the format {content['format']}, this version reads {FORMAT}")
+        if path.name != f"step-{content['step']:08d}":
+            raise DamagedError(f"{path} holds the checkpoint of step {content['step']}: it was renamed")
         if hashlib.sha256((path / _TENSORS).read_bytes()).hexdigest() != content["tensors_sha256"]:
             raise DamagedError(f"{path / _TENSORS} is damaged: its checksum doesn't match")
         tensors = load_file(path / _TENSORS)

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_OPTIONAL = {"steps", "epochs", "threads", "workers", "log_every", "sample_every", "checkpoint_every"}
+_MOST = {"threads": 1024, "workers": 256, "sample_count": 100_000}
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -57,8 +60,22 @@ class RunConfig:
             ("sample_count", 1),
         ):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is None and name in _OPTIONAL:
+                continue
+            if type(value) is not int:
+                raise ValueError(f"{name} must be a whole number, not {value!r}")
+            if value < least:
                 raise ValueError(f"{name} must be {least} or more, not {value}")
+            if value > _MOST.get(name, 2**62):
+                raise ValueError(f"{name} must be {_MOST.get(name, 2**62)} or less, not {value}")
+        for name in ("reference", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, not {getattr(self, name)!r}")
+        for name in ("deterministic", "tensorboard", "pictures", "trace"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if not all(isinstance(module, str) for module in self.reference_modules):
+            raise ValueError(f"reference_modules must be names, not {self.reference_modules!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON types."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -20,6 +21,7 @@ from torch import Tensor
 from harness.training.run_folder import RunFolder
 
 _FLUSH_SECONDS = 2.0
+_Pending = tuple[int, int, int, bool, Mapping[str, Tensor]]
 
 
 class NonFiniteError(ArithmeticError):
@@ -41,7 +43,7 @@ class Journal:
         show_log: bool,
     ) -> None:
         self._console = console if show_log else None
-        self._pending: list[tuple[int, int, int, bool, Mapping[str, Tensor]]] = []
+        self._pending: list[_Pending] = []
         self._metrics = folder.metrics.open("a", encoding="utf-8")
         self._trace = folder.trace.open("a", encoding="utf-8") if trace else None
         self._log = folder.log.open("a", encoding="utf-8")
@@ -96,16 +98,20 @@ class Journal:
         if self._writer is not None:
             self._writer.add_image(name, image, step, dataformats="HWC")
 
-    def flush(self) -> None:
-        """Bring all pending values home and write them.
+    def flush(self, *, durably: bool = False) -> None:
+        """Bring all pending values home and write them; `durably` before a checkpoint that counts on them.
 
         Raises:
             NonFiniteError: a value is NaN or infinite; the rows before it are written.
         """
         pending, self._pending = self._pending, []
         self._flushed_at = time.monotonic()
-        if not pending:
-            return
+        if pending:
+            self._write(pending)
+        if durably:
+            os.fsync(self._metrics.fileno())
+
+    def _write(self, pending: list[_Pending]) -> None:
         stacked = torch.stack([value.float() for *_, values in pending for value in values.values()])
         numbers = iter(stacked.tolist())
         for step, epoch, step_in_epoch, logged, values in pending:

@@ -92,9 +92,13 @@ def train(
         if resume:
             _check_resumable(folder, config, facts)
         else:
-            folder.start(overwrite=overwrite)
-        folder.write_run(config, facts)
+            folder.check_free(overwrite=overwrite)
         loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log)
+        if resume:
+            folder.clear_leftovers()
+        else:
+            folder.start()
+        folder.write_run(config, facts)
         try:
             with _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
                 return loop.run()
@@ -105,7 +109,6 @@ def train(
 
 def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
     earlier, earlier_facts = folder.read_run()
-    folder.clear_leftovers()
     saved, asked = earlier.to_json(), config.to_json()
     lines = [
         f"{key}: the run has {saved[key]}, asked was {asked[key]}"
@@ -179,9 +182,11 @@ class _Loop:
             self.saved_step = checkpoint.step
         else:
             self.saved_step = 0
+            if self.folder.metrics.exists():
+                complaints.append("there is no checkpoint yet: starting again from the first step")
         for path in (self.folder.metrics, self.folder.trace):
             drop_rows_after(path, self.state.step)
-        for picture in self.folder.samples.glob("step-*.png"):
+        for picture in self.folder.samples.glob("step-" + "[0-9]" * 8 + ".png"):
             if int(picture.stem.removeprefix("step-")) > self.state.step:
                 picture.unlink()
         return complaints
@@ -254,7 +259,7 @@ class _Loop:
         """Write one, unless something isn't finite: then the one before it stays the newest."""
         if self.saved_step == self.state.step:
             return
-        self.journal.flush()
+        self.journal.flush(durably=True)
         broken = self.state.first_non_finite()
         if broken is not None:
             raise NonFiniteError(f"{broken} isn't finite after step {self.state.step}")
@@ -281,7 +286,7 @@ class _Loop:
             # Evenly spread over the data: some sets lie sorted.
             chosen = torch.linspace(0, len(self.dataset) - 1, min(len(fake), len(self.dataset))).long()
             save_summary(self.folder, self.dataset[chosen].data, fake, self.card.data_range)
-        self.journal.say(f"{self.total} steps done; everything is in {self.folder.path}")
+        self.journal.say(f"{self.state.step} steps done; everything is in {self.folder.path}")
 
     def stop(self) -> None:
         """Finish after the step that is under way."""

@@ -40,7 +40,9 @@ def picture_of(samples: Tensor, value_range: tuple[float, float]) -> Picture:
 
 def save_summary(folder: RunFolder, real: Tensor, fake: Tensor, value_range: tuple[float, float]) -> None:
     """The pictures at the end of a run: `losses.png`, `real_beside_fake.png` and `progress.gif`."""
-    save_picture(folder.path / "losses.png", _plot_losses(list(read_rows(folder.metrics))))
+    rows = list(read_rows(folder.metrics))
+    if rows:
+        save_picture(folder.path / "losses.png", _plot_losses(rows))
     save_picture(folder.path / "real_beside_fake.png", _beside(real, fake, value_range))
     save_animation(folder.path / "progress.gif", sorted(folder.samples.glob("step-*.png")))
 

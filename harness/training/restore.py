@@ -41,6 +41,12 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
     checkpoint = newest_checkpoint(folder.checkpoints, say)
     if checkpoint is None:
         raise ValueError(f"{path} has no checkpoint yet")
+    for key, value in (("reference", config.reference), ("seed", str(config.seed))):
+        if checkpoint.identity.get(key) != value:
+            raise ValueError(
+                f"the checkpoint of step {checkpoint.step} is another run's: {key} {checkpoint.identity.get(key)}, "
+                f"not {value}"
+            )
     with Streams(config.seed, torch.device("cpu")).initialising():
         networks = reference.networks()
     for role, network in networks.items():

@@ -7,6 +7,7 @@ asked for, the digests of the whole state per step; `log.txt` what the screen sh
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,11 @@ from harness.files import write_text
 from harness.training.config import RunConfig
 
 RUN_FILE = "run.json"
+# Everything that a run, `sample` or a killed write leaves in a run's folder.
+_OWN = re.compile(
+    r"run\.json|(metrics|trace)\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
+    r"|progress\.gif|sample-seed\d+\.(png|npy)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
+)
 
 
 class RunFolder:
@@ -30,22 +36,30 @@ class RunFolder:
         self.samples = path / "samples"
         self.tensorboard = path / "tensorboard"
 
-    def start(self, *, overwrite: bool) -> None:
-        """Make the folder ready for a new run.
+    def check_free(self, *, overwrite: bool) -> None:
+        """Refuse a folder that a new run may not use.
 
         Raises:
-            ValueError: it isn't empty, and `overwrite` is False or it isn't a run's folder.
+            ValueError: it isn't empty, and `overwrite` is False or it holds anything but a run.
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file, not a folder")
-        self.clear_leftovers()
-        if self.path.is_dir() and any(self.path.iterdir()):
-            if not overwrite:
-                raise ValueError(f"{self.path} isn't empty; --resume continues the run in it, --overwrite deletes it")
-            if not (self.path / RUN_FILE).is_file():
-                raise ValueError(f"{self.path} isn't empty and isn't a run's folder (no {RUN_FILE}): not deleted")
-            shutil.rmtree(self.path)
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not overwrite:
+            raise ValueError(f"{self.path} isn't empty; --resume continues the run in it, --overwrite deletes it")
+        strange = sorted(entry.name for entry in self.path.iterdir() if not _OWN.fullmatch(entry.name))
+        if strange:
+            raise ValueError(f"{self.path} holds {strange[0]!r}, which no run's folder has: nothing is deleted")
+
+    def start(self) -> None:
+        """Make the folder ready for a new run; call after `check_free`."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def clear_leftovers(self) -> None:
         """Remove what a kill left of files that were being written: they never became anything."""
@@ -59,8 +73,8 @@ class RunFolder:
         """Write `run.json`."""
         write_text(self.path / RUN_FILE, json.dumps({"config": config.to_json(), **facts}, indent=1) + "\n")
 
-    def read_run(self) -> tuple[RunConfig, dict[str, Any]]:
-        """The configuration in `run.json`, and the other facts there.
+    def read_run(self) -> tuple[RunConfig, dict[str, str]]:
+        """The configuration in `run.json`, and what it says of the data.
 
         Raises:
             ValueError: there is no such file, or it can't be read.
@@ -68,10 +82,11 @@ class RunFolder:
         file = self.path / RUN_FILE
         try:
             content = json.loads(file.read_text())
-            return RunConfig.from_json(content.pop("config")), content
-        except FileNotFoundError:
+            config = RunConfig.from_json(content.pop("config"))
+            return config, {"data": str(content["data"]), "data_fingerprint": str(content["data_fingerprint"])}
+        except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{self.path} isn't a run's folder: it has no {RUN_FILE}") from None
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is damaged: {error}") from error
 
 
@@ -79,11 +94,17 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a growing file; a last line that a kill cut off is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for number, line in enumerate(stream, 1):
             if not line.endswith("\n"):
                 return
-            yield json.loads(line)
+            try:
+                row = json.loads(line)
+                if not isinstance(row["step"], int):
+                    raise TypeError("step isn't a whole number")
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number} is damaged: {error}") from error
+            yield row
 
 
 def drop_rows_after(path: Path, step: int) -> None:

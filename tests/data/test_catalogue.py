@@ -27,6 +27,10 @@ def test_the_real_data_win_where_they_are(mnist_root: Path) -> None:
     faces = open_dataset(reference.get("pytorch-dcgan-celeba").card, mnist_root)
     assert faces.title == "stand-in: drawn faces"
     assert [entry.found for entry in availability(mnist_root)] == [True, False, True]
+    assert "40 samples" in availability(mnist_root)[0].place
+    (mnist_root / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"")
+    damaged = availability(mnist_root)[0]
+    assert (damaged.found, damaged.place.startswith("damaged: ")) == (False, True)
 
 
 def test_damaged_real_data_are_an_error_and_no_reason_for_a_stand_in(mnist_root: Path) -> None:
@@ -41,5 +45,8 @@ def test_unknown_data_and_roots_are_named(tmp_path: Path, monkeypatch: pytest.Mo
         open_dataset(card, None)
     with pytest.raises(ValueError, match="nowhere isn't a folder"):
         data_root(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="holds none of: MNIST/raw, celeba/img_align_celeba"):
+        data_root(tmp_path)
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     monkeypatch.setenv("GAN_HARNESS_DATA", str(tmp_path))
     assert data_root(None) == tmp_path

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from harness.measurement.curves import log_line_values, means_over_last_epoch
-from reference import LogLine
+from reference import LogLine, LogSchedule
+from tests.toys import CARD
 
 ROWS: list[dict[str, Any]] = [
     {"step": i + 1, "epoch": i // 3, "step_in_epoch": i % 3 + 1, "loss_generator": float(i), "loss_discriminator": 3.5}
@@ -14,8 +16,11 @@ ROWS: list[dict[str, Any]] = [
 
 
 def test_log_lines_are_found_by_place_and_missing_ones_left_out() -> None:
-    lines = [LogLine(1, 2, {"loss_generator": 9.0}), LogLine(7, 1, {"loss_generator": 9.0})]
-    assert log_line_values(ROWS, lines) == {"log_loss_generator_e1_s2": 4.0}
+    lines = (LogLine(1, 2, {"loss_generator": 9.0}), LogLine(7, 1, {"loss_generator": 9.0}))
+    card = dataclasses.replace(CARD, log_lines=lines)
+    assert log_line_values(ROWS, card) == {"log_loss_generator_e1_s2": 4.0}
+    from_zero = dataclasses.replace(card, log=LogSchedule(every=1, first=1, printed_from=0))
+    assert log_line_values(ROWS, from_zero) == {"log_loss_generator_e1_s2": 5.0}
 
 
 def test_means_run_over_the_last_epoch_only() -> None:

@@ -10,6 +10,7 @@ import reference
 from harness.measurement.shapes import (
     initial_value_mismatches,
     layer_shapes,
+    optimizer_mismatches,
     parameter_count,
     refusal_mismatches,
     shape_mismatches,
@@ -93,6 +94,23 @@ def test_a_constant_must_be_exact_and_every_parameter_covered() -> None:
     lines = initial_value_mismatches({"n": net}, card, "n")
     assert [line.split(":")[0] for line in lines] == ["0.bias", "1.weight", "1.bias"]
     assert "doesn't say how" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        (lambda p: torch.optim.Adam(p, lr=3e-4, betas=(0.5, 0.999)), "generator: betas (0.5, 0.999) instead of"),
+        (lambda p: torch.optim.Adam(p, lr=3e-3), "generator: lr 0.003 instead of 0.0003"),
+        (lambda p: torch.optim.AdamW(p, lr=3e-4, weight_decay=0), "generator: AdamW instead of Adam"),
+        (lambda p: torch.optim.SGD(p, lr=3e-4), "generator: SGD instead of Adam"),
+    ],
+)
+def test_every_wrong_optimiser_setting_is_named(made, named: str) -> None:  # type: ignore[no-untyped-def]
+    sound = reference.get("mlp-gan-mnist")
+    nets = sound.networks()
+    assert optimizer_mismatches(sound.optimizers(nets), sound.card) == []
+    lines = optimizer_mismatches({"generator": made(nets["generator"].parameters())}, sound.card)
+    assert any(line.startswith(named) for line in lines)
 
 
 def test_refusals_must_happen_and_name_the_shape() -> None:

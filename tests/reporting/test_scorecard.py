@@ -51,6 +51,16 @@ def test_a_value_that_decides_is_not_outvoted_by_ones_that_do_not() -> None:
     assert (judgement.verdict, judgement.values) == ("reproduced", (1.0,))
 
 
+def test_a_seed_that_crashed_keeps_a_claim_from_being_reproduced() -> None:
+    crashed = record(metric="test_modes", value=None, status="failed", reason="loss is nan", seed=2)
+    judgement = judge("toy-grid", CLAIM, [measured(1.0, seed=0), measured(1.0, seed=1), crashed])
+    assert (judgement.verdict, judgement.reason) == ("partly", "seed 2: loss is nan")
+    alone = judge("toy-grid", CLAIM, [crashed])
+    assert (alone.verdict, alone.reason) == ("not measured", "test_modes failed: loss is nan")
+    undefined = record(value=None, status="skipped", reason="no sample in any mode", seed=1)
+    assert judge("toy-grid", CLAIM, [measured(1.0, seed=0), undefined]).verdict == "partly"
+
+
 def test_spread_shows_the_median_and_the_range() -> None:
     assert spread([]) == ""
     assert spread([0.123456]) == "0.1235"

@@ -165,7 +165,10 @@ def test_a_folder_in_use_is_refused(toy_config: Make, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_run_is_never_deleted(toy_config: Make, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="isn't a run's folder"):
+    with pytest.raises(ValueError, match=r"holds 'thesis\.tex', which no run's folder has: nothing is deleted"):
+        train(toy_config(), tmp_path, overwrite=True)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="nothing is deleted"):
         train(toy_config(), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
     with pytest.raises(ValueError, match="is a file"):
@@ -248,3 +251,77 @@ def test_a_run_is_restored_for_sampling(toy_config: Make, tmp_path: Path) -> Non
     for role, network in run.networks.items():
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, restored.networks[role].state_dict()[name])
+
+
+def test_a_mistake_in_an_option_deletes_nothing(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(), tmp_path / "run")
+    with pytest.raises(ValueError, match="Invalid learning rate"):
+        train(toy_config(reference="toy-grid@lr=-1.0"), tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "checkpoints" / "step-00000008").is_dir()
+
+
+def test_leftovers_of_a_kill_are_no_obstacle_and_a_refusal_leaves_them(toy_config: Make, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "checkpoints" / ".step-00000003.abc").mkdir(parents=True)
+    (out / ".run.json.xyz").write_text("{")
+    with pytest.raises(ValueError, match="isn't empty"):
+        train(toy_config(), out)
+    assert (out / ".run.json.xyz").exists()
+    train(toy_config(), out, overwrite=True)
+    (out / "checkpoints" / ".step-00000009.abc").mkdir()
+    train(toy_config(steps=9), out, resume=True)
+    assert not list(out.rglob(".*"))
+
+
+def test_a_renamed_checkpoint_is_not_taken_for_another_step(toy_config: Make, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    whole = train(toy_config(), tmp_path / "whole")
+    train(toy_config(steps=7), out)
+    folder = out / "checkpoints"
+    shutil.copytree(folder / "step-00000003", folder / "step-best")
+    shutil.copytree(folder / "step-00000003", folder / "step-00000099")
+    assert train(toy_config(), out, resume=True).digests == whole.digests
+    assert "it was renamed; going back to step-00000007" in (out / "log.txt").read_text()
+    assert (folder / "step-best").is_dir()
+    assert not (folder / "step-00000099").exists()
+
+
+@pytest.mark.parametrize("line", ["garbage", "[1]", '{"step": "1"}', "", '{"loss": 1}'])
+def test_a_damaged_row_is_named(toy_config: Make, tmp_path: Path, line: str) -> None:
+    out = tmp_path / "run"
+    train(toy_config(), out)
+    rows = (out / "metrics.jsonl").read_text().splitlines()
+    (out / "metrics.jsonl").write_text("\n".join([*rows[:3], line, *rows[3:]]) + "\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 4 is damaged"):
+        train(toy_config(steps=9), out, resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"config": []}, {"config": "abc"}, {"data": 1, "data_fingerprint": 1}, {"config": {"seed": "x"}}],
+)
+def test_a_damaged_run_file_is_named(toy_config: Make, tmp_path: Path, change: dict[str, Any]) -> None:
+    out = tmp_path / "run"
+    train(toy_config(), out)
+    content = json.loads((out / "run.json").read_text())
+    broken = {"config": change["config"]} if "config" in change else {"config": content["config"]}
+    (out / "run.json").write_text(json.dumps(broken))
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        train(toy_config(), out, resume=True)
+
+
+def test_tied_weights_are_saved(toy_config: Make, tmp_path: Path) -> None:
+    def tie(_: int, state: TrainingState) -> None:
+        state.networks["generator"].register_buffer("twin", next(state.networks["generator"].parameters()).data)
+
+    train(toy_config(steps=3), tmp_path / "run", on_step=tie)
+    assert (tmp_path / "run" / "checkpoints" / "step-00000003").is_dir()
+
+
+def test_a_picture_with_sixteen_bits_or_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    folder.mkdir(parents=True)
+    Image.new("I;16", (64, 64), 1000).save(folder / "1.png")
+    config = RunConfig("pytorch-dcgan-celeba", 0, 1, steps=1, data_root=str(tmp_path), tensorboard=False, workers=0)
+    with pytest.raises(ValueError, match=r"1\.png can't be read as an image: I;16 pixels"):
+        train(config, tmp_path / "run")

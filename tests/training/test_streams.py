@@ -65,6 +65,14 @@ def test_sampling_leaves_no_trace() -> None:
     assert networks["generator"].state_dict()["1.num_batches_tracked"] == 1, "training tracks statistics again"
 
 
+def test_sampling_puts_back_what_spectral_normalisation_moves() -> None:
+    network = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3))
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    with sampling({"generator": network}, CPU):
+        network(torch.randn(2, 4))
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
 def test_sampling_uses_batch_statistics_in_training_mode() -> None:
     norm = nn.BatchNorm1d(2, affine=False)
     with sampling({"generator": norm}, CPU):
