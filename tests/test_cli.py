@@ -113,7 +113,7 @@ def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -
         (("sample", "/no/where"), "/no/where isn't a run's folder"),
         (("sample", "/no/where", "--out", "thesis.tex"), "--out must name a .png file, not thesis.tex"),
         (("sample", "/no/where", "-n", "99999999999"), "--count must be from 1 to 100000"),
-        (("train", "mlp-gan-mnist", "--seed", "abc"), "'abc' is not a valid int"),
+        (("train", "mlp-gan-mnist", "--seed", "abc"), "Invalid value for '--seed'"),
         (("train", "mlp-gan-mnist", "--sede", "1"), "No such option"),
         (("train",), "Missing argument"),
         (("trian",), "No such command"),
