@@ -19,7 +19,7 @@ from rich.console import Console
 from torch import nn
 
 import reference as registry
-from harness.data import open_dataset
+from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
 from harness.environment import environment
@@ -134,7 +134,7 @@ class SuiteSession:
             card = registry.get(spec).card
             dataset = self.dataset(spec)
             batch = self.batch_size(spec)
-            an_epoch = len(dataset) // batch if card.drop_last else -(-len(dataset) // batch)
+            an_epoch = batches_per_epoch(len(dataset), batch, drop_last=card.drop_last)
             per_step = step_operations(registry.get(spec), dataset, batch)
             steps = affordable_steps(per_step, self.profile.training_flops, card.epochs * an_epoch)
             config = self.config(spec, seed=seed, batch_size=batch, steps=steps, checkpoint_every=0)

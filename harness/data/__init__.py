@@ -2,6 +2,6 @@
 
 from harness.data.catalogue import Availability, availability, open_dataset
 from harness.data.dataset import Dataset
-from harness.data.loader import batches
+from harness.data.loader import batches, batches_per_epoch
 
-__all__ = ["Availability", "Dataset", "availability", "batches", "open_dataset"]
+__all__ = ["Availability", "Dataset", "availability", "batches", "batches_per_epoch", "open_dataset"]

@@ -27,6 +27,12 @@ class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
             return error
 
 
+def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
+    """How many batches `batches` makes of all samples."""
+    whole, rest = divmod(samples, batch_size)
+    return whole if drop_last or not rest else whole + 1
+
+
 def batches(
     dataset: Dataset,
     order: Tensor,

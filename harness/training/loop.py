@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import nn
 
 from harness.canvas import save_picture
-from harness.data import Dataset, batches, open_dataset
+from harness.data import Dataset, batches, batches_per_epoch, open_dataset
 from harness.environment import environment
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
@@ -139,8 +139,7 @@ class _Loop:
         self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
         self.folder, self.console, self.on_step, self.show_log = folder, console, on_step, show_log
         self.card = reference.card
-        whole, rest = divmod(len(dataset), config.batch_size)
-        self.steps_per_epoch = whole if self.card.drop_last or not rest else whole + 1
+        self.steps_per_epoch = batches_per_epoch(len(dataset), config.batch_size, drop_last=self.card.drop_last)
         self.total = config.steps or (config.epochs or 0) * self.steps_per_epoch
         self.stopping = False
 

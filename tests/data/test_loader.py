@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.data import batches
+from harness.data import batches, batches_per_epoch
 from reference import Batch
 
 
@@ -35,6 +35,7 @@ def test_batches_follow_the_order(n: int, size: int, drop_last: bool, skip: int)
     if drop_last and len(expected[-1]) < size:
         expected.pop()
     assert got == expected[skip:]
+    assert batches_per_epoch(n, size, drop_last=drop_last) == len(expected)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
