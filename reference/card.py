@@ -137,7 +137,8 @@ class InitialWeights:
 class NetworkCard:
     """Shapes of one network, without the batch dimension, and its size.
 
-    `layers` maps every leaf module's name to its output shape; `inputs` are the shapes of the forward arguments.
+    `layers` maps every leaf module's name to its output shape; `inputs` are the shapes of the forward arguments. With
+    `classes`, one more argument follows: labels (N,) in [0, classes).
     """
 
     inputs: tuple[Shape, ...]
@@ -145,6 +146,7 @@ class NetworkCard:
     layers: Mapping[str, Shape]
     parameters: int
     printed: str | None = None
+    classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,11 @@ class OptimizerCard:
 class Card:
     """Everything a document states about one system.
 
-    `data_shape` and `data_range` say what a batch holds and what `sample` returns; `sample_every` is the
-    document's distance between sample grids in steps, None for one at the end of each epoch.
+    `data_shape` and `data_range` say what a batch holds and what `sample` returns. `latent_shape` is that of one latent
+    vector, None for a system without; `classes` is the number of labels that it is conditioned on, 0 for none;
+    `condition` names the picture that it is conditioned on (erased, outline, …), "" for none. `sample_every` is the
+    document's distance between sample grids in steps, None for one at the end of each epoch. `reduced` holds options
+    (as in a spec) that make the same system small enough for a laptop to train some steps of it.
     """
 
     name: str
@@ -193,7 +198,7 @@ class Card:
     dataset: str
     data_shape: Shape
     data_range: tuple[float, float]
-    latent_shape: Shape
+    latent_shape: Shape | None
     batch_size: int
     drop_last: bool
     epochs: int
@@ -209,7 +214,9 @@ class Card:
     durations: tuple[Duration, ...] = ()
     claims: tuple[Claim, ...] = ()
     deviations: tuple[Deviation, ...] = ()
-    uses_labels: bool = False
+    classes: int = 0
+    condition: str = ""
+    reduced: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
 

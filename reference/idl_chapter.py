@@ -6,7 +6,7 @@ chapter defines each of these once and calls it again in later sections, so they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 
 import torch
@@ -97,11 +97,20 @@ def gan_step(players: Players, batch: Batch, noise: Noise, latent: int) -> dict[
 
 
 def wgan_gp_step(
-    players: Players, batch: Batch, noise: Noise, latent: int, *, corrected: bool, critic_updates: int
+    players: Players,
+    batch: Batch,
+    noise: Noise,
+    draw: Callable[[], tuple[Tensor, ...]],
+    *,
+    corrected: bool,
+    critic_updates: int,
+    given: tuple[Tensor, ...] = (),
 ) -> dict[str, Tensor]:
     """Section 9.3.3: `critic_updates` critic updates with gradient penalty, then one generator update on fresh noise.
 
-    `corrected` takes the penalty's norm over all of a sample; as written it runs over dimension 1 only.
+    `draw` returns the generator's inputs, with fresh noise at every call; `given` is what the critic gets beside each
+    image (the labels, in section 9.5). `corrected` takes the penalty's norm over all of a sample; as written it runs
+    over dimension 1 only.
     """
     generator, critic = players.generator, players.critic
     real = batch.data
@@ -109,17 +118,17 @@ def wgan_gp_step(
 
     for _ in range(critic_updates):
         critic.zero_grad()
-        real_scores = critic(real)
-        fake = generator(noise.normal(n, latent))
-        fake_scores = critic(fake)
+        real_scores = critic(real, *given)
+        fake = generator(*draw())
+        fake_scores = critic(fake, *given)
         epsilon = noise.uniform(n, *(1,) * (real.dim() - 1))
-        penalty = gradient_penalty(critic, real, fake, epsilon, whole_sample=corrected)
+        penalty = gradient_penalty(lambda mixed: critic(mixed, *given), real, fake, epsilon, whole_sample=corrected)
         loss_critic = (fake_scores - real_scores).mean() + penalty * PENALTY
         critic.backward(loss_critic)
         critic.step()
 
     generator.zero_grad()
-    loss_generator = (-critic(generator(noise.normal(n, latent)))).mean()
+    loss_generator = (-critic(generator(*draw()), *given)).mean()
     generator.backward(loss_generator)
     generator.step()
 

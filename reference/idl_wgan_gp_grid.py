@@ -89,7 +89,11 @@ class IdlWganGpGrid:
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body."""
-        return wgan_gp_step(players, batch, noise, LATENT, corrected=False, critic_updates=self.critic_updates)
+        n = len(batch.data)
+        return wgan_gp_step(
+            players, batch, noise, lambda: (noise.normal(n, LATENT),),
+            corrected=False, critic_updates=self.critic_updates,
+        )  # fmt: skip
 
     def sample(
         self,

@@ -96,7 +96,11 @@ class IdlWganGpMnist:
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body."""
-        return wgan_gp_step(players, batch, noise, LATENT, corrected=self.corrected, critic_updates=self.critic_updates)
+        n = len(batch.data)
+        return wgan_gp_step(
+            players, batch, noise, lambda: (noise.normal(n, LATENT),),
+            corrected=self.corrected, critic_updates=self.critic_updates,
+        )  # fmt: skip
 
     def sample(
         self,

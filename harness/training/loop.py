@@ -251,7 +251,7 @@ class _Loop:
         with sampling(self.networks, self.device):
             # A point costs nothing and says little: a scatter plot gets as many as make a picture.
             n = self.config.sample_count * (_POINTS_PER_IMAGE if self.card.data_shape == (2,) else 1)
-            labels = torch.arange(n, device=self.device) % 10 if self.card.uses_labels else None
+            labels = torch.arange(n, device=self.device) % self.card.classes if self.card.classes else None
             return self.reference.sample(self.networks, n, self.streams.fixed_noise(), labels)
 
     def _checkpoint(self) -> None:
