@@ -12,12 +12,13 @@ from reference.card import (
     MemoryFigure,
     NetworkCard,
     OptimizerCard,
+    Shape,
     at_least,
     at_most,
     between,
     exactly,
 )
-from reference.contract import Batch, Networks, Noise, Player, Players, Reference, guard
+from reference.contract import Batch, Networks, Noise, Player, Players, Reference, given_condition, guard
 from reference.registry import get, load_module, names, register, spec_of, specs
 
 __all__ = [
@@ -38,11 +39,13 @@ __all__ = [
     "Player",
     "Players",
     "Reference",
+    "Shape",
     "at_least",
     "at_most",
     "between",
     "exactly",
     "get",
+    "given_condition",
     "guard",
     "load_module",
     "names",

@@ -104,6 +104,19 @@ def guard(networks: dict[str, nn.Module], card: Card) -> dict[str, nn.Module]:
     return networks
 
 
+def given_condition(condition: Tensor | None, card: Card, n: int) -> Tensor:
+    """The pictures that a system is conditioned on.
+
+    Raises:
+        ValueError: there are none, or not `n`.
+    """
+    if condition is None:
+        raise ValueError(f"{card.name} needs a condition for every sample: the {card.condition} picture")
+    if len(condition) != n:
+        raise ValueError(f"{card.name} needs {n} {card.condition} pictures, one per sample, not {len(condition)}")
+    return condition
+
+
 class _ShapeGuard:
     """A forward pre-hook; a class, so that guarded networks can be copied and pickled."""
 

@@ -41,7 +41,9 @@ from reference.registry import register
 LATENT, IMAGE = 128, (1, 28, 28)
 
 
-def _wrapped_card(size: int, shape: Shape, inner: dict[str, Shape], output: Shape, inner_parameters: int) -> NetworkCard:
+def _wrapped_card(
+    size: int, shape: Shape, inner: dict[str, Shape], output: Shape, inner_parameters: int
+) -> NetworkCard:
     """A wrapper around input of `size` values: an embedding, Linear 2·size → size twice, LayerNorms, then `inner`."""
     layers: dict[str, Shape] = {"label_embedding": (size,), "combiner.0": (2 * size,)}
     layers |= {f"combiner.1.{part}": (size,) for part in range(3)}
@@ -111,8 +113,8 @@ CARD = Card(
               "shared", "style_shared_slant_100x10", at_least(0.2), epochs=20, needs_data=True),
     ),
     deviations=(
-        Deviation(1, "repair", "The wrapper asks the input for its device number to draw missing labels, which a tensor "
-                  "on the CPU doesn't have; labels are drawn on the input's device."),
+        Deviation(1, "repair", "The wrapper asks the input for its device number to draw missing labels, which a "
+                  "tensor on the CPU doesn't have; labels are drawn on the input's device."),
         Deviation(2, "repair", "Two statements share a line in the wrapper's constructor, and the line that keeps the "
                   "network is indented too far."),
         Deviation(3, "formula against code", "The code takes the gradient's norm over dimension 1 only: on images "
@@ -124,9 +126,9 @@ CARD = Card(
                   "gradients that this would add are cleared before use, so they are not computed. Same bits."),
         Deviation(6, "harness", "Labels that aren't whole numbers from 0 to 9, one per sample, are refused by name."),
         Deviation(7, "harness", "The print fixes no seed; the default here is 0. It prints no log; the loss names and "
-                  "the log distance of 100 steps are this project's. The claims count a shared style from an intraclass "
-                  "correlation of 0.2 on, where independent latents give 0, and a digit as the requested one when a "
-                  "linear reader fitted on real digits says so."),
+                  "the log distance of 100 steps are this project's. The claims count a shared style from an "
+                  "intraclass correlation of 0.2 on, where independent latents give 0, and a digit as the "
+                  "requested one when a linear reader fitted on real digits says so."),
     ),
     variants={"corrected": "the penalty's gradient norm runs over all of a sample, as the formula says"},
 )  # fmt: skip

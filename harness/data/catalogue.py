@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import platformdirs
 
-from harness.data import faces, image_folder, mnist
+from harness.data import content_and_style, faces, image_folder, lsun, mnist, pairs
 from harness.data.dataset import Dataset
+from harness.data.erasing import Erased
 from harness.data.grid import GaussianGrid
 from harness.files import write_folder
-from reference import Card
+from reference import Card, Shape
+
+Range = tuple[float, float]
 
 ROOT_VARIABLE = "GAN_HARNESS_DATA"
 CACHE_VARIABLE = "GAN_HARNESS_CACHE"
 DRAWN_FACES = 1024
+DRAWN_PAIRS = 96
 DIGITS_TITLE = "stand-in: scikit-learn digits"
 FACES_TITLE = "stand-in: drawn faces"
+PACKED_FACES_TITLE = "stand-in: drawn faces in an LMDB"
+PAIRS_TITLE = "stand-in: drawn faces and their outlines"
+PICTURES_TITLE = "stand-in: a drawn face and drawn strokes"
 
 
 @dataclass(frozen=True)
@@ -32,18 +40,44 @@ class Availability:
     otherwise: str
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where a data set lies below the data root, what stands in for it, and how either is opened.
+
+    `opened` gets a root that holds `folder`, the shape and range asked for, and the stand-in's title, None for the real
+    data. `shape` is one that the data can be given in.
+    """
+
+    folder: Path
+    otherwise: str
+    stand_in: Callable[[], Path]
+    opened: Callable[[Path, Shape, Range, str | None], Dataset]
+    shape: Shape = (3, 64, 64)
+
+    def at(self, root: Path | None) -> Path | None:
+        """The data root, if it holds this data set."""
+        return root if root is not None and (root / self.folder).is_dir() else None
+
+    def open(self, card: Card, root: Path | None) -> Dataset:
+        """The real data, or the stand-in."""
+        found = self.at(root)
+        if found is None:
+            return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise)
+        return self.opened(found, card.data_shape, card.data_range, None)
+
+
 def data_root(given: Path | None) -> Path | None:
     """The data root asked for, else that of GAN_HARNESS_DATA, else None.
 
     Raises:
-        ValueError: the folder named isn't there.
+        ValueError: the folder named isn't there, or holds none of the data sets.
     """
     named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if named is not None and not named.is_dir():
         raise ValueError(f"the data root {named} isn't a folder")
-    places = (mnist.FOLDER, image_folder.FOLDER)
-    if named is not None and not any(_has(named, place) for place in places):
-        raise ValueError(f"the data root {named} holds none of: {', '.join(map(str, places))}")
+    if named is not None and not any(source.at(named) for source in _SOURCES.values()):
+        places = ", ".join(dict.fromkeys(str(source.folder) for source in _SOURCES.values()))
+        raise ValueError(f"the data root {named} holds none of: {places}")
     return named
 
 
@@ -58,78 +92,133 @@ def open_dataset(card: Card, root: Path | None) -> Dataset:
     Raises:
         ValueError: the card's data set is unknown, or its files are damaged.
     """
-    try:
-        opener = _OPENERS[card.dataset]
-    except KeyError:
-        choices = ", ".join(sorted(_OPENERS))
-        raise ValueError(f"{card.name} asks for the data set {card.dataset!r}; there are: {choices}") from None
-    return opener(card, root)
+    match card.dataset:
+        case "gaussian-grid":
+            if card.data_shape != (2,):
+                raise ValueError(f"the Gaussian grid holds points of shape (2,), not {card.data_shape}")
+            return GaussianGrid()
+        case name if name in _SOURCES:
+            return _SOURCES[name].open(card, root)
+        case name:
+            choices = ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
+            raise ValueError(f"{card.name} asks for the data set {name!r}; there are: {choices}")
 
 
 def availability(root: Path | None) -> list[Availability]:
     """What `doctor` says of each data set."""
-    return [
-        _look(root, "mnist", mnist.FOLDER, DIGITS_TITLE, lambda at: mnist.Mnist(at, (784,), (0, 1))),
-        _look(
-            root,
-            "celeba",
-            image_folder.FOLDER,
-            FACES_TITLE,
-            lambda at: image_folder.ImageFolder(at, (3, 64, 64), (0, 1)),
-        ),
-        Availability("gaussian-grid", True, "computed", "nothing else is needed"),
-    ]
+    looked = [_look(root, name, source) for name, source in _SOURCES.items() if name not in _DERIVED]
+    return [*looked, Availability("gaussian-grid", True, "computed", "nothing else is needed")]
 
 
-def _look(
-    root: Path | None, name: str, folder: Path, otherwise: str, opened: Callable[[Path], Dataset]
-) -> Availability:
+def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attributes, str, bool]:
+    """The folder that holds CelebA or its stand-in, its attributes, its title, and whether it is real.
+
+    Raises:
+        ValueError: the attribute file is missing or damaged.
+    """
+    source = _SOURCES["celeba"]
+    found = source.at(root)
+    at = source.stand_in() if found is None else found
+    if not (at / image_folder.ATTRIBUTES).is_file():
+        raise ValueError(f"{at} has no {image_folder.ATTRIBUTES}: without it no attribute of its faces is known")
+    title = FACES_TITLE if found is None else "CelebA"
+    return at, image_folder.read_attributes(at / image_folder.ATTRIBUTES), title, found is not None
+
+
+def _look(root: Path | None, name: str, source: _Source) -> Availability:
     """Open what lies there: a folder alone is no data set."""
     if root is None:
-        return Availability(name, False, f"no data root (set {ROOT_VARIABLE} or --data-root)", otherwise)
-    if not _has(root, folder):
-        return Availability(name, False, f"no {root / folder}", otherwise)
+        return Availability(name, False, f"no data root (set {ROOT_VARIABLE} or --data-root)", source.otherwise)
+    if source.at(root) is None:
+        return Availability(name, False, f"no {root / source.folder}", source.otherwise)
     try:
-        return Availability(name, True, f"{root / folder}, {len(opened(root))} samples", otherwise)
+        opened = source.opened(root, source.shape, (0.0, 1.0), None)
+        return Availability(name, True, f"{root / source.folder}, {len(opened)} samples", source.otherwise)
     except ValueError as error:
         return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
 
 
-def _open_mnist(card: Card, root: Path | None) -> Dataset:
-    if root is not None and _has(root, mnist.FOLDER):
-        return mnist.Mnist(root, card.data_shape, card.data_range)
-    stand_in = _stand_in("digits-1", mnist.write_digits)
-    return mnist.Mnist(stand_in, card.data_shape, card.data_range, stand_in=DIGITS_TITLE)
+def _open_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+    return mnist.Mnist(root, shape, value_range, stand_in=stand_in)
 
 
-def _open_celeba(card: Card, root: Path | None) -> Dataset:
-    if root is not None and _has(root, image_folder.FOLDER):
-        return image_folder.ImageFolder(root, card.data_shape, card.data_range)
-    stand_in = _stand_in(
-        f"faces-{faces.VERSION}-{DRAWN_FACES}", lambda folder: faces.write_faces(folder, DRAWN_FACES, seed=0)
+def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+    return Erased(_open_mnist(root, shape, value_range, stand_in))
+
+
+def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+    return image_folder.ImageFolder(
+        root / image_folder.FOLDER, shape, value_range, stand_in or "CelebA", real=stand_in is None
     )
-    return image_folder.ImageFolder(stand_in, card.data_shape, card.data_range, FACES_TITLE, real=False)
 
 
-def _open_grid(card: Card, _: Path | None) -> Dataset:
-    if card.data_shape != (2,):
-        raise ValueError(f"the Gaussian grid holds points of shape (2,), not {card.data_shape}")
-    return GaussianGrid()
+def _open_high_quality_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+    folder = image_folder.HIGH_QUALITY_FOLDER if stand_in is None else image_folder.FOLDER
+    return image_folder.ImageFolder(root / folder, shape, value_range, stand_in or "CelebA-HQ", real=stand_in is None)
 
 
-_OPENERS: dict[str, Callable[[Card, Path | None], Dataset]] = {
-    "mnist": _open_mnist,
-    "celeba": _open_celeba,
-    "gaussian-grid": _open_grid,
-}
+def _open_lsun(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+    return lsun.Lsun(root / lsun.FOLDER, shape, value_range, stand_in or "LSUN bedrooms", real=stand_in is None)
 
 
-def _has(root: Path | None, folder: Path) -> bool:
-    return root is not None and (root / folder).is_dir()
+def _open_pairs(
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, *, swapped: bool = False
+) -> Dataset:
+    return pairs.PairedImages(
+        root / pairs.FOLDER, shape, value_range, swapped=swapped, title=stand_in or "", real=stand_in is None
+    )
 
 
-def _stand_in(name: str, fill: Callable[[Path], None]) -> Path:
+def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+    return content_and_style.ContentAndStyle(
+        root / content_and_style.FOLDER, shape, value_range, stand_in or "two pictures",
+        real=stand_in is None,
+    )  # fmt: skip
+
+
+def _kept(name: str, fill: Callable[[Path], None]) -> Path:
+    """The stand-in of this name in the cache, made when it isn't there yet."""
     folder = cache_folder() / name
     if not folder.is_dir():
         write_folder(folder, fill)
     return folder
+
+
+def _digits() -> Path:
+    return _kept("digits-1", mnist.write_digits)
+
+
+def _drawn_faces() -> Path:
+    return _kept(f"faces-{faces.VERSION}-{DRAWN_FACES}", lambda folder: faces.write_faces(folder, DRAWN_FACES, seed=0))
+
+
+def _packed_faces() -> Path:
+    def encoded() -> Iterator[tuple[bytes, bytes]]:
+        for file in sorted((_drawn_faces() / image_folder.FOLDER).iterdir()):
+            yield file.stem.encode(), file.read_bytes()
+
+    return _kept(f"lmdb-{faces.VERSION}-{DRAWN_FACES}", lambda folder: lsun.write_lmdb(folder / lsun.FOLDER, encoded()))
+
+
+def _drawn_pairs() -> Path:
+    return _kept(
+        f"pairs-{pairs.VERSION}-{faces.VERSION}-{DRAWN_PAIRS}",
+        lambda folder: pairs.write_drawn_pairs(folder, DRAWN_PAIRS, seed=0),
+    )
+
+
+def _drawn_pictures() -> Path:
+    return _kept(f"pictures-{content_and_style.VERSION}-{faces.VERSION}", content_and_style.write_drawn_pictures)
+
+
+_SOURCES: dict[str, _Source] = {
+    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, _digits, _open_mnist, (784,)),
+    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, _digits, _open_erased_mnist, (1, 28, 28)),
+    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, _drawn_faces, _open_faces),
+    "celeba-hq": _Source(image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, _drawn_faces, _open_high_quality_faces),
+    "lsun-bedroom": _Source(lsun.FOLDER, PACKED_FACES_TITLE, _packed_faces, _open_lsun),
+    "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, _drawn_pairs, _open_pairs),
+    "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, _drawn_pairs, partial(_open_pairs, swapped=True)),
+    "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, _drawn_pictures, _open_content_and_style),
+}
+_DERIVED = {"mnist-erased", "pairs-swapped"}  # other views of a data set that is listed already

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -27,6 +29,25 @@ class Dataset(Protocol):
     def __getitem__(self, indices: Tensor) -> Batch:
         """The samples at `indices` (B,), in that order."""
         ...
+
+
+@runtime_checkable
+class RandomlyChanged(Protocol):
+    """A data set whose samples are changed at random while training: jittered, mirrored, erased.
+
+    Indexing gives every sample without chance; `draw` gives the same bits for the same indices and seed.
+    """
+
+    def draw(self, indices: Tensor, seed: int) -> Batch:
+        """The samples at `indices`, changed as follows from `seed`."""
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within, torch's global CPU state follows from `seed`, for transforms that draw from it; then as before."""
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def scale_pixels(pixels: Tensor, value_range: tuple[float, float]) -> Tensor:

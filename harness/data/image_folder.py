@@ -1,29 +1,26 @@
-"""Images in CelebA's layout: `celeba/img_align_celeba/*.jpg`, with or without `celeba/list_attr_celeba.txt`."""
+"""Images in one folder, in CelebA's layout: `celeba/img_align_celeba/*.jpg` and `celeba/list_attr_celeba.txt`."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from harness.data.dataset import scale_pixels
+from harness.data.pictures import Framing, picture_files, read_rgb
 from reference import Batch
 
 FOLDER = Path("celeba/img_align_celeba")
 ATTRIBUTES = Path("celeba/list_attr_celeba.txt")
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+HIGH_QUALITY_FOLDER = Path("celeba_hq")
 
 
 class ImageFolder:
     """RGB images from one folder, in the order of their names: shorter side resized, centre cropped, scaled.
-
-    The transforms are the documents' (Resize, CenterCrop, ToTensor, Normalize) and give the same bits.
 
     Raises:
         ValueError: no images in the folder; or, when a batch is read, a file that can't be decoded, named.
@@ -33,44 +30,31 @@ class ImageFolder:
 
     def __init__(
         self,
-        root: Path,
+        folder: Path,
         shape: tuple[int, ...],
         value_range: tuple[float, float],
         title: str = "CelebA",
         real: bool = True,
     ) -> None:
-        folder = root / FOLDER
-        if not folder.is_dir():
-            raise ValueError(f"{folder} isn't a folder")
-        self.files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-        if not self.files:
-            raise ValueError(f"{folder} holds no images ({', '.join(sorted(_SUFFIXES))})")
-        if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]:
-            raise ValueError(f"an image folder can be given as (3, S, S), not as {shape}")
+        self.files = picture_files(folder)
         self.title = title
         self.real = real
         self.value_range = value_range
-        listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in self.files)
-        self.fingerprint = f"image-folder-{len(self.files)}-" + hashlib.sha256(listing.encode()).hexdigest()[:16]
-        self._resize = Resize(shape[-1], InterpolationMode.BILINEAR)
-        self._crop = CenterCrop(shape[-1])
+        self.fingerprint = f"image-folder-{len(self.files)}-{listing_digest(self.files)}"
+        self._framing = Framing(shape)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, indices: Tensor) -> Batch:
-        pixels = torch.stack([self._read(self.files[index]) for index in indices.tolist()])
-        return Batch(scale_pixels(pixels, self.value_range))
+        framed = torch.stack([self._framing(read_rgb(self.files[index])) for index in indices.tolist()])
+        return Batch(scale_pixels(framed, self.value_range))
 
-    def _read(self, file: Path) -> Tensor:
-        try:
-            with Image.open(file) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise ValueError(f"{image.mode} pixels don't fit into 8 bits")
-                cropped = self._crop(self._resize(image.convert("RGB")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{file} can't be read as an image: {error}") from error
-        return torch.from_numpy(np.array(cropped)).permute(2, 0, 1)
+
+def listing_digest(files: Sequence[Path]) -> str:
+    """16 hexadecimal digits that change with a file's name or size."""
+    listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from harness.data.dataset import Dataset
+from harness.data.dataset import Dataset, RandomlyChanged
 from reference import Batch
 
 
 class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
     """Hands a data set's complaint over as a value: PyTorch would wrap it in a worker's traceback."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, seed: int) -> None:
         self.dataset = dataset
+        self.seed = seed
 
-    def __getitem__(self, indices: Tensor) -> Batch | ValueError:
+    def __getitem__(self, place: tuple[int, Tensor]) -> Batch | ValueError:
+        number, indices = place
         try:
+            if isinstance(self.dataset, RandomlyChanged):
+                return self.dataset.draw(indices, self.seed + number)
             return self.dataset[indices]
         except ValueError as error:
             return error
@@ -39,14 +43,15 @@ def batches(
     batch_size: int,
     *,
     drop_last: bool,
+    seed: int,
     skip: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
     """The samples of `dataset` in `order` (n,), in batches, without the first `skip` batches.
 
-    The order is fixed before any worker starts and PyTorch's global random state is left alone, so that the number of
-    workers changes nothing but speed.
+    The order is fixed before any worker starts, random changes follow from `seed` and the batch's number, and PyTorch's
+    global random state is left alone, so that the number of workers changes nothing but speed.
 
     Raises:
         ValueError: what the data set says of a sample that it can't read.
@@ -58,8 +63,8 @@ def batches(
         # More workers than cores are slow, not wrong.
         warnings.filterwarnings("ignore", "This DataLoader will create")
         loader = DataLoader(
-            _Fetch(dataset),
-            sampler=chunks[skip:],  # each element is the index of one batch
+            _Fetch(dataset, seed),
+            sampler=list(enumerate(chunks))[skip:],  # each element is the index of one batch
             batch_size=None,
             collate_fn=_as_is,
             num_workers=workers,

@@ -21,17 +21,16 @@ from harness.training.checkpoint import Checkpoint, differences, newest_checkpoi
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device
 from harness.training.journal import Journal, NonFiniteError
-from harness.training.pictures import picture_of, save_summary
+from harness.training.pictures import FixedSamples, fixed_samples, save_summary
 from harness.training.player import make_players
 from harness.training.run_folder import RunFolder, drop_rows_after
 from harness.training.state import TrainingState
-from harness.training.streams import GeneratorNoise, Streams, sampling
+from harness.training.streams import GeneratorNoise, Streams
 from reference import Reference, get, load_module
 
 __all__ = ["NonFiniteError", "TrainedRun", "train"]
 
 OnStep = Callable[[int, TrainingState], None]
-_POINTS_PER_IMAGE = 32
 # Settings that may change between the parts of a resumed run, because they change no bit of it.
 _FREE = {
     "steps", "epochs", "data_root", "workers", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
@@ -209,6 +208,7 @@ class _Loop:
             order,
             self.config.batch_size,
             drop_last=self.card.drop_last,
+            seed=self.streams.augmentation(epoch),
             skip=done,
             workers=(0 if self.dataset.in_memory else 2) if workers is None else workers,
             pin_memory=self.device.type == "cuda",
@@ -243,16 +243,14 @@ class _Loop:
         path = self.folder.samples / f"step-{self.state.step:08d}.png"
         if path.exists():
             return
-        picture = picture_of(self._fixed_samples(), self.card.data_range)
+        picture = self._fixed().picture(self.card.data_range)
         save_picture(path, picture)
         self.journal.picture("samples", picture, self.state.step)
 
-    def _fixed_samples(self) -> torch.Tensor:
-        with sampling(self.networks, self.device):
-            # A point costs nothing and says little: a scatter plot gets as many as make a picture.
-            n = self.config.sample_count * (_POINTS_PER_IMAGE if self.card.data_shape == (2,) else 1)
-            labels = torch.arange(n, device=self.device) % self.card.classes if self.card.classes else None
-            return self.reference.sample(self.networks, n, self.streams.fixed_noise(), labels)
+    def _fixed(self) -> FixedSamples:
+        return fixed_samples(
+            self.reference, self.networks, self.dataset, self.streams, self.config.sample_count, self.config.seed
+        )
 
     def _checkpoint(self) -> None:
         """Write one, unless something isn't finite: then the one before it stays the newest."""
@@ -281,10 +279,7 @@ class _Loop:
         if self.config.sample_every != 0:
             self._sample()
         if self.config.pictures:
-            fake = self._fixed_samples()
-            # Evenly spread over the data: some sets lie sorted.
-            chosen = torch.linspace(0, len(self.dataset) - 1, min(len(fake), len(self.dataset))).long()
-            save_summary(self.folder, self.dataset[chosen].data, fake, self.card.data_range)
+            save_summary(self.folder, self._fixed(), self.card.data_range)
         self.journal.say(f"{self.state.step} steps done; everything is in {self.folder.path}")
 
     def stop(self) -> None:

@@ -3,47 +3,107 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from harness.canvas import Picture, figure, rendered, save_picture
+from harness.data import Dataset
 from harness.training.run_folder import RunFolder, read_rows
+from harness.training.streams import Streams, sampling
+from reference import Reference
 
 _MOST_FRAMES = 100
+_POINTS_PER_IMAGE = 32
+_CONDITIONED = 16
+_SMALL = 32
 
 
-def picture_of(samples: Tensor, value_range: tuple[float, float]) -> Picture:
+@dataclass(frozen=True)
+class FixedSamples:
+    """Samples from a run's fixed latents, with as many real ones; `condition` is what they were made from, if anything.
+
+    All are (n, …). `columns` is the width of their picture, in samples.
+    """
+
+    samples: Tensor
+    real: Tensor
+    condition: Tensor | None
+    columns: int
+
+    def picture(self, value_range: tuple[float, float]) -> Picture:
+        """The samples; conditioned ones as triples: condition, sample, real."""
+        if self.condition is None:
+            return picture_of(self.samples, value_range, self.columns)
+        triples = torch.stack([self.condition.cpu(), self.samples.cpu(), self.real.cpu()], dim=1)
+        return picture_of(triples.flatten(0, 1), value_range, columns=6)
+
+
+def fixed_samples(
+    reference: Reference,
+    networks: Mapping[str, nn.Module],
+    dataset: Dataset,
+    streams: Streams,
+    count: int,
+    seed: int,
+) -> FixedSamples:
+    """The same latents, labels and conditions at every call: about `count` samples.
+
+    One conditioned on classes fills a square with a class per column. Points cost nothing and say little: of them there
+    are as many as make a picture. Of pictures with a condition there are at most sixteen.
+    """
+    card = reference.card
+    n = count * _POINTS_PER_IMAGE if card.data_shape == (2,) else count
+    if card.condition:
+        n = min(n, _CONDITIONED, len(dataset))
+    columns = math.ceil(math.sqrt(n))
+    labels = None
+    if card.classes:
+        n, columns = card.classes**2, card.classes
+        labels = torch.arange(n, device=streams.device) % card.classes
+    # Evenly spread over the data: some sets lie sorted.
+    batch = dataset[torch.linspace(0, len(dataset) - 1, min(n, len(dataset))).long()]
+    condition = batch.condition.to(streams.device) if card.condition and batch.condition is not None else None
+    with sampling(networks, streams.device, seed):
+        samples = reference.sample(networks, n, streams.fixed_noise(), labels, condition)
+    return FixedSamples(samples, batch.data, condition, columns)
+
+
+def picture_of(samples: Tensor, value_range: tuple[float, float], columns: int | None = None) -> Picture:
     """A picture (height, width, 3) of a batch: points as a scatter plot, anything else as a grid of images.
 
-    Pixel values are scaled from the fixed range, never by the batch's own extremes.
+    Pixel values are scaled from the fixed range, never by the batch's own extremes. Tiny images are enlarged.
 
     Args:
         samples: (n, 2), (n, pixels), (n, H, W) or (n, C, H, W), with C 1 or 3.
         value_range: the values of black and white.
+        columns: images in a row; None makes a square.
     """
     samples = samples.detach().float().cpu()
     if samples.shape[1:] == (2,):
         return _scatter(samples, value_range)
     images = _as_images(samples)
-    columns = math.ceil(math.sqrt(len(images)))
+    factor = max(1, _SMALL // images.shape[-1])
+    images = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    columns = columns or math.ceil(math.sqrt(len(images)))
     grid = make_grid(images, nrow=columns, padding=2, normalize=True, value_range=value_range)
     picture: Picture = grid.mul(255).round().byte().permute(1, 2, 0).numpy()
     return picture
 
 
-def save_summary(folder: RunFolder, real: Tensor, fake: Tensor, value_range: tuple[float, float]) -> None:
+def save_summary(folder: RunFolder, fixed: FixedSamples, value_range: tuple[float, float]) -> None:
     """The pictures at the end of a run: `losses.png`, `real_beside_fake.png` and `progress.gif`."""
     rows = list(read_rows(folder.metrics))
     if rows:
         save_picture(folder.path / "losses.png", _plot_losses(rows))
-    save_picture(folder.path / "real_beside_fake.png", _beside(real, fake, value_range))
+    save_picture(folder.path / "real_beside_fake.png", _beside(fixed.real, fixed.samples, value_range))
     save_animation(folder.path / "progress.gif", sorted(folder.samples.glob("step-*.png")))
 
 
@@ -53,6 +113,8 @@ def save_animation(path: Path, files: Sequence[Path]) -> None:
         return
     chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, min(len(files), _MOST_FRAMES))})
     frames = [Image.open(files[i]).convert("RGB") for i in chosen]
+    # A growing network's pictures grow too; an animation has one size.
+    frames = [frame.resize(frames[-1].size, Image.Resampling.NEAREST) for frame in frames]
     temporary = path.with_name(f".{path.name}.partial")
     durations = [200] * (len(frames) - 1) + [1500]
     frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -42,6 +42,7 @@ class Streams:
         self.order = _generator(seed, "order", torch.device("cpu"))
         self.noise = _generator(seed, "noise", device)
         self.evaluation = _generator(seed, "evaluation", device)
+        self._seed = seed
         self._implicit_seed = _derive(seed, "implicit")
 
     @contextlib.contextmanager
@@ -59,11 +60,12 @@ class Streams:
     def implicit(self) -> Iterator[None]:
         """Within, torch's global state is the run's own; afterwards it is as before."""
         with torch.random.fork_rng(_devices(self.device)):
-            torch.default_generator.manual_seed(self._implicit_seed)
-            if self.device.type == "cuda":
-                with torch.cuda.device(self.device):
-                    torch.cuda.manual_seed(self._implicit_seed)
+            _seed_global(self._implicit_seed, self.device)
             yield
+
+    def augmentation(self, epoch: int) -> int:
+        """The seed of an epoch's random changes to its samples; a batch adds its number in the epoch."""
+        return _derive(self._seed, f"augmentation/{epoch}") >> 1
 
     def fixed_noise(self) -> GeneratorNoise:
         """The same draws at every call: the latents behind a run's sample grids."""
@@ -92,21 +94,30 @@ class Streams:
 
 
 @contextlib.contextmanager
-def sampling(networks: Mapping[str, torch.nn.Module], device: torch.device) -> Iterator[None]:
+def sampling(networks: Mapping[str, torch.nn.Module], device: torch.device, seed: int) -> Iterator[None]:
     """Within, nothing that is sampled leaves a trace: no graph, no moved buffer, no global random state.
 
-    Batch normalisation keeps using batch statistics where a network is in training mode, as the documents sample; the
-    running statistics that this moves, and whatever else a network keeps in buffers, are put back.
+    What networks draw for themselves (dropout) follows from `seed`. Batch normalisation keeps using batch statistics
+    where a network is in training mode, as the documents sample; the running statistics that this moves, and whatever
+    else a network keeps in buffers, are put back.
     """
     buffers = [buffer for network in networks.values() for buffer in network.buffers()]
     before = [buffer.clone() for buffer in buffers]
     try:
         with torch.no_grad(), torch.random.fork_rng(_devices(device)):
+            _seed_global(_derive(seed, "sampling"), device)
             yield
     finally:
         with torch.no_grad():
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
+
+
+def _seed_global(seed: int, device: torch.device) -> None:
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def _devices(device: torch.device) -> list[torch.device]:
