@@ -17,8 +17,6 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from harness.training import RunConfig
 
-_MOST_SAMPLES = 100_000
-
 app = typer.Typer(
     help="Does this GAN still do what its document says, and did my change make it worse?",
     no_args_is_help=True,
@@ -164,38 +162,47 @@ def train(
 
 @app.command()
 def sample(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    n: Annotated[int, typer.Option("-n", "--count", help="How many samples.")] = 64,
+    run: Annotated[str, typer.Argument(help="A run folder, or a reference whose option names its weights.")],
+    mode: Annotated[
+        str, typer.Option(help="random, interpolate, arithmetic, semantic, conditional, roundtrip or inpaint.")
+    ] = "random",
+    n: Annotated[
+        int | None, typer.Option("-n", "--count", help="How many samples, steps or rows; default the documents'.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
     device: Device = None,
-    out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/sample-seedS.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/MODE-seedS.png.")] = None,
+    data_root: DataRoot = None,
+    vectors: Annotated[Path | None, typer.Option(help="Latents to use, as an earlier call wrote them.")] = None,
+    pick: Annotated[
+        str, typer.Option(help="Vectors by number: 2,9 to interpolate, 0,6,8-1,2,4+3,4,6 for the arithmetic.")
+    ] = "",
+    way: Annotated[str, typer.Option(help="How to interpolate: ends, midpoints or spherical.")] = "ends",
+    labels: Annotated[Path | None, typer.Option(help="For semantic: a file of 0 or 1 per sample.")] = None,
+    attribute: Annotated[
+        str, typer.Option(help="For semantic: label the samples by an attribute (Smiling) or a digit (3).")
+    ] = "",
+    digit: Annotated[int, typer.Option(help="The class of a conditional system's samples.")] = 0,
+    as_written: Annotated[
+        bool | None,
+        typer.Option("--as-written/--as-meant", help="The documents' slips in arithmetic and semantic, or not."),
+    ] = None,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
-    """Draw samples from a run's newest checkpoint: a picture, and the numbers beside it (.npy).
+    """Look at a run's newest checkpoint in the documents' ways: a picture, and the numbers beside it.
 
-    Example: [bold]gan-harness sample runs/mlp -n 100 --seed 3[/bold]
+    Beside the picture lie the images (.npy), the latents (.txt and .safetensors) and what was computed (.json).
+
+    Example: [bold]gan-harness sample runs/mlp --mode interpolate --pick 2,9[/bold]
     """
-    import numpy as np
+    from harness.sampling import Look, sample_run
 
-    from harness.canvas import save_picture
-    from harness.training.device import resolve_device
-    from harness.training.pictures import picture_of
-    from harness.training.restore import restore_run
-    from harness.training.streams import Streams, sampling
-
-    if not 1 <= n <= _MOST_SAMPLES:
-        raise ValueError(f"--count must be from 1 to {_MOST_SAMPLES}, not {n}")
-    if seed < 0:
-        raise ValueError(f"--seed must be 0 or more, not {seed}")
-    target = out or run / f"sample-seed{seed}.png"
-    if target.suffix != ".png" or (target.exists() and not target.is_file()):
-        raise ValueError(f"--out must name a .png file, not {target}")
-    restored = restore_run(run, resolve_device(device or "auto"), _complain)
-    with sampling(restored.networks, restored.device):
-        noise = Streams(seed, restored.device).fixed_noise()
-        samples = restored.reference.sample(restored.networks, n, noise).cpu()
-    save_picture(target, picture_of(samples, restored.reference.card.data_range))
-    np.save(target.with_suffix(".npy"), samples.numpy())
-    print(f"{n} samples of {restored.config.reference} after step {restored.step}: {target} and .npy beside it")
+    look = Look(
+        mode=mode, count=n, seed=seed, device=device or "auto", out=out, data_root=data_root, vectors=vectors,
+        pick=pick, way=way, labels=labels, attribute=attribute, digit=digit, as_written=as_written,
+        modules=tuple(reference_module),
+    )  # fmt: skip
+    print(sample_run(run, look, _complain))
 
 
 @app.command()
@@ -233,14 +240,14 @@ def _resolve(
     from harness.data.catalogue import data_root as find_root
     from harness.training import RunConfig
     from harness.training.device import resolve_device
-    from harness.training.run_folder import RunFolder
+    from harness.training.run_folder import RunFolder, folder_name
 
     for module in given.get("reference_modules", ()):
         reference.load_module(module)
     chosen = reference.get(name)
     spec = reference.spec_of(chosen)
     card = chosen.card
-    folder = out or Path("runs") / f"{spec}-seed{given.get('seed', card.seed)}"
+    folder = out or Path("runs") / f"{folder_name(spec)}-seed{given.get('seed', card.seed)}"
     root = find_root(data_root)
     if root is not None:
         given["data_root"] = str(root)

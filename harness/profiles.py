@@ -12,7 +12,8 @@ class Profile:
     `training_flops` bounds a training: it stops at the document's length or when this many floating-point operations
     are spent, whichever comes first (None: always the document's length). Counting operations instead of seconds
     gives the same number of steps on every machine, for anybody's reference, without naming one.
-    `determinism_batch` None means the document's.
+    `determinism_batch` None means the document's. With `reduced_steps`, a system whose card names a reduced form takes
+    that form wherever it is trained, for this many steps; its record carries the reduced form's spec.
     """
 
     name: str
@@ -22,13 +23,17 @@ class Profile:
     mode_seeds: int
     determinism_steps: int
     determinism_batch: int | None
+    reduced_steps: int | None = None
     mode_samples: int = 10_000
+    latent_samples: int = 1000
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "a laptop's CPU, bundled data, minutes", 5e11, 1, 3, 4, 4),
+        Profile(
+            "smoke", "a laptop's CPU, bundled data, minutes", 5e11, 1, 3, 4, 4, reduced_steps=40, latent_samples=100
+        ),
         Profile("standard", "real data on a CPU, about an hour", 5e13, 1, 3, 8, 16),
         Profile("documented", "the documents' own lengths and batch sizes, on a GPU", None, 3, 5, 20, None),
     )

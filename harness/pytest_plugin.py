@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "references(dataset): run for every reference, or only for those on one data set"
+        "markers", "references(dataset, having): run only for references on a data set, or having latents, classes, …"
     )
 
 

@@ -23,6 +23,8 @@ from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
 from harness.environment import environment
+from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
+from harness.evaluation.sampler import Sampler
 from harness.files import write_text
 from harness.measurement.operations import affordable_steps, step_operations
 from harness.record import Better, Record, Status, append_record
@@ -30,12 +32,22 @@ from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, clear_report,
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
+from harness.training.run_folder import folder_name
 from harness.training.streams import Streams, sampling
-from reference import Reference
+from reference import Card, Reference
 
 if TYPE_CHECKING:
     from harness.pytest_plugin import Settings
 
+_HAVING: Mapping[str, Callable[[Card], bool]] = {
+    "latent": lambda card: card.latent_shape is not None,
+    "classes": lambda card: card.classes > 0,
+    "encoder": lambda card: "encoder" in card.networks,
+    "erased": lambda card: card.condition == "erased",
+    "outline": lambda card: card.condition == "outline",
+    "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
+}
+_READ = 4000  # images that a reader gets to see
 NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
 
 
@@ -76,14 +88,25 @@ class SuiteSession:
         self._trained: dict[tuple[str, int], TrainedRun] = {}
         self._points: dict[str, NDArray[np.float64]] = {}
         self._datasets: dict[str, Dataset] = {}
+        self._readers: dict[str, LinearReader] = {}
+        self._reduced = {spec: form for spec in self._specs if (form := self._reduced_form(spec)) is not None}
         self._started = False
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._check_report_folder()
 
-    def specs(self, dataset: str | None = None) -> list[str]:
-        """The references asked for, or those of them on one data set."""
-        return [spec for spec in self._specs if dataset in (None, registry.get(spec).card.dataset)]
+    def specs(self, dataset: str | None = None, having: str | None = None) -> list[str]:
+        """The references asked for; or those of them on one data set, or having what a measure needs."""
+        cards = ((spec, registry.get(spec).card) for spec in self._specs)
+        return [
+            spec
+            for spec, card in cards
+            if dataset in (None, card.dataset) and (having is None or _HAVING[having](card))
+        ]
+
+    def trainable(self, spec: str) -> str:
+        """The form of a reference that this profile trains: itself, or the reduced one that its card names."""
+        return self._reduced.get(spec, spec)
 
     def seeds(self, spec: str) -> list[int]:
         """The document's seed and those after it, as many as the profile or --seeds says."""
@@ -122,7 +145,7 @@ class SuiteSession:
             clear_report(self.settings.report_dir)
             facts = {self._fingerprint: self._environment}
             write_text(self.settings.report_dir / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
-            asked = {"specs": self._specs, "modules": list(self.settings.modules)}
+            asked = {"specs": [spec for spec, _ in self.cards()], "modules": list(self.settings.modules)}
             write_text(self.settings.report_dir / SESSION, json.dumps(asked, indent=1) + "\n")
             self._started = True
         return self.settings.report_dir.joinpath(*parts)
@@ -135,10 +158,14 @@ class SuiteSession:
             dataset = self.dataset(spec)
             batch = self.batch_size(spec)
             an_epoch = batches_per_epoch(len(dataset), batch, drop_last=card.drop_last)
-            per_step = step_operations(registry.get(spec), dataset, batch)
-            steps = affordable_steps(per_step, self.profile.training_flops, card.epochs * an_epoch)
+            documented = card.epochs * an_epoch
+            if spec in self._reduced.values():
+                steps = min(documented, self.profile.reduced_steps or documented)
+            else:
+                per_step = step_operations(registry.get(spec), dataset, batch)
+                steps = affordable_steps(per_step, self.profile.training_flops, documented)
             config = self.config(spec, seed=seed, batch_size=batch, steps=steps, checkpoint_every=0)
-            folder = self.folder("runs", f"{spec}-seed{seed}")
+            folder = self.folder("runs", f"{folder_name(spec)}-seed{seed}")
             with self.uncaptured():
                 self._trained[key] = train(config, folder, console=Console(), show_log=False)
         return self._trained[key]
@@ -160,9 +187,29 @@ class SuiteSession:
     def samples(self, run: TrainedRun, n: int) -> NDArray[np.float64]:
         """`n` samples of a trained run, from the evaluation stream of its seed."""
         noise = Streams(run.seed, run.device).fixed_noise()
-        with sampling(run.networks, run.device):
+        with sampling(run.networks, run.device, run.seed):
             drawn = run.reference.sample(run.networks, n, noise)
         return drawn.cpu().double().numpy()
+
+    def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
+        """A trained run, ready to be sampled; another `extra` draws otherwise."""
+        return Sampler(run.reference, run.networks, run.device, run.seed + extra)
+
+    def digit_reader(self, dataset: Dataset) -> LinearReader:
+        """A reader of the data set's classes, fitted once."""
+        key = dataset.fingerprint
+        if key not in self._readers:
+            self._readers[key] = LinearReader(digits_of(dataset, _READ))
+        return self._readers[key]
+
+    def attribute_reader(self, spec: str, attribute: str) -> LinearReader:
+        """A reader of an attribute of faces, in the shape and range of a reference's samples, fitted once."""
+        card = registry.get(spec).card
+        key = f"{attribute} {card.data_shape} {card.data_range}"
+        if key not in self._readers:
+            labelled = labelled_faces(card.data_shape, card.data_range, self.root, attribute, _READ)
+            self._readers[key] = LinearReader(labelled)
+        return self._readers[key]
 
     def keep_points(self, spec: str, seed: int, points: NDArray[np.float64]) -> None:
         """Remember generated points for the density plot."""
@@ -220,8 +267,9 @@ class SuiteSession:
             write_report(self.settings.report_dir, self.cards())
 
     def cards(self) -> list[tuple[str, registry.Card]]:
-        """(spec, card) of the references asked for."""
-        return [(spec, registry.get(spec).card) for spec in self._specs]
+        """(spec, card) of the references asked for, each followed by its reduced form if that is what is trained."""
+        specs = [form for spec in self._specs for form in dict.fromkeys((spec, self.trainable(spec)))]
+        return [(spec, registry.get(spec).card) for spec in specs]
 
     def summary(self) -> list[str]:
         """What a user wants to know at the end, in a few lines."""
@@ -238,6 +286,12 @@ class SuiteSession:
             f"everything on one page: {shown / 'report.md'}",
             f"tables: {', '.join(sorted(p.name for p in shown.glob('*.csv')))}",
         ]
+
+    def _reduced_form(self, spec: str) -> str | None:
+        options = registry.get(spec).card.reduced
+        if self.profile.reduced_steps is None or not options:
+            return None
+        return registry.spec_of(registry.get(f"{spec}{',' if '@' in spec else '@'}{options}"))
 
     def _check_report_folder(self) -> None:
         """Refuse a folder that holds anything but a report, and one that can't be written."""

@@ -5,6 +5,7 @@ Source: document 004 (`004_9711d4b225dd23fb.txt`), section 9.5; networks of 9.3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,7 +43,7 @@ LATENT, IMAGE = 128, (1, 28, 28)
 
 
 def _wrapped_card(
-    size: int, shape: Shape, inner: dict[str, Shape], output: Shape, inner_parameters: int
+    size: int, shape: Shape, inner: Mapping[str, Shape], output: Shape, inner_parameters: int
 ) -> NetworkCard:
     """A wrapper around input of `size` values: an embedding, Linear 2·size → size twice, LayerNorms, then `inner`."""
     layers: dict[str, Shape] = {"label_embedding": (size,), "combiner.0": (2 * size,)}

@@ -65,14 +65,16 @@ class UNet(nn.Module):
         height, width = condition.shape[-2:]
         if height % 2 ** len(self.down) or width % 2 ** len(self.down):
             raise ValueError(f"this U-Net halves its pictures {len(self.down)} times; {height}×{width} pixels can't be")
-        features, skipped = condition, []
+        features = condition
+        skipped: list[Tensor] = []
         for layer in self.down:
             features = layer(features)
             skipped.append(features)
         features = self.up[0](skipped.pop())
         for layer in list(self.up)[1:]:
             features = layer(torch.cat([features, skipped.pop()], dim=1))
-        return features
+        images: Tensor = features
+        return images
 
 
 class PatchDiscriminator(nn.Module):
@@ -225,6 +227,7 @@ class IdlEx6Pix2pix:
                 "discriminator": _discriminator_card(self.size, self.width),
             },
             initial_weights=_initial_weights(self.size),
+            claims=CARD.claims if (self.size, self.width) == (256, 64) else (),  # of a smaller one, nothing is claimed
         )
         object.__setattr__(self, "card", card)
 
@@ -281,4 +284,4 @@ class IdlEx6Pix2pix:
     ) -> Tensor:
         """(n, 3, S, S) in [−1, 1] from `condition` (n, 3, S, S), one by one; labels and noise play no part."""
         condition = given_condition(condition, self.card, n)
-        return torch.cat([networks["generator"](one) for one in condition.split(1)])
+        return torch.cat([networks["generator"](one) for one in torch.split(condition, 1)])

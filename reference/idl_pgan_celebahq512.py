@@ -48,6 +48,7 @@ class Equalized(nn.Module):
     def __init__(self, module: nn.Conv2d | nn.Linear) -> None:
         super().__init__()
         nn.init.normal_(module.weight)
+        assert module.bias is not None
         nn.init.zeros_(module.bias)
         self.module = module
         self.scale = math.sqrt(2 / math.prod(module.weight.shape[1:]))
@@ -153,7 +154,7 @@ class Critic(nn.Module):
             )
         features = activated(self.fromRGBLayers[depth](images))
         for level in range(depth, 0, -1):
-            for layer in self.scaleLayers[level - 1]:  # type: ignore[union-attr]
+            for layer in self.scaleLayers[level - 1]:  # type: ignore[attr-defined]
                 features = activated(layer(features))
             features = avg_pool2d(features, 2)
             if level == depth and old > 0:
@@ -273,12 +274,12 @@ CARD = Card(
     ),
     claims=(
         Claim("interpolation", "004, 9.6.2", "eight steps between two latents turn one face into the other smoothly",
-              "smooth", "interpolation_largest_step_10", at_most(0.5), needs_data=True,
+              "smooth", "interpolation_largest_step_20x10", at_most(0.5), needs_data=True,
               obstacle="needs the hub's checkpoint, which isn't here: with its path, "
               "`gan-harness sample 'idl-pgan-celebahq512@checkpoint=PATH' --mode interpolate --way midpoints` "
               "makes the picture and the numbers"),
         Claim("semantic", "004, 9.6.3", "adding the vector of a label moves the labelled attribute", "moves",
-              "semantic_shift_Smiling_500", at_least(0.2), needs_data=True,
+              "semantic_shift_Smiling_1000", at_least(0.2), needs_data=True,
               obstacle="needs the hub's checkpoint, which isn't here, and the document's 32 hand-made labels"),
     ),
     deviations=(
@@ -331,6 +332,7 @@ class IdlPganCelebahq512:
             CARD,
             data_shape=(3, side, side),
             networks={"generator": _generator_card(widths, side), "critic": _critic_card(widths, side)},
+            claims=CARD.claims if (side, self.width) == (512, 512) else (),  # of a smaller one, nothing is claimed
         )
         object.__setattr__(self, "card", card)
 

@@ -87,6 +87,9 @@ class Features(nn.Module):
         for index, gram in enumerate(grams):
             self.register_buffer(f"gram{index}", torch.zeros_like(gram))
 
+    mean: Tensor
+    deviation: Tensor
+
     def forward(self, pictures: Tensor) -> Tensor:
         """The last layer's activations of pictures (N, 3, S, S) with values from 0 to 1."""
         activations: Tensor = self.layers((pictures - self.mean) / self.deviation)
@@ -226,7 +229,11 @@ class StyleTransfer:
         networks = {"picture": _picture_card(self.size)} | ({"features": _features_card(self.size)} if own else {})
         initial = CARD.initial_weights if own and not self.weights else CARD.initial_weights[:1]
         card = dataclasses.replace(
-            CARD, data_shape=(3, self.size, self.size), networks=networks, initial_weights=initial
+            CARD,
+            data_shape=(3, self.size, self.size),
+            networks=networks,
+            initial_weights=initial,
+            claims=CARD.claims if self.size >= 128 else (),  # of thumbnails, nothing is claimed
         )
         object.__setattr__(self, "card", card)
         self._layers()

@@ -12,6 +12,7 @@ from harness.suite_session import NUMERICS, SuiteSession
 
 
 def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Path) -> None:
+    spec = harness.trainable(spec)
     card = harness.reference(spec).card
     data = harness.dataset(spec)
     batch = min(harness.profile.determinism_batch or card.batch_size, len(data))

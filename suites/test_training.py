@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from harness.measurement.curves import log_line_values, means_over_last_epoch
+from harness.measurement.curves import last_over_first, log_line_values, means_over_last_epoch, trends
 from harness.suite_session import SuiteSession
 from harness.training.run_folder import RunFolder, read_rows
 
 
 def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
     run = harness.trained(spec, seed)
     card = run.reference.card
     rows = list(read_rows(RunFolder(run.folder).metrics))
@@ -24,7 +25,7 @@ def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
     for name, value in log_line_values(rows, card).items():
         harness.record(spec, name, value, "", "none", **common)
     means = means_over_last_epoch(rows, run.steps_per_epoch)
-    for name, value in means.items():
+    for name, value in (means | trends(rows) | last_over_first(rows)).items():
         harness.record(spec, name, value, "", "none", **common)
 
     assert run.steps == run.asked

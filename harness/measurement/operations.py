@@ -18,14 +18,15 @@ def step_operations(reference: Reference, dataset: Dataset, batch_size: int) -> 
 
     Counted by running one step on four samples; operations grow in proportion to the batch.
     """
+    counted = min(_COUNTED, len(dataset))
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(0)
         networks = reference.networks()
         players = make_players(networks, reference.optimizers(networks))
         noise = GeneratorNoise(torch.Generator().manual_seed(0))
         with FlopCounterMode(display=False) as counter:
-            reference.step(players, dataset[torch.arange(_COUNTED)], noise)
-    return float(counter.get_total_flops()) * batch_size / _COUNTED
+            reference.step(players, dataset[torch.arange(counted)], noise)
+    return float(counter.get_total_flops()) * batch_size / counted
 
 
 def affordable_steps(per_step: float, budget: float | None, documented: int) -> int:

@@ -154,6 +154,26 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def latent_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per reference and metric of latents, labels and conditions: median and range over seeds."""
+    rows = []
+    for (reference, metric), group in _grouped(_of(records, "latent"), lambda r: (r.reference, r.metric)):
+        lengths = sorted({r.epochs for r in group if r.epochs is not None})
+        rows.append(
+            {
+                "reference": reference,
+                "metric": metric,
+                "measured": spread([r.value for r in group if r.value is not None]),
+                "unit": group[0].unit,
+                "better": group[0].better,
+                "seeds": len({r.seed for r in group}),
+                "epochs": ", ".join(f"{length:.3g}" for length in lengths),
+                "measured on": group[0].data,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def scorecard_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     """Every claim: documented, measured, verdict."""
     rows = []
@@ -197,6 +217,7 @@ TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
     "shapes": shapes_table,
     "modes": modes_table,
     "mode_by_mode": mode_by_mode_table,
+    "latent": latent_table,
     "training": training_table,
     "left_out": left_out_table,
 }

@@ -13,7 +13,7 @@ from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
 from harness.training.run_folder import RunFolder
 from harness.training.streams import Streams
-from reference import Reference, get, load_module
+from reference import Reference, get, load_module, spec_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,20 @@ class RestoredRun:
     networks: dict[str, nn.Module]
     device: torch.device
     step: int
+
+
+def untrained_run(spec: str, device: torch.device) -> RestoredRun:
+    """A reference as it makes its networks with its card's seed: untrained, or from the file that an option names.
+
+    Raises:
+        ValueError: no such reference, or its networks can't be made.
+    """
+    reference = get(spec)
+    card = reference.card
+    config = RunConfig(spec_of(reference), card.seed, card.batch_size, steps=1)
+    with Streams(card.seed, torch.device("cpu")).initialising():
+        networks = {role: network.to(device) for role, network in reference.networks().items()}
+    return RestoredRun(config, reference, networks, device, 0)
 
 
 def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) -> RestoredRun:

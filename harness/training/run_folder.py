@@ -24,6 +24,11 @@ _OWN = re.compile(
 )
 
 
+def folder_name(spec: str) -> str:
+    """A spec as the name of one folder: the paths that options may hold don't make more."""
+    return spec.replace("/", "_").replace("\\", "_")
+
+
 class RunFolder:
     """The paths of one run."""
 

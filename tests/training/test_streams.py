@@ -56,7 +56,7 @@ def test_sampling_leaves_no_trace() -> None:
     networks: dict[str, nn.Module] = {"generator": nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))}
     before = {k: v.clone() for k, v in networks["generator"].state_dict().items()}
     random = torch.random.get_rng_state()
-    with sampling(networks, CPU):
+    with sampling(networks, CPU, 0):
         samples = networks["generator"](torch.randn(8, 2))
     assert not samples.requires_grad
     assert all(torch.equal(v, before[k]) for k, v in networks["generator"].state_dict().items())
@@ -68,14 +68,14 @@ def test_sampling_leaves_no_trace() -> None:
 def test_sampling_puts_back_what_spectral_normalisation_moves() -> None:
     network = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3))
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with sampling({"generator": network}, CPU):
+    with sampling({"generator": network}, CPU, 0):
         network(torch.randn(2, 4))
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
 def test_sampling_uses_batch_statistics_in_training_mode() -> None:
     norm = nn.BatchNorm1d(2, affine=False)
-    with sampling({"generator": norm}, CPU):
+    with sampling({"generator": norm}, CPU, 0):
         out = norm(torch.randn(100, 2) * 7 + 3)
     assert torch.allclose(out.mean(0), torch.zeros(2), atol=1e-5)
 

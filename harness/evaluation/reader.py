@@ -1,0 +1,103 @@
+"""A linear reader: says of an image which digit it shows, or whether it has an attribute. Simple on purpose.
+
+It is fitted on labelled images and its accuracy is measured on held-out ones, so that whoever reads a figure that rests
+on it knows how far to trust it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from harness.data import Dataset
+from harness.data.catalogue import faces_with_attributes
+from harness.data.image_folder import ATTRIBUTES, FOLDER, ImageFolder
+
+_MOST_PIXELS = 32 * 32
+_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images (n, …) of a data set and their labels (n,): whole numbers, or true and false."""
+
+    images: Tensor
+    labels: NDArray[np.int64]
+    title: str
+    real: bool
+
+
+class LinearReader:
+    """Logistic regression on pixels (large images averaged down to 32×32), fitted on three quarters of the images.
+
+    `accuracy` is that on the last quarter. Raises ValueError when there is only one label, or too few images.
+    """
+
+    def __init__(self, data: Labelled) -> None:
+        # Slow to import, and only the suites and modes that read images need it.
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        features = _features(data.images)
+        fitted = len(features) * 3 // 4
+        if len(set(data.labels[:fitted].tolist())) < 2 or len(data.labels) - fitted < 2:
+            raise ValueError(f"a reader takes images of at least two kinds, not {len(features)} of {data.title}")
+        regression = LogisticRegression(C=1e-3, max_iter=300)
+        self._model = make_pipeline(StandardScaler(), regression).fit(features[:fitted], data.labels[:fitted])
+        self.accuracy = float(self._model.score(features[fitted:], data.labels[fitted:]))
+        self.title, self.real = data.title, data.real
+
+    def read(self, images: Tensor) -> NDArray[np.int64]:
+        """The most likely label of each image, (n,)."""
+        return np.asarray(self._model.predict(_features(images)), np.int64)
+
+    def probability(self, images: Tensor) -> NDArray[np.float64]:
+        """The probability of the larger label (true) for each image, (n,)."""
+        return np.asarray(self._model.predict_proba(_features(images))[:, -1], np.float64)
+
+
+def digits_of(dataset: Dataset, most: int) -> Labelled:
+    """Up to `most` images of a data set with class labels, evenly spread.
+
+    Raises:
+        ValueError: the data set has no labels.
+    """
+    batch = dataset[torch.linspace(0, len(dataset) - 1, min(most, len(dataset))).long()]
+    if batch.labels is None:
+        raise ValueError(f"{dataset.title} has no class labels")
+    return Labelled(batch.data, batch.labels.numpy(), dataset.title, dataset.real)
+
+
+def labelled_faces(
+    shape: tuple[int, ...], value_range: tuple[float, float], root: Path | None, attribute: str, most: int
+) -> Labelled:
+    """Up to `most` faces of CelebA or its stand-in, and whether each has `attribute`.
+
+    Raises:
+        ValueError: no attribute file, one that doesn't fit the pictures, or an attribute that it doesn't have.
+    """
+    at, attributes, title, real = faces_with_attributes(root)
+    if attribute not in attributes.names:
+        raise ValueError(f"unknown attribute {attribute!r}; {title} has: {', '.join(attributes.names)}")
+    folder = ImageFolder(at / FOLDER, shape, value_range, title, real)
+    row = {file: index for index, file in enumerate(attributes.files)}
+    missing = [file.name for file in folder.files if file.name not in row]
+    if missing:
+        raise ValueError(f"{at / ATTRIBUTES} says nothing of {missing[0]} and {len(missing) - 1} other pictures")
+    chosen = torch.linspace(0, len(folder) - 1, min(most, len(folder))).long()
+    values = attributes.values[:, attributes.names.index(attribute)]
+    labels = [int(values[row[folder.files[index].name]]) for index in chosen.tolist()]
+    return Labelled(folder[chosen].data, np.array(labels), title, real)
+
+
+def _features(images: Tensor) -> NDArray[np.float64]:
+    if images.dim() == 4 and images.shape[2] * images.shape[3] > _MOST_PIXELS:
+        images = adaptive_avg_pool2d(images, _SIDE)
+    return images.flatten(1).double().numpy()

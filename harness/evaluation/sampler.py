@@ -1,0 +1,111 @@
+"""Samples at latents of one's choosing, from any reference: what its `sample` draws is handed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.training.streams import GeneratorNoise, Streams, sampling
+from reference import Noise, Reference
+
+Floats = NDArray[np.float64]
+
+
+class GivenLatents:
+    """A noise whose first normal draw is `latents` (n, *latent_shape); the rest comes from `rest`.
+
+    Raises:
+        ValueError: that draw has another shape.
+    """
+
+    def __init__(self, latents: Tensor, rest: Noise) -> None:
+        self._latents: Tensor | None = latents
+        self._rest = rest
+
+    def normal(self, *shape: int) -> Tensor:
+        """The latents, once; after them standard normal values."""
+        if self._latents is None:
+            return self._rest.normal(*shape)
+        latents, self._latents = self._latents, None
+        if latents.shape != shape:
+            raise ValueError(f"sampling draws latents of shape {shape}, given were {tuple(latents.shape)}")
+        return latents
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Values in [0, 1)."""
+        return self._rest.uniform(*shape)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers in [0, high)."""
+        return self._rest.integers(high, *shape)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A reference with its networks, ready to be sampled; everything drawn follows from `seed`."""
+
+    reference: Reference
+    networks: Mapping[str, nn.Module]
+    device: torch.device
+    seed: int
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one latent.
+
+        Raises:
+            ValueError: the reference has none.
+        """
+        shape = self.reference.card.latent_shape
+        if shape is None:
+            raise ValueError(f"{self.reference.card.name} has no latent vector")
+        return shape
+
+    def latents(self, n: int, stream: int = 0) -> Floats:
+        """`n` latents from the seed's evaluation stream, (n, *latent_shape): those that `draw` uses.
+
+        Another `stream` gives others.
+        """
+        noise = Streams(self.seed + 1_000_003 * stream, self.device).fixed_noise()
+        return noise.normal(n, *self.latent_shape).cpu().double().numpy()
+
+    def draw(self, n: int, labels: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        """`n` samples, (n, …) on the CPU."""
+        return self._sample(n, self._noise(), labels, condition)
+
+    def at(self, latents: Floats, labels: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        """Samples at `latents` (n, *latent_shape), in one batch, (n, …) on the CPU.
+
+        Raises:
+            ValueError: the latents have another shape.
+        """
+        if latents.shape[1:] != self.latent_shape:
+            expected = ", ".join(map(str, ("n", *self.latent_shape)))
+            raise ValueError(f"{self.reference.card.name} takes latents of shape ({expected}), not {latents.shape}")
+        given = torch.from_numpy(latents).float().to(self.device)
+        return self._sample(len(latents), GivenLatents(given, self._noise()), labels, condition)
+
+    def encoded(self, images: Tensor) -> Floats:
+        """The latents (n, *latent_shape) that the encoder finds for images (n, …).
+
+        Raises:
+            ValueError: the reference has no encoder.
+        """
+        if "encoder" not in self.networks:
+            raise ValueError(f"{self.reference.card.name} has no encoder")
+        with sampling(self.networks, self.device, self.seed):
+            found: Tensor = self.networks["encoder"](images.to(self.device))
+        return found.cpu().double().numpy()
+
+    def _noise(self) -> GeneratorNoise:
+        return Streams(self.seed, self.device).fixed_noise()
+
+    def _sample(self, n: int, noise: Noise, labels: Tensor | None, condition: Tensor | None) -> Tensor:
+        labels, condition = (given if given is None else given.to(self.device) for given in (labels, condition))
+        with sampling(self.networks, self.device, self.seed):
+            return self.reference.sample(self.networks, n, noise, labels, condition).cpu()

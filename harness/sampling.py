@@ -1,0 +1,122 @@
+"""What `gan-harness sample` does: a run or a reference, one way of looking, and the files that come of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from harness.canvas import save_picture
+from harness.data import open_dataset
+from harness.data.catalogue import data_root as find_root
+from harness.evaluation.latents import Way, save_vectors
+from harness.evaluation.reader import Labelled, LinearReader, digits_of, labelled_faces
+from harness.evaluation.sampler import Sampler
+from harness.evaluation.sheets import ALL_MODES, Wish, make_sheet
+from harness.files import write_text
+from harness.training.device import resolve_device
+from harness.training.pictures import picture_of
+from harness.training.restore import RestoredRun, restore_run, untrained_run
+from harness.training.run_folder import folder_name
+from reference import Card, load_module, names
+
+_MOST_SAMPLES = 100_000
+_READ = 10_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a user asks for.
+
+    Raises:
+        ValueError: a value out of its range, named with the choices.
+    """
+
+    mode: str
+    count: int | None
+    seed: int
+    device: str
+    out: Path | None
+    data_root: Path | None
+    vectors: Path | None
+    pick: str
+    way: str
+    labels: Path | None
+    attribute: str
+    digit: int
+    as_written: bool | None
+    modules: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.mode not in ALL_MODES:
+            raise ValueError(f"unknown sampling mode {self.mode!r}; there are: {', '.join(ALL_MODES)}")
+        if self.way not in get_args(Way):
+            raise ValueError(f"unknown way {self.way!r} to interpolate; there are: {', '.join(get_args(Way))}")
+        if self.count is not None and not 1 <= self.count <= _MOST_SAMPLES:
+            raise ValueError(f"--count must be from 1 to {_MOST_SAMPLES}, not {self.count}")
+        if not 0 <= self.seed < 2**62:
+            raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
+        if self.out is not None and (self.out.suffix != ".png" or (self.out.exists() and not self.out.is_file())):
+            raise ValueError(f"--out must name a .png file, not {self.out}")
+
+
+def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
+    """Make the sheet and write its files; returns what to tell the user.
+
+    Raises:
+        ValueError: neither a run's folder nor a reference; or what `make_sheet` says.
+    """
+    for module in look.modules:
+        load_module(module)
+    restored, default = _restored(run, look, say)
+    config, card = restored.config, restored.reference.card
+    if card.classes and not 0 <= look.digit < card.classes:
+        raise ValueError(f"--digit must be from 0 to {card.classes - 1}, not {look.digit}")
+
+    def root() -> Path | None:  # only asked for by those who need data: the folder may have gone since
+        return find_root(look.data_root or (Path(config.data_root) if config.data_root else None))
+
+    sampler = Sampler(restored.reference, restored.networks, restored.device, look.seed)
+    way: Way = next(way for way in get_args(Way) if way == look.way)
+    wish = Wish(
+        count=look.count, way=way, pick=look.pick, vectors=look.vectors, labels=look.labels, digit=look.digit,
+        as_written=look.as_written, attribute=look.attribute, reader=lambda attribute: _reader(card, root(), attribute),
+    )  # fmt: skip
+    sheet = make_sheet(look.mode, sampler, lambda: open_dataset(card, root()), wish)
+
+    target = look.out or default
+    save_picture(target, picture_of(sheet.images, card.data_range, sheet.columns))
+    np.save(target.with_suffix(".npy"), sheet.images.numpy())
+    suffixes = [".npy"]
+    if sheet.latents is not None:
+        suffixes += [path.suffix for path in save_vectors(target, sheet.latents)]
+    if sheet.numbers:
+        write_text(target.with_suffix(".json"), json.dumps(dict(sheet.numbers), indent=1) + "\n")
+        suffixes.append(".json")
+    told = "".join(f"; {name} {value:.4g}" for name, value in sheet.numbers.items())
+    what = f"{len(sheet.images)} samples" if look.mode == "random" else f"{look.mode}, {len(sheet.images)} images"
+    return f"{what} of {config.reference} after step {restored.step}{told}: {target}, beside it {', '.join(suffixes)}"
+
+
+def _restored(run: str, look: Look, say: Callable[[str], None]) -> tuple[RestoredRun, Path]:
+    """The run, and where its picture goes by default."""
+    device = resolve_device(look.device)
+    stem = "sample" if look.mode == "random" else look.mode
+    if not Path(run).is_dir() and run.partition("@")[0] in names():
+        return untrained_run(run, device), Path("runs") / f"{folder_name(run)}-{stem}-seed{look.seed}.png"
+    return restore_run(Path(run), device, say), Path(run) / f"{stem}-seed{look.seed}.png"
+
+
+def _reader(card: Card, root: Path | None, attribute: str) -> LinearReader:
+    """A reader of a digit, where the card's data have labels, else of an attribute of faces."""
+    if not card.dataset.startswith("mnist"):
+        return LinearReader(labelled_faces(card.data_shape, card.data_range, root, attribute, _READ))
+    digits = digits_of(open_dataset(card, root), _READ)
+    if attribute not in {str(digit) for digit in set(digits.labels.tolist())}:
+        raise ValueError(f"--attribute must be a digit for {card.dataset}, not {attribute!r}")
+    return LinearReader(Labelled(digits.images, (digits.labels == int(attribute)).astype(np.int64), digits.title,
+                                 digits.real))  # fmt: skip

@@ -1,0 +1,164 @@
+"""What the documents claim of latents, labels and conditions, on every reference that has them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+from harness.data.erasing import Erased
+from harness.evaluation import latent_metrics as metrics
+from harness.evaluation.latents import Way, interpolate, semantic_vector
+from harness.evaluation.sheets import conditional_grid
+from harness.record import Better
+from harness.suite_session import SuiteSession
+from harness.training import TrainedRun
+
+STEPS, DRAWS = 10, 8
+ATTRIBUTES = ("Smiling", "Male")
+
+
+def recorder(harness: SuiteSession, run: TrainedRun, spec: str, n: int) -> Any:
+    """A function that records one value, or that it has none, with the facts of the run."""
+
+    def record(metric: str, value: float, unit: str, better: Better, **protocol: str) -> None:
+        common: dict[str, Any] = {
+            "data": run.dataset, "seed": run.seed, "n": n, "batch_size": harness.batch_size(spec),
+            "epochs": run.steps / run.steps_per_epoch, "protocol": protocol,
+        }  # fmt: skip
+        if math.isnan(value):
+            reason = "undefined: the samples don't differ, or show nothing"
+            harness.record(spec, metric, None, unit, better, status="skipped", reason=reason, **common)
+        else:
+            harness.record(spec, metric, value, unit, better, **common)
+
+    return record
+
+
+@pytest.mark.references(having="latent")
+def test_interpolation(spec: str, seed: int, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
+    run, n = harness.trained(spec, seed), harness.profile.latent_samples
+    record, sampler = recorder(harness, run, spec, n), harness.sampler(run)
+    paths = max(2, n // 50)
+    ends = sampler.latents(2 * paths)
+    labels = torch.zeros(paths * STEPS, dtype=torch.int64) if run.reference.card.classes else None
+    batch = run.dataset[torch.zeros(paths * STEPS, dtype=torch.int64)]
+    condition = batch.condition if run.reference.card.condition else None
+    ways = {}
+    for way in get_args(Way):
+        pairs = zip(ends[::2], ends[1::2], strict=True)
+        points = [interpolate(first, second, STEPS, way) for first, second in pairs]
+        made = sampler.at(np.concatenate(points), labels, condition).double().numpy()
+        assert np.isfinite(made).all()
+        ways[way] = made.reshape(paths, STEPS, -1)
+    others = sampler.at(sampler.latents(paths * STEPS, stream=1), labels, condition).double().numpy()
+    for way, made in ways.items():
+        name = "interpolation_largest_step" + ("" if way == "ends" else f"_{way}")
+        record(f"{name}_{paths}x{STEPS}", metrics.largest_step(made, others), "random distances", "lower")
+
+
+@pytest.mark.references(having="classes")
+def test_classes(spec: str, seed: int, harness: SuiteSession) -> None:
+    run, n = harness.trained(spec, seed), harness.profile.latent_samples
+    record, sampler = recorder(harness, run, spec, n), harness.sampler(run)
+    classes = run.reference.card.classes
+    rows = max(2, n // classes)
+    grid = conditional_grid(sampler, sampler.latents(rows))
+    pictures = grid.double().numpy().reshape(rows * classes, *run.reference.card.data_shape[-2:])
+    for style, values in (("stroke_width", metrics.stroke_widths(pictures)), ("slant", metrics.slants(pictures))):
+        by_row = values.reshape(rows, classes)
+        usable = int(np.isfinite(by_row).all(axis=1).sum())
+        shared = metrics.shared_by_row(by_row) if usable > 1 else math.nan
+        record(f"style_shared_{style}_{rows}x{classes}", shared, "correlation", "higher")
+
+    reader = harness.digit_reader(run.dataset)
+    share = float((reader.read(grid) == np.tile(np.arange(classes), rows)).mean())
+    record(f"requested_class_share_{rows * classes}", share, "share", "higher", reader=f"{reader.accuracy:.4f}")
+    record("reader_accuracy_classes", reader.accuracy, "share", "higher")
+    assert reader.accuracy > 0.8, "a reader that can't read real digits says nothing of generated ones"
+
+
+@pytest.mark.references(having="encoder")
+def test_round_trip(spec: str, seed: int, harness: SuiteSession) -> None:
+    run, n = harness.trained(spec, seed), harness.profile.latent_samples
+    record, sampler = recorder(harness, run, spec, n), harness.sampler(run)
+    latents = sampler.latents(n)
+    images = sampler.at(latents)
+    found = sampler.encoded(images)
+    again = sampler.at(found)
+    nearer = metrics.nearer_to_own(found, latents)
+    record(f"encoder_nearer_own_{n}", nearer, "share of pairs", "higher")
+    nearer = metrics.nearer_to_own(again.double().numpy(), images.double().numpy())
+    record(f"round_trip_nearer_own_{n}", nearer, "share of pairs", "higher")
+
+
+@pytest.mark.references(having="erased")
+def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
+    run, n = harness.trained(spec, seed), harness.profile.latent_samples
+    record, sampler = recorder(harness, run, spec, n), harness.sampler(run)
+    data = run.dataset
+    assert isinstance(data, Erased)
+    indices = torch.linspace(0, len(data) - 1, min(n, len(data))).long()
+    batch, holes = data[indices], data.holes(indices).numpy()
+    real = batch.data.double().numpy()
+    filled = sampler.draw(len(indices), condition=batch.condition).double().numpy()
+    value = metrics.error_over_mean_fill(filled, real, holes)
+    record(f"inpainting_error_over_mean_fill_{len(indices)}", value, "ratio", "lower")
+    if run.reference.card.latent_shape is not None:
+        few = max(2, n // 10)
+        assert batch.condition is not None
+        draws = [
+            sampler.at(sampler.latents(few, stream=draw), condition=batch.condition[:few]).double().numpy()
+            for draw in range(DRAWS)
+        ]
+        value = metrics.spread_over_draws(np.stack(draws), holes[:few])
+        record(f"inpainting_spread_over_latents_{few}x{DRAWS}", value, "pixel range", "none")
+
+
+@pytest.mark.references(having="outline")
+def test_translation(spec: str, seed: int, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
+    run, n = harness.trained(spec, seed), max(4, harness.profile.latent_samples // 10)
+    record = recorder(harness, run, spec, n)
+    indices = torch.linspace(0, len(run.dataset) - 1, min(n, len(run.dataset))).long()
+    batch = run.dataset[indices]
+    low, high = run.reference.card.data_range
+    draws = [
+        harness.sampler(run, extra=draw).draw(len(indices), condition=batch.condition).double().numpy() / (high - low)
+        for draw in range(3)
+    ]
+    real = batch.data.double().numpy() / (high - low)
+    record(f"translation_error_ratio_{len(indices)}", metrics.error_ratio(draws[0], real), "ratio", "lower")
+    record("translation_spread_over_noise", metrics.spread_over_draws(np.stack(draws)), "pixel range", "none")
+    assert any((draws[0] != draw).any() for draw in draws[1:]), "dropout is this system's only noise: it must act"
+
+
+@pytest.mark.references(having="faces")
+def test_semantic_vectors(spec: str, seed: int, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
+    run, n = harness.trained(spec, seed), harness.profile.latent_samples
+    record, sampler = recorder(harness, run, spec, n), harness.sampler(run)
+    latents, fresh = sampler.latents(n), sampler.latents(n, stream=1)
+    base = sampler.at(latents)
+    random = np.random.default_rng(seed)
+    for attribute in ATTRIBUTES:
+        reader = harness.attribute_reader(spec, attribute)
+        record(f"reader_accuracy_{attribute}", reader.accuracy, "share", "higher")
+        labels = reader.read(base).astype(bool)
+        name = f"semantic_shift_{attribute}_{n}"
+        if labels.all() or not labels.any():
+            reason = f"the reader sees the same in all {n} samples: {attribute} {bool(labels[0])}"
+            harness.record(
+                spec, name, None, "probability", "higher", data=run.dataset, seed=seed, status="skipped", reason=reason
+            )
+            continue
+        vector = semantic_vector(latents, labels)
+        other = random.normal(size=vector.shape)
+        other *= np.linalg.norm(vector) / np.linalg.norm(other)
+        for metric, direction in ((name, vector), (f"semantic_shift_control_{attribute}_{n}", other)):
+            plus, minus = (reader.probability(sampler.at(fresh + sign * direction)).mean() for sign in (1, -1))
+            record(metric, float(plus - minus), "probability", "higher", reader=f"{reader.accuracy:.4f}")
