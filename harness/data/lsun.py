@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lmdb
@@ -21,8 +22,6 @@ _MAP_SIZE = 1 << 40  # the most that a file may grow to while it is written; it 
 
 class Lsun:
     """The pictures of one LMDB in the order of their keys: shorter side resized, centre cropped, scaled.
-
-    Every process that reads opens the database for itself.
 
     Raises:
         ValueError: it can't be opened or is empty; or, when a batch is read, a value that is no picture, named.
@@ -43,10 +42,8 @@ class Lsun:
         self.real = real
         self.value_range = value_range
         self._framing = Framing(shape)
-        self._opened: lmdb.Environment | None = None
-        with self._environment().begin() as transaction:
-            self.keys = list(transaction.cursor().iternext(keys=True, values=False))
-        self._close()
+        with _reading(folder) as transaction:
+            self.keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
         if not self.keys:
             raise ValueError(f"{folder} is empty")
         self.fingerprint = f"lmdb-{len(self.keys)}-" + hashlib.sha256(b"\n".join(self.keys)).hexdigest()[:16]
@@ -55,12 +52,9 @@ class Lsun:
         return len(self.keys)
 
     def __getitem__(self, indices: Tensor) -> Batch:
-        with self._environment().begin(buffers=True) as transaction:
+        with _reading(self.folder) as transaction:
             framed = [self._read(transaction, self.keys[index]) for index in indices.tolist()]
         return Batch(scale_pixels(torch.stack(framed), self.value_range))
-
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_opened": None}
 
     def _read(self, transaction: lmdb.Transaction, key: bytes) -> Tensor:
         name = f"{self.folder}, key {key.decode(errors='replace')}"
@@ -69,20 +63,16 @@ class Lsun:
             raise ValueError(f"{name} has gone since the database was opened")
         return self._framing(read_rgb(io.BytesIO(bytes(value)), name))
 
-    def _environment(self) -> lmdb.Environment:
-        if self._opened is None:
-            try:
-                self._opened = lmdb.open(str(self.folder), readonly=True, lock=False, readahead=False, meminit=False,
-                                         create=False)  # fmt: skip
-            except lmdb.Error as error:
-                raise ValueError(f"{self.folder} can't be opened as an LMDB: {error}") from error
-        return self._opened
 
-    def _close(self) -> None:
-        """Before the loader forks: an open environment mustn't be taken along."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[lmdb.Transaction]:
+    """A read transaction. The database is opened for each batch: an open one mustn't be taken into a forked worker."""
+    try:
+        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False, create=False)
+    except lmdb.Error as error:
+        raise ValueError(f"{folder} can't be opened as an LMDB: {error}") from error
+    with environment, environment.begin(buffers=True) as transaction:
+        yield transaction
 
 
 def write_lmdb(folder: Path, pictures: Iterable[tuple[bytes, bytes]]) -> None:

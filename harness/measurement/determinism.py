@@ -7,22 +7,19 @@ first step and tensor.
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from harness.measurement.fresh_process import run_task
+from harness.measurement.fresh_process import run_tasks
 from harness.training import RunConfig, train
 from harness.training.run_folder import RunFolder, read_rows
 
 Trace = dict[int, dict[str, str]]
-_SUBPROCESS_SECONDS = 1800
+_PROCESS_SECONDS = 1800
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,14 @@ def compare_variations(config: RunConfig, folder: Path) -> list[Comparison]:
         raise ValueError(f"comparing trainings takes at least 3 steps, not {config.steps}")
     half = config.steps // 2
     config = dataclasses.replace(
-        config, trace=True, tensorboard=False, pictures=False, checkpoint_every=half, sample_every=0, workers=0
+        config, trace=True, tensorboard=False, pictures=False, keep_checkpoints=0, sample_every=0, workers=0
     )
     # Killed one step after its checkpoint, so that resuming has something to do again.
-    killed = _start_to_be_killed(_task(config, folder / "killed") | {"kill_at": half + 1})
+    saving = dataclasses.replace(config, keep_checkpoints=1, checkpoint_every=half)
+    killed = _start([_task(saving, folder / "killed") | {"kill_at": half + 1}])
     try:
         first = _trace(config, folder / "first")
-        _expect_killed(killed)
+        _expect(killed, -signal.SIGKILL)
     finally:
         killed.kill()
     here = {
@@ -66,14 +64,13 @@ def compare_variations(config: RunConfig, folder: Path) -> list[Comparison]:
         "more_logging": dataclasses.replace(config, log_every=1, sample_every=1, sample_count=5),
         "other_seed": dataclasses.replace(config, seed=config.seed + 1),
     }
-    fresh = _start_fresh([_task(config, folder / "fresh"), _task(config, folder / "killed") | {"resume": True}])
+    resuming = dataclasses.replace(config, checkpoint_every=0)
+    fresh = _start([_task(config, folder / "fresh"), _task(resuming, folder / "killed") | {"resume": True}])
     try:
         traces = {name: _trace(varied, folder / name) for name, varied in here.items()}
-        _expect_success(fresh)
+        _expect(fresh, 0)
     finally:
-        if fresh.poll() is None:
-            fresh.kill()
-            fresh.communicate()
+        fresh.kill()
     traces["fresh_process"] = read_trace(folder / "fresh")
     traces["killed_and_resumed"] = read_trace(folder / "killed")
     order = ("again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed")
@@ -114,34 +111,21 @@ def _task(config: RunConfig, folder: Path) -> dict[str, Any]:
     return {"config": config.to_json(), "out": str(folder)}
 
 
-def _start_to_be_killed(task: dict[str, Any]) -> BaseProcess:
-    """A process from a server that has imported PyTorch already: it needn't be fresh, only dead in the end."""
+def _start(tasks: list[dict[str, Any]]) -> BaseProcess:
+    """A new process that does `tasks` one after the other.
+
+    It is forked from a server that is an interpreter of its own, has imported PyTorch and done nothing else: fresh, and
+    there at once.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.measurement.fresh_process"])
-    process = context.Process(target=run_task, args=(task,))
+    process = context.Process(target=run_tasks, args=(tasks,))
     process.start()
     return process
 
 
-def _expect_killed(process: BaseProcess) -> None:
-    process.join(_SUBPROCESS_SECONDS)
-    if process.exitcode != -signal.SIGKILL:
+def _expect(process: BaseProcess, code: int) -> None:
+    process.join(_PROCESS_SECONDS)
+    if process.exitcode != code:
         process.kill()
-        raise RuntimeError(f"the training to be killed ended with {process.exitcode}, not {-signal.SIGKILL}")
-
-
-def _start_fresh(tasks: list[dict[str, Any]]) -> subprocess.Popen[str]:
-    """A new interpreter that does `tasks` one after the other."""
-    command = [sys.executable, "-m", "harness.measurement.fresh_process", json.dumps(tasks)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def _expect_success(process: subprocess.Popen[str]) -> None:
-    try:
-        output, _ = process.communicate(timeout=_SUBPROCESS_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise RuntimeError(f"a training process didn't end within {_SUBPROCESS_SECONDS} s") from None
-    if process.returncode:
-        raise RuntimeError(f"a training process ended with {process.returncode}: {output[-2000:]}")
+        raise RuntimeError(f"a training process ended with {process.exitcode}, not {code}; what it says stands above")

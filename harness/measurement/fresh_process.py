@@ -1,17 +1,21 @@
-"""Train in a process of its own, from tasks in JSON; die by SIGKILL after a given step if a task says so."""
+"""Train in a process of its own; die by SIGKILL after a given step if a task says so."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.training import RunConfig, train
 from harness.training.state import TrainingState
+
+
+def run_tasks(tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Do one task after the other."""
+    for task in tasks:
+        run_task(task)
 
 
 def run_task(task: Mapping[str, Any]) -> None:
@@ -22,8 +26,3 @@ def run_task(task: Mapping[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     train(RunConfig.from_json(task["config"]), Path(task["out"]), resume=bool(task.get("resume")), on_step=die)
-
-
-if __name__ == "__main__":
-    for one in json.loads(sys.argv[1]):
-        run_task(one)

@@ -16,8 +16,9 @@ class RunConfig:
     """What `train` is asked to do.
 
     Exactly one of `steps` and `epochs` is given. A cadence of None is the document's, 0 is never; the last step is
-    always sampled and checkpointed. `threads` None leaves PyTorch's setting. `trace` writes the digest of the whole
-    state after every step. `workers` None means 0 for data in memory and 2 otherwise.
+    always sampled and checkpointed. `keep_checkpoints` 0 writes none at all. `threads` None leaves PyTorch's setting.
+    `trace` writes the digest of the whole state after every step. `workers` None means 0 for data in memory and 2
+    otherwise.
 
     Raises:
         ValueError: a value out of its range, named.
@@ -56,7 +57,7 @@ class RunConfig:
             ("log_every", 0),
             ("sample_every", 0),
             ("checkpoint_every", 0),
-            ("keep_checkpoints", 1),
+            ("keep_checkpoints", 0),
             ("sample_count", 1),
         ):
             value = getattr(self, name)

@@ -254,7 +254,7 @@ class _Loop:
 
     def _checkpoint(self) -> None:
         """Write one, unless something isn't finite: then the one before it stays the newest."""
-        if self.saved_step == self.state.step:
+        if self.saved_step == self.state.step or not self.config.keep_checkpoints:
             return
         self.journal.flush(durably=True)
         broken = self.state.first_non_finite()
