@@ -45,6 +45,7 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "encoder": lambda card: "encoder" in card.networks,
     "erased": lambda card: card.condition == "erased",
     "outline": lambda card: card.condition == "outline",
+    "printed": lambda card: any(network.printed for network in card.networks.values()),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
 _READ = 4000  # images that a reader gets to see

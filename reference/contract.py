@@ -97,9 +97,10 @@ class Reference(Protocol):
 def guard(networks: dict[str, nn.Module], card: Card) -> dict[str, nn.Module]:
     """Make each network refuse inputs of another shape than its card's, naming what was expected.
 
-    The guards are forward pre-hooks: names of parameters and the printed text stay as the document's.
+    The guards are forward pre-hooks: names of parameters and the printed text stay as the document's. A network that
+    the card doesn't describe gets none.
     """
-    for role, network in networks.items():
+    for role, network in ((role, network) for role, network in networks.items() if role in card.networks):
         network.register_forward_pre_hook(_ShapeGuard(f"the {role} of {card.name}", card.networks[role]))
     return networks
 

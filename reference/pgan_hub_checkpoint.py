@@ -8,6 +8,7 @@ replaced by an empty one, and refuses everything else.
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise ValueError(f"the checkpoint {path} isn't a file")
     allowed: list[Any] = [(HubConfiguration, CONFIGURATION_CLASS)]
     try:
-        with torch.serialization.safe_globals(allowed):
+        # What PyTorch warns of in an odd file is said by the error, or doesn't matter.
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch's own message advises to load with code; the first name in it is what the file wanted.

@@ -303,8 +303,8 @@ def _called(name: str) -> nn.Sequential:
         raise ValueError(f"features must be vgg19 or module:callable, not {name!r}")
     try:
         made = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the feature network {name} can't be had: {error}") from error
+    except Exception as error:  # whatever a stranger's module does
+        raise ValueError(f"the feature network {name} can't be had: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Sequential):
         raise ValueError(f"the feature network {name} must be an nn.Sequential, not a {type(made).__name__}")
     return made

@@ -51,9 +51,23 @@ def test_every_help_shows_an_example(command: str) -> None:
     assert "Example: gan-harness" in run(command, "--help").stdout
 
 
-def test_list_as_json_names_everything() -> None:
+SYSTEMS = {
+    "handson-dcgan-mnist", "handson-dcgan-celeba", "handson-dcgan-lsun", "mlp-gan-mnist", "style-transfer",
+    "aniketmaurya-dcgan-celeba", "pytorch-dcgan-celeba", "idl-gan-mnist", "idl-gan-grid", "idl-wgan-gp-grid",
+    "idl-wgan-gp-mnist", "idl-conv-wgan-gp-mnist", "idl-cond-wgan-gp-mnist", "idl-pgan-celebahq512",
+    "idl-ex1-fc-stem-wgan-gp-mnist", "idl-ex2-cond-conv-wgan-gp-mnist", "idl-ex3-encoder-wgan-gp-mnist",
+    "idl-ex4-inpainting-unet-mnist", "idl-ex5-inpainting-unet-latent-mnist", "idl-ex6-pix2pix",
+}  # fmt: skip
+
+
+def test_list_as_json_names_every_system_of_the_documents() -> None:
     cards = json.loads(run("list", "--json").stdout)
-    assert {"mlp-gan-mnist", "idl-wgan-gp-mnist@corrected"} <= {card["spec"] for card in cards}
+    specs = {card["spec"] for card in cards}
+    assert {spec for spec in specs if "@" not in spec} == SYSTEMS
+    assert {spec for spec in specs if "@" in spec} == {
+        f"{name}@corrected" for name in SYSTEMS
+        if (name.startswith("idl-") and "wgan-gp-mnist" in name) or "inpainting" in name
+    }  # fmt: skip
     assert all(card["deviations"] and card["claims"] for card in cards)
 
 
@@ -77,6 +91,74 @@ def test_train_sample_and_resume(tmp_path: Path) -> None:
     run("train", *TOY, "--steps", "9", "--out", out, "--resume")
     assert [row["step"] for row in read_rows(out / "metrics.jsonl")] == list(range(1, 10))
     assert json.loads((out / "run.json").read_text())["config"]["seed"] == 1, "resuming takes the run's own seed"
+
+
+@pytest.mark.parametrize(
+    ("spec", "mode", "options", "images", "numbers"),
+    [
+        ("idl-cond-wgan-gp-mnist", "conditional", ("-n", "3"), 30, []),
+        (
+            "idl-ex3-encoder-wgan-gp-mnist",
+            "roundtrip",
+            (),
+            30,
+            ["nearer_own_latent_after_1", "nearer_own_latent_after_2"],
+        ),
+        ("idl-ex5-inpainting-unet-latent-mnist", "inpaint", ("-n", "4"), 12, ["error_over_mean_fill"]),
+        ("mlp-gan-mnist", "interpolate", ("--way", "spherical"), 10, ["largest_step"]),
+        ("mlp-gan-mnist", "arithmetic", ("--as-meant",), 10, []),
+        ("mlp-gan-mnist", "random", ("-n", "5"), 5, []),
+    ],
+)
+def test_every_way_of_sampling_writes_a_picture_and_its_numbers(
+    spec: str, mode: str, options: tuple[str, ...], images: int, numbers: list[str], tmp_path: Path
+) -> None:
+    source: str | Path = spec
+    if mode == "conditional":  # one from a run, the others from networks as they are made
+        source = tmp_path / "run"
+        run("train", spec, "--steps", "2", "--batch-size", "4", "--out", source, "--no-tensorboard", "--no-pictures",
+            "--threads", "1")  # fmt: skip
+    stem = tmp_path / "run" / f"{mode}-seed2"
+    out = () if mode == "conditional" else ("--out", stem.with_suffix(".png"))
+    told = run("sample", source, "--mode", mode, "--seed", "2", *out, *options).stdout
+    assert str(stem) in told
+    assert np.load(stem.with_suffix(".npy")).shape[0] == images
+    with Image.open(stem.with_suffix(".png")) as image:
+        assert min(image.size) > 25
+    if mode != "inpaint":
+        assert np.loadtxt(stem.with_suffix(".txt"), ndmin=2).ndim == 2
+        assert stem.with_suffix(".safetensors").is_file()
+    if numbers:
+        assert list(json.loads(stem.with_suffix(".json").read_text())) == numbers
+
+
+def test_vectors_saved_by_one_call_are_taken_up_by_another(tmp_path: Path) -> None:
+    """Document 000: random samples with their vectors, then an interpolation between two that one likes."""
+    first = tmp_path / "random.png"
+    run("sample", "mlp-gan-mnist", "-n", "12", "--seed", "4", "--out", first)
+    run("sample", "mlp-gan-mnist", "--mode", "interpolate", "--vectors", first.with_suffix(".txt"), "--pick", "11,0",
+        "--out", tmp_path / "between.png")  # fmt: skip
+    ends, images = np.load(tmp_path / "between.npy")[[0, -1]], np.load(first.with_suffix(".npy"))
+    assert np.allclose(ends, images[[11, 0]], atol=1e-5)
+
+
+def test_semantic_vectors_from_a_file_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("0 1 1 0")
+    told = run("sample", "mlp-gan-mnist", "--mode", "semantic", "--labels", tmp_path / "labels.txt", "-n", "4",
+               "--out", tmp_path / "moved.png").stdout  # fmt: skip
+    assert "length" in told
+    assert np.load(tmp_path / "moved.npy").shape == (12, 784)
+
+
+def test_an_unpaired_picture_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "pairs" / "train"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(folder / "1.jpg")
+    for width, message in ((64, "1.jpg isn't a pair: 64×64 pixels"), (65, "1.jpg is 65 pixels wide: an odd width")):
+        Image.new("RGB", (width, 64)).save(folder / "1.jpg")
+        said = complaint("train", "idl-ex6-pix2pix@size=32,width=4", "--steps", "1", "--data-root", tmp_path,
+                         "--out", tmp_path / f"run{width}")  # fmt: skip
+        assert message in said
 
 
 def test_resuming_keeps_the_runs_own_data_and_length(mnist_root: Path, tmp_path: Path) -> None:
@@ -112,6 +194,18 @@ def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -
         (("train", "mlp-gan-mnist", "--out", "/proc/run"), "/proc/run"),
         (("sample", "/no/where"), "/no/where isn't a run's folder"),
         (("sample", "/no/where", "--out", "thesis.tex"), "--out must name a .png file, not thesis.tex"),
+        (("sample", "/no/where", "--mode", "collage"), "unknown sampling mode 'collage'; there are: random, interp"),
+        (("sample", "/no/where", "--way", "diagonal"), "unknown way 'diagonal' to interpolate; there are: ends, mid"),
+        (("sample", "mlp-gan-mnist", "--mode", "inpaint"), "mlp-gan-mnist has random, interpolate, arithmetic, sem"),
+        (("sample", "mlp-gan-mnist", "--mode", "interpolate", "--pick", "2,77"), "there is no vector 77: 10 are"),
+        (("sample", "mlp-gan-mnist", "--mode", "semantic"), "takes --labels FILE (0 or 1 per sample) or --attribute"),
+        (("sample", "mlp-gan-mnist", "--mode", "semantic", "--attribute", "Happy"), "must be a digit for mnist, not"),
+        (("sample", "idl-cond-wgan-gp-mnist", "--digit", "10"), "--digit must be from 0 to 9, not 10"),
+        (("sample", "mlp-gan-mnist", "--vectors", "/no/where.txt"), "/no/where.txt can't be read as latent vectors"),
+        (("sample", "idl-pgan-celebahq512@checkpoint=/no/where.pth"), "the checkpoint /no/where.pth isn't a file"),
+        (("train", "idl-ex6-pix2pix@size=100"), "size must be a power of two from 32 to 1024"),
+        (("train", "idl-ex6-pix2pix@sise=64"), "idl-ex6-pix2pix has no option 'sise'; its options: size, width, swap"),
+        (("train", "style-transfer@features=vgg99"), "features must be vgg19 or module:callable, not 'vgg99'"),
         (("sample", "/no/where", "-n", "99999999999"), "--count must be from 1 to 100000"),
         (("train", "mlp-gan-mnist", "--seed", "abc"), "Invalid value for '--seed'"),
         (("train", "mlp-gan-mnist", "--sede", "1"), "No such option"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Mapping
@@ -46,14 +47,25 @@ def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[dict[s
 
 
 def example_inputs(card: NetworkCard, n: int) -> tuple[Tensor, ...]:
-    """Standard normal inputs of the card's shapes, the same every time."""
+    """Standard normal inputs of the card's shapes, then labels if it has classes; the same every time."""
     generator = torch.Generator().manual_seed(0)
-    return tuple(torch.randn(n, *shape, generator=generator) for shape in card.inputs)
+    inputs = tuple(torch.randn(n, *shape, generator=generator) for shape in card.inputs)
+    return (*inputs, torch.randint(card.classes, (n,), generator=generator)) if card.classes else inputs
 
 
 def shape_mismatches(network: nn.Module, card: NetworkCard, n: int) -> list[str]:
-    """One line per layer whose output for a batch of `n` isn't the card's; empty when all are."""
-    measured, output = layer_shapes(network, example_inputs(card, n))
+    """One line per layer whose output for a batch of `n` isn't the card's; empty when all are.
+
+    The pass is done on PyTorch's meta device, which computes shapes and no values; where a network can't be run there,
+    on the CPU. A network without inputs has one output.
+    """
+    n = n if card.inputs else 1
+    inputs = example_inputs(card, n)
+    try:
+        there = copy.deepcopy(network).to("meta")
+        measured, output = layer_shapes(there, tuple(tensor.to("meta") for tensor in inputs))
+    except Exception:  # an operation without a meta form, a shape that depends on values: whatever a network may do
+        measured, output = layer_shapes(network, inputs)
     expected = {name: (n, *shape) for name, shape in card.layers.items()}
     lines = [
         f"{name or 'the network'}: {measured.get(name, 'absent')} instead of {expected.get(name, 'no such layer')}"
@@ -105,21 +117,33 @@ def optimizer_mismatches(optimizers: Mapping[str, torch.optim.Optimizer], card: 
 
 
 def refusal_mismatches(network: nn.Module, card: NetworkCard) -> list[str]:
-    """One line per input of a wrong shape that is accepted, or refused without naming the expected shape."""
+    """One line per input of a wrong shape that is accepted, or refused without naming the expected shape.
+
+    With classes, also labels of a float type and one label too few.
+    """
     lines = []
     right = example_inputs(card, 2)
-    first = card.inputs[0]
-    for wrong in ((first[0] + 1, *first[1:]), (*first, 2), (math.prod(first) + 3,)):
-        try:
-            with torch.no_grad():
-                network(torch.zeros(2, *wrong), *right[1:])
-        except (ValueError, RuntimeError) as error:
-            expected = r"\D+".join(map(str, first))
-            if not re.search(rf"\b{expected}\b", str(error)):
-                lines.append(f"input (2, {', '.join(map(str, wrong))}): the error doesn't name {first}: {error}")
-        else:
-            lines.append(f"input (2, {', '.join(map(str, wrong))}) is accepted; expected is (N, *{first})")
+    for place, shape in enumerate(card.inputs):
+        for wrong in ((shape[0] + 1, *shape[1:]), (*shape, 2), (math.prod(shape) + 3,)):
+            given = (*right[:place], torch.zeros(2, *wrong), *right[place + 1 :])
+            lines += _accepted(network, given, f"input {place} (2, {', '.join(map(str, wrong))})", shape)
+    if card.classes:
+        for labels, what in ((right[-1].float(), "labels of a float type"), (right[-1][:1], "a label too few")):
+            lines += _accepted(network, (*right[:-1], labels), what, None)
     return lines
+
+
+def _accepted(network: nn.Module, given: tuple[Tensor, ...], what: str, shape: tuple[int, ...] | None) -> list[str]:
+    """A complaint unless the network refuses what was given, naming `shape` if there is one."""
+    try:
+        with torch.no_grad():
+            network(*given)
+    except (ValueError, RuntimeError) as error:
+        expected = r"\D+".join(map(str, shape or ()))
+        if not re.search(rf"\b{expected}\b", str(error)):
+            return [f"{what}: the error doesn't name {shape}: {error}"]
+        return []
+    return [f"{what} is accepted" + (f"; expected is (N, *{shape})" if shape else "")]
 
 
 def _fit(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rule: InitialWeights) -> float:

@@ -40,7 +40,7 @@ def test_they_lie_as_celeba_does(tmp_path: Path) -> None:
     assert {"Male", "Smiling", "Black_Hair", "Eyeglasses"} <= set(attributes.names)
     assert attributes.files[0] == "000001.jpg"
     assert attributes.values.shape == (12, len(attributes.names))
-    assert len(ImageFolder(tmp_path, (3, 64, 64), (-1, 1))) == 12
+    assert len(ImageFolder(tmp_path / FOLDER, (3, 64, 64), (-1, 1))) == 12
 
 
 @pytest.mark.parametrize("name", FREQUENCIES)

@@ -34,24 +34,24 @@ def test_images_have_the_bits_of_the_documents_pipeline(root: Path) -> None:
             ]
         ),
     )
-    ours = ImageFolder(root, (3, 64, 64), (-1, 1))
+    ours = ImageFolder(root / FOLDER, (3, 64, 64), (-1, 1))
     order = torch.tensor([4, 0, 2])
     assert torch.equal(ours[order].data, torch.stack([documented[i][0] for i in order.tolist()]))
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"img_align_celeba isn't a folder"):
-        ImageFolder(tmp_path, (3, 64, 64), (-1, 1))
+        ImageFolder(tmp_path / FOLDER, (3, 64, 64), (-1, 1))
     (tmp_path / FOLDER).mkdir(parents=True)
     with pytest.raises(ValueError, match=r"img_align_celeba holds no images"):
-        ImageFolder(tmp_path, (3, 64, 64), (-1, 1))
+        ImageFolder(tmp_path / FOLDER, (3, 64, 64), (-1, 1))
 
 
 @pytest.mark.parametrize("content", [b"not a jpeg", b""])
 def test_a_corrupt_image_is_named_when_it_is_read(root: Path, content: bytes) -> None:
     broken = root / FOLDER / "000002.jpg"
     broken.write_bytes(content)
-    data = ImageFolder(root, (3, 64, 64), (-1, 1))
+    data = ImageFolder(root / FOLDER, (3, 64, 64), (-1, 1))
     data[torch.tensor([0, 1])]
     with pytest.raises(ValueError, match=r"000002\.jpg can't be read as an image"):
         data[torch.tensor([2])]
@@ -61,13 +61,13 @@ def test_a_truncated_image_is_named(root: Path) -> None:
     file = root / FOLDER / "000003.jpg"
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(ValueError, match=r"000003\.jpg can't be read as an image"):
-        ImageFolder(root, (3, 64, 64), (-1, 1))[torch.tensor([3])]
+        ImageFolder(root / FOLDER, (3, 64, 64), (-1, 1))[torch.tensor([3])]
 
 
 def test_the_fingerprint_follows_the_files(root: Path) -> None:
-    before = ImageFolder(root, (3, 64, 64), (-1, 1)).fingerprint
+    before = ImageFolder(root / FOLDER, (3, 64, 64), (-1, 1)).fingerprint
     (root / FOLDER / "000004.jpg").unlink()
-    assert ImageFolder(root, (3, 64, 64), (-1, 1)).fingerprint != before
+    assert ImageFolder(root / FOLDER, (3, 64, 64), (-1, 1)).fingerprint != before
 
 
 @pytest.mark.parametrize(
