@@ -153,12 +153,14 @@ class NetworkCard:
 class LogSchedule:
     """The steps of an epoch, counted from 1, at which the document prints: `first`, `first + every`, …
 
-    `printed_from` is the number that the document prints for an epoch's first step, 0 or 1.
+    `printed_from` is the number that the document prints for an epoch's first step, 0 or 1. `averaged` says that it
+    prints means over the steps since its line before.
     """
 
     every: int
     first: int
     printed_from: int = 1
+    averaged: bool = False
 
     def includes(self, step_in_epoch: int) -> bool:
         """Whether the document prints at this step (counted from 1)."""

@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from statistics import fmean
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +30,10 @@ class NonFiniteError(ArithmeticError):
 
 
 class Journal:
-    """Collects the values of finished steps. The console shows progress and, with `show_log`, every line."""
+    """Collects the values of finished steps. The console shows progress and, with `show_log`, every line.
+
+    With `averaged`, a line shows means over the steps since the line before; the files have every step's own values.
+    """
 
     def __init__(
         self,
@@ -41,7 +45,10 @@ class Journal:
         tensorboard: bool,
         trace: bool,
         show_log: bool,
+        averaged: bool = False,
     ) -> None:
+        self._averaged = averaged
+        self._since_line: list[Mapping[str, float]] = []
         self._console = console if show_log else None
         self._pending: list[_Pending] = []
         self._metrics = folder.metrics.open("a", encoding="utf-8")
@@ -123,12 +130,19 @@ class Journal:
                     raise NonFiniteError(f"{name} is {number} at {where}")
             place = {"step": step, "epoch": epoch, "step_in_epoch": step_in_epoch}
             self._metrics.write(json.dumps(place | row) + "\n")
+            if self._averaged:
+                self._since_line.append(row)
             if logged:
-                self._show(place, row)
+                self._show(place, self._means() if self._averaged else row)
         self._metrics.flush()
         if self._progress is not None:
             losses = "  ".join(f"{name} {number:.3f}" for name, number in row.items() if name.startswith("loss"))
             self._progress.update(self._task, completed=step, description=losses or "training")
+
+    def _means(self) -> dict[str, float]:
+        """The means over the steps since the last line, or since the run was resumed."""
+        rows, self._since_line = self._since_line, []
+        return {name: fmean(row[name] for row in rows) for name in rows[0]}
 
     def _show(self, place: Mapping[str, int], row: Mapping[str, float]) -> None:
         shown = "  ".join(f"{name} {number:.4f}" for name, number in row.items())

@@ -156,6 +156,7 @@ class _Loop:
             with Journal(
                 self.folder, self.console, self.total, self.state.step,
                 tensorboard=self.config.tensorboard, trace=self.config.trace, show_log=self.show_log,
+                averaged=self.card.log.averaged,
             ) as self.journal:  # fmt: skip
                 for complaint in complaints:
                     self.journal.say(complaint)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
-from harness.measurement.curves import log_line_values, means_over_last_epoch
+from harness.measurement.curves import last_over_first, log_line_values, means_over_last_epoch, trends
 from reference import LogLine, LogSchedule
 from tests.toys import CARD
 
@@ -32,3 +34,24 @@ def test_means_run_over_the_last_epoch_only() -> None:
     }  # fmt: skip
     assert means_over_last_epoch(ROWS, 100)["last_epoch_loss_generator"] == pytest.approx(2.5)
     assert means_over_last_epoch([], 3) == {}
+
+
+def test_trends_are_rank_correlations_with_time() -> None:
+    def rows(values: list[float]) -> list[dict[str, float]]:
+        return [{"step": i, "loss": value, "D(x)": 0.0} for i, value in enumerate(values)]
+
+    rising = [math.sin(i) for i in range(300)] + [float(i) for i in range(1000)]
+    assert trends(rows(rising)) == {"trend_loss": pytest.approx(1)}
+    assert trends(rows([-float(i) for i in range(1300)])) == {"trend_loss": pytest.approx(-1)}
+    random = np.random.default_rng(0)
+    flat = [trends(rows(random.normal(size=6300).tolist()))["trend_loss"] for _ in range(8)]
+    assert abs(np.mean(flat)) < 0.15
+    assert trends(rows([1.0] * 700)) == {}, "too short"
+    assert trends(rows([1.0] * 1300)) == {}, "constant: no order"
+    assert trends([]) == {}
+
+
+def test_what_is_left_of_a_loss() -> None:
+    rows = [{"step": 1, "loss": 8.0, "loss_critic": -1.0}, {"step": 2, "loss": 2.0, "loss_critic": 3.0}]
+    assert last_over_first(rows) == {"last_over_first_loss": 0.25}
+    assert last_over_first([]) == {}

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import reference
 from harness.measurement.shapes import (
@@ -128,3 +128,55 @@ def test_refusals_must_happen_and_name_the_shape() -> None:
     assert all("doesn't name (3,)" in line for line in refusal_mismatches(Obscure(), SOUND))
     guarded = reference.guard({"generator": nn.Flatten()}, dataclasses.replace(CARD, networks={"generator": SOUND}))
     assert refusal_mismatches(guarded["generator"], SOUND) == []
+
+
+class Labelled(nn.Module):
+    """Images and labels; `strict` refuses what it should."""
+
+    def __init__(self, strict: bool = True) -> None:
+        super().__init__()
+        self.strict = strict
+        self.embedding = nn.Embedding(5, 3)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        if self.strict and (x.shape[1:] != (3,) or labels.is_floating_point() or len(labels) != len(x)):
+            raise ValueError(f"expects (N, 3) and N labels, not {tuple(x.shape)}, {labels.dtype}, {len(labels)}")
+        return x.reshape(len(x), -1)[:, :3] + self.embedding(labels.long())[:1]
+
+
+def test_a_network_with_labels_is_seen_and_its_refusals_are_tried() -> None:
+    card = NetworkCard(((3,),), (3,), {"embedding": (3,)}, 15, classes=5)
+    assert shape_mismatches(Labelled(), card, 4) == []
+    assert refusal_mismatches(Labelled(), card) == []
+    accepted = " ".join(refusal_mismatches(Labelled(strict=False), card))
+    assert "labels of a float type is accepted" in accepted
+    assert "a label too few is accepted" in accepted
+
+
+def test_a_second_input_of_a_wrong_shape_is_tried_too() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor, z: Tensor) -> Tensor:
+            if x.shape[1:] != (3,):
+                raise ValueError("expects (N, 3)")
+            return x + z.flatten(1)[:, :1]
+
+    lines = refusal_mismatches(Two(), NetworkCard(((3,), (2,)), (3,), {"": (3,)}, 0))
+    assert lines
+    assert all(line.startswith("input 1 ") for line in lines)
+
+
+def test_a_network_that_meta_tensors_cannot_follow_is_run() -> None:
+    class Picky(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, : 1 + int(x.sum() * 0)]
+
+    assert shape_mismatches(Picky(), NetworkCard(((3,),), (1,), {"": (1,)}, 0), 4) == []
+
+
+def test_a_network_without_inputs_has_one_output() -> None:
+    class Canvas(nn.Module):
+        def forward(self) -> Tensor:
+            return torch.zeros(1, 2, 2)
+
+    assert shape_mismatches(Canvas(), NetworkCard((), (2, 2), {"": (2, 2)}, 0), 7) == []
+    assert refusal_mismatches(Canvas(), NetworkCard((), (2, 2), {"": (2, 2)}, 0)) == []

@@ -5,6 +5,8 @@ This holds what shapes can't see: slopes of activations, the epsilon of normalis
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -196,7 +198,7 @@ def pix2pix_discriminator(condition: Tensor, image: Tensor, s: State) -> Tensor:
 def equalised(x: Tensor, s: State, name: str) -> Tensor:
     """A layer on normal weights, its output and with it the bias times He's constant."""
     weight, bias = s[f"{name}.module.weight"], s[f"{name}.module.bias"]
-    scale = (2 / weight[0].numel()) ** 0.5
+    scale = math.sqrt(2 / weight[0].numel())
     if weight.dim() == 2:
         return (x @ weight.T + bias) * scale
     return conv2d(x, weight, bias, padding=weight.shape[-1] // 2) * scale
@@ -243,7 +245,7 @@ def vgg19(x: Tensor, s: State) -> Tensor:
     return x
 
 
-_UNET4 = {"generator": lambda x, s: unet(x, s, "0.").sigmoid(), "critic": idl_conv_critic}
+_UNET4: dict[str, object] = {"generator": lambda x, s: unet(x, s, "0.").sigmoid(), "critic": idl_conv_critic}
 
 FORWARD: dict[str, dict[str, object]] = {
     "mlp-gan-mnist": {"generator": lambda x, s: mlp(x, s).tanh(), "discriminator": lambda x, s: mlp(x, s).sigmoid()},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -17,6 +18,8 @@ from harness.training.checkpoint import checkpoint_folders
 from harness.training.restore import restore_run
 from harness.training.run_folder import RunFolder, read_rows
 from harness.training.state import TrainingState
+from reference import LogSchedule
+from tests import toys
 
 Make = Callable[..., RunConfig]
 
@@ -104,6 +107,67 @@ def test_the_log_shows_the_documents_steps(toy_config: Make, tmp_path: Path) -> 
     train(toy_config(steps=12), tmp_path / "run")
     lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert [line.split()[3] for line in lines if line.startswith("epoch")] == ["1", "6", "11"]
+
+
+def test_a_document_that_prints_means_gets_means(
+    toy_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = dataclasses.replace(toys.CARD, log=LogSchedule(every=4, first=4, averaged=True))
+    monkeypatch.setattr(toys.Toy, "card", card)
+    train(toy_config(), tmp_path / "run")
+    lines = [line for line in (tmp_path / "run" / "log.txt").read_text().splitlines() if line.startswith("epoch")]
+    values = [row["loss_generator"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")]
+    for line, part in zip(lines, (values[:4], values[4:]), strict=True):
+        assert f"loss_generator {sum(part) / 4:.4f}" in line
+
+
+@pytest.mark.parametrize(
+    ("spec", "batch"),
+    [
+        (
+            "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3",
+            3,
+        ),  # grows at the steps 2 and 5, fades in between
+        ("idl-ex4-inpainting-unet-mnist", 2),
+        ("idl-ex6-pix2pix@size=32,width=2", 1),
+        ("style-transfer@size=16", 1),
+        ("idl-cond-wgan-gp-mnist", 2),
+    ],
+)
+def test_growth_holes_jitter_and_targets_survive_resuming(spec: str, batch: int, tmp_path: Path) -> None:
+    def config(steps: int) -> RunConfig:
+        return RunConfig(spec, 0, batch, steps=steps, threads=1, tensorboard=False, pictures=False, sample_every=0)
+
+    whole = train(config(6), tmp_path / "whole")
+    train(config(3), tmp_path / "parts")
+    parts = train(config(6), tmp_path / "parts", resume=True)
+    assert parts.digests == whole.digests
+    rows = [list(read_rows(tmp_path / name / "metrics.jsonl")) for name in ("whole", "parts")]
+    assert rows[0] == rows[1]
+    if "side" in rows[0][0]:
+        assert [row["side"] for row in rows[0]] == [4, 8, 8, 8, 16, 16]
+        assert [row["faded_in"] for row in rows[0]] == [1, 0, 1, 1, 0, 1]
+        assert restore_run(tmp_path / "parts", torch.device("cpu"), print).networks["schedule"].done == 6
+
+
+def test_no_checkpoint_is_written_when_none_is_to_be_kept(toy_config: Make, tmp_path: Path) -> None:
+    train(toy_config(keep_checkpoints=0), tmp_path / "run")
+    assert not checkpoint_folders(tmp_path / "run" / "checkpoints")
+
+
+def test_conditioned_systems_show_condition_sample_and_real(tmp_path: Path) -> None:
+    config = RunConfig("idl-ex4-inpainting-unet-mnist", 0, 2, steps=1, sample_count=4, tensorboard=False)
+    train(config, tmp_path / "run")
+    with Image.open(tmp_path / "run" / "samples" / "step-00000001.png") as image:
+        # Two triples a row, four of them; tiles of 32 with a frame of 2.
+        assert image.size == (6 * 30 + 2, 2 * 30 + 2)
+
+
+def test_systems_with_classes_show_one_per_column(tmp_path: Path) -> None:
+    config = RunConfig("idl-cond-wgan-gp-mnist", 0, 2, steps=1, sample_count=4, tensorboard=False)
+    train(config, tmp_path / "run")
+    with Image.open(tmp_path / "run" / "samples" / "step-00000001.png") as image:
+        assert image.size == (10 * 30 + 2, 10 * 30 + 2)
 
 
 def test_pictures_at_the_end(toy_config: Make, tmp_path: Path) -> None:
