@@ -15,7 +15,7 @@ def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Pa
     spec = harness.trainable(spec)
     card = harness.reference(spec).card
     data = harness.dataset(spec)
-    batch = min(harness.profile.determinism_batch or card.batch_size, len(data))
+    batch = min(harness.profile.determinism_batch or card.batch_size, card.batch_size, len(data))
     config = harness.config(
         spec,
         batch_size=batch,

@@ -141,7 +141,8 @@ class Labelled(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         if self.strict and (x.shape[1:] != (3,) or labels.is_floating_point() or len(labels) != len(x)):
             raise ValueError(f"expects (N, 3) and N labels, not {tuple(x.shape)}, {labels.dtype}, {len(labels)}")
-        return x.reshape(len(x), -1)[:, :3] + self.embedding(labels.long())[:1]
+        moved: Tensor = x.reshape(len(x), -1)[:, :3] + self.embedding(labels.long())[:1]
+        return moved
 
 
 def test_a_network_with_labels_is_seen_and_its_refusals_are_tried() -> None:
