@@ -28,7 +28,8 @@ app = typer.Typer(
 
 Modules = Annotated[list[str], typer.Option("--reference-module", help="Module that registers more references.")]
 DataRoot = Annotated[
-    Path | None, typer.Option(help="Folder with MNIST/ and celeba/; default is $GAN_HARNESS_DATA, else stand-ins.")
+    Path | None,
+    typer.Option(help="Folder of data sets (MNIST/, celeba/, …); default is $GAN_HARNESS_DATA, else stand-ins."),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; default auto.")]
 
@@ -177,16 +178,19 @@ def sample(
     pick: Annotated[
         str, typer.Option(help="Vectors by number: 2,9 to interpolate, 0,6,8-1,2,4+3,4,6 for the arithmetic.")
     ] = "",
-    way: Annotated[str, typer.Option(help="How to interpolate: ends, midpoints or spherical.")] = "ends",
+    way: Annotated[
+        str | None, typer.Option(help="How to interpolate: ends, midpoints or spherical; default ends.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="For semantic: a file of 0 or 1 per sample.")] = None,
     attribute: Annotated[
         str, typer.Option(help="For semantic: label the samples by an attribute (Smiling) or a digit (3).")
     ] = "",
-    digit: Annotated[int, typer.Option(help="The class of a conditional system's samples.")] = 0,
+    digit: Annotated[int, typer.Option(help="The class that latents are looked at with, where there are classes.")] = 0,
     as_written: Annotated[
         bool | None,
         typer.Option("--as-written/--as-meant", help="The documents' slips in arithmetic and semantic, or not."),
     ] = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Take a reference's networks as drawn.")] = False,
     reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
     """Look at a run's newest checkpoint in the documents' ways: a picture, and the numbers beside it.
@@ -200,7 +204,7 @@ def sample(
     look = Look(
         mode=mode, count=n, seed=seed, device=device or "auto", out=out, data_root=data_root, vectors=vectors,
         pick=pick, way=way, labels=labels, attribute=attribute, digit=digit, as_written=as_written,
-        modules=tuple(reference_module),
+        untrained=untrained, modules=tuple(reference_module),
     )  # fmt: skip
     print(sample_run(run, look, _complain))
 

@@ -39,7 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gan-harness", "what `pytest suites/` measures")
     group.addoption("--profile", default="smoke", help=f"how much to do: {', '.join(PROFILES)} (default smoke)")
     group.addoption("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-    group.addoption("--data-root", type=Path, help="folder with MNIST/ and celeba/ (default $GAN_HARNESS_DATA)")
+    group.addoption(
+        "--data-root", type=Path, help="folder of data sets: MNIST/, celeba/, … (default $GAN_HARNESS_DATA)"
+    )
     group.addoption("--report-dir", type=Path, help="where records and tables go (default reports/latest)")
     group.addoption("--references", default="*", help="only references that match, e.g. 'idl-*,mlp-gan-mnist'")
     group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,18 @@ from harness.training.device import resolve_device
 from harness.training.pictures import picture_of
 from harness.training.restore import RestoredRun, restore_run, untrained_run
 from harness.training.run_folder import folder_name
-from reference import Card, load_module, names
+from reference import Card, get, load_module, names
 
 _MOST_SAMPLES = 100_000
 _READ = 10_000
+# Which modes an option speaks to; a wish that changes nothing is a mistake.
+_PLAYED = {
+    "way": ("interpolate",),
+    "pick": ("interpolate", "arithmetic"),
+    "labels": ("semantic",),
+    "attribute": ("semantic",),
+    "as_written": ("arithmetic", "semantic"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,17 +53,22 @@ class Look:
     data_root: Path | None
     vectors: Path | None
     pick: str
-    way: str
+    way: str | None
     labels: Path | None
     attribute: str
     digit: int
     as_written: bool | None
+    untrained: bool
     modules: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.mode not in ALL_MODES:
             raise ValueError(f"unknown sampling mode {self.mode!r}; there are: {', '.join(ALL_MODES)}")
-        if self.way not in get_args(Way):
+        for option, played in _PLAYED.items():
+            if getattr(self, option) not in (None, "") and self.mode not in played:
+                name = option.replace("_", "-")
+                raise ValueError(f"--{name} plays no part in the mode {self.mode}, only in {', '.join(played)}")
+        if self.way is not None and self.way not in get_args(Way):
             raise ValueError(f"unknown way {self.way!r} to interpolate; there are: {', '.join(get_args(Way))}")
         if self.count is not None and not 1 <= self.count <= _MOST_SAMPLES:
             raise ValueError(f"--count must be from 1 to {_MOST_SAMPLES}, not {self.count}")
@@ -81,7 +95,7 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
         return find_root(look.data_root or (Path(config.data_root) if config.data_root else None))
 
     sampler = Sampler(restored.reference, restored.networks, restored.device, look.seed)
-    way: Way = next(way for way in get_args(Way) if way == look.way)
+    way: Way = next((way for way in get_args(Way) if way == look.way), "ends")
     wish = Wish(
         count=look.count, way=way, pick=look.pick, vectors=look.vectors, labels=look.labels, digit=look.digit,
         as_written=look.as_written, attribute=look.attribute, reader=lambda attribute: _reader(card, root(), attribute),
@@ -93,9 +107,11 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
     np.save(target.with_suffix(".npy"), sheet.images.numpy())
     suffixes = [".npy"]
     if sheet.latents is not None:
-        suffixes += [path.suffix for path in save_vectors(target, sheet.latents)]
+        others = {} if sheet.vector is None else {"semantic_vector": sheet.vector}
+        suffixes += [path.suffix for path in save_vectors(target, sheet.latents, **others)]
     if sheet.numbers:
-        write_text(target.with_suffix(".json"), json.dumps(dict(sheet.numbers), indent=1) + "\n")
+        numbers = {name: None if math.isnan(value) else value for name, value in sheet.numbers.items()}
+        write_text(target.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
         suffixes.append(".json")
     told = "".join(f"; {name} {value:.4g}" for name, value in sheet.numbers.items())
     what = f"{len(sheet.images)} samples" if look.mode == "random" else f"{look.mode}, {len(sheet.images)} images"
@@ -107,14 +123,21 @@ def _restored(run: str, look: Look, say: Callable[[str], None]) -> tuple[Restore
     device = resolve_device(look.device)
     stem = "sample" if look.mode == "random" else look.mode
     if not Path(run).is_dir() and run.partition("@")[0] in names():
+        if not (look.untrained or getattr(get(run), "checkpoint", None)):
+            raise ValueError(
+                f"{run} is a reference and no run: train it and name the run's folder, name its weights where it has "
+                "an option `checkpoint`, or ask for its untrained networks with --untrained"
+            )
         return untrained_run(run, device), Path("runs") / f"{folder_name(run)}-{stem}-seed{look.seed}.png"
     return restore_run(Path(run), device, say), Path(run) / f"{stem}-seed{look.seed}.png"
 
 
 def _reader(card: Card, root: Path | None, attribute: str) -> LinearReader:
     """A reader of a digit, where the card's data have labels, else of an attribute of faces."""
-    if not card.dataset.startswith("mnist"):
+    if card.dataset in ("celeba", "celeba-hq"):
         return LinearReader(labelled_faces(card.data_shape, card.data_range, root, attribute, _READ))
+    if not card.dataset.startswith("mnist"):
+        raise ValueError(f"--attribute reads faces and digits; of {card.dataset} it can say nothing: use --labels FILE")
     digits = digits_of(open_dataset(card, root), _READ)
     if attribute not in {str(digit) for digit in set(digits.labels.tolist())}:
         raise ValueError(f"--attribute must be a digit for {card.dataset}, not {attribute!r}")

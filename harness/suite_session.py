@@ -44,7 +44,7 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "classes": lambda card: card.classes > 0,
     "encoder": lambda card: "encoder" in card.networks,
     "erased": lambda card: card.condition == "erased",
-    "outline": lambda card: card.condition == "outline",
+    "paired": lambda card: card.condition == "paired",
     "printed": lambda card: any(network.printed for network in card.networks.values()),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }

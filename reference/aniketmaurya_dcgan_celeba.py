@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Every convolution's weight N(0, 0.02), as the text quotes from the paper; the rest as PyTorch draws it."""
+    """Every convolution's weight N(0, 0.02); the rest as PyTorch draws it."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
 
@@ -136,8 +136,8 @@ CARD = Card(
           for part, value in (("weight", 1.0), ("bias", 0.0))),
     ),
     claims=(
-        Claim("steps", "002, training loop", "with batches of 128 CelebA's 202,599 images make 1,583 steps an epoch",
-              "follows from the batch size", "steps_per_epoch", exactly(1583), needs_data=True),
+        Claim("size", "002, generator", "noise of 100 values becomes a picture of 3×64×64 by way of 1024 channels",
+              "3×64×64", "layer_mismatches_generator", exactly(0)),
     ),
     deviations=(
         Deviation(1, "repair", "Names that the print uses before or without defining them (the epoch count, the "
@@ -145,8 +145,8 @@ CARD = Card(
                   "losses that are stepped on."),
         Deviation(2, "repair", "The discriminator's backward keeps its graph for no use; here it doesn't. Same bits."),
         Deviation(3, "text against code", "The print states no betas for Adam: those of the paper that it quotes, 0.5 "
-                  "and 0.999. Nor does it initialise: the weights of all convolutions are N(0, 0.02), as the text "
-                  "quotes."),
+                  "and 0.999. Nor does it initialise; the text quotes N(0, 0.02) for all weights, which is done "
+                  "for the convolutions: BatchNorm keeps its 1 and 0, the biases PyTorch's default."),
         Deviation(4, "text against code", "Noise of four dimensions is accepted by the print's check; here, as its "
                   "message says, only noise of the shape (N, 100, 1, 1)."),
         Deviation(5, "text against code", "The quoted guidelines leave BatchNorm off the generator's last layer; the "

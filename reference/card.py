@@ -111,10 +111,10 @@ class MemoryFigure:
 
 @dataclass(frozen=True)
 class Duration:
-    """Minutes that the document reports for some epochs on some hardware."""
+    """Minutes that the document reports for some epochs on some hardware; None where it doesn't say how many."""
 
     hardware: str
-    epochs: int
+    epochs: int | None
     minutes: float
 
 

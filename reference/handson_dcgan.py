@@ -226,7 +226,9 @@ CELEBA_CARD = dataclasses.replace(
         Deviation(7, "repair", "The test script misspells two names and leaves a bracket open."),
         Deviation(8, "text against code", "The test script's noise for the vector arithmetic has mean −1, where small "
                   "random values are announced; the latent tool does what is written."),
-        Deviation(9, "harness", "Smoothness is measured: the largest of the nine distances between neighbouring "
+        Deviation(9, "harness", "The print reads the pictures as classes in subfolders of one root; here they are read "
+                  "from the one folder that CelebA's archive holds. The pixels are the same, bit by bit."),
+        Deviation(10, "harness", "Smoothness is measured: the largest of the nine distances between neighbouring "
                   "pictures of ten, over the mean distance between random samples, is at most 0.5."),
     ),
 )  # fmt: skip

@@ -38,7 +38,7 @@ class ConditionalWrapper(nn.Module):
     def forward(self, inputs: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:
             labels = torch.randint(CLASSES, (len(inputs),), device=inputs.device)
-        _check_kind(labels, len(inputs))
+        check_labels(labels, len(inputs))
         embedded = self.label_embedding(labels.long()).view(-1, *self.shape)
         outputs: Tensor = self.net(self.combiner(torch.cat([inputs.view(-1, *self.shape), embedded], dim=1)))
         return outputs
@@ -84,24 +84,23 @@ def conditional_sample(
     latents = noise.normal(n, latent)
     if labels is None:
         labels = noise.integers(CLASSES, n)
-    check_labels(labels, n)
+    check_labels(labels.cpu(), n)
     return generator(latents, labels)
 
 
 def check_labels(labels: Tensor, n: int) -> None:
-    """Raise ValueError unless these are `n` whole numbers from 0 to 9; waits for the device."""
-    _check_kind(labels, n)
-    wrong = labels[(labels < 0) | (labels >= CLASSES)]
-    if len(wrong):
-        raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}, not {int(wrong[0])}")
+    """Raise ValueError unless these are `n` whole numbers from 0 to 9.
 
-
-def _check_kind(labels: Tensor, n: int) -> None:
-    """What can be checked without looking at the values, and so without waiting for the device."""
+    Values on a GPU aren't looked at: that would make every step wait for it. What data hold is checked when they are
+    opened.
+    """
     if labels.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}, not of type {labels.dtype}")
     if labels.shape != (n,):
         raise ValueError(f"labels must have the shape ({n},), one per sample, not {tuple(labels.shape)}")
+    wrong = labels[(labels < 0) | (labels >= CLASSES)] if labels.device.type == "cpu" else labels[:0]
+    if len(wrong):
+        raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}, not {int(wrong[0])}")
 
 
 def _labels(batch: Batch) -> Tensor:

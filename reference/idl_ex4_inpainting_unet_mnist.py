@@ -55,7 +55,11 @@ CARD = Card(
                   "(it stays the same): nothing but it tells the generator to keep what wasn't erased."),
         Deviation(4, "formula against code", "The loop is the chapter's: its gradient norm runs over dimension 1 only. "
                   "The variant `corrected` takes the formula's norm over the image."),
-        Deviation(5, "harness", "Both generator passes of a step get the same erased pictures. Training length as in "
+        Deviation(5, "harness", "The chapter puts networks in evaluation mode before it shows samples; only in the "
+                  "U-Net's BatchNorm does that matter. Samples are drawn in training mode like everywhere in this "
+                  "project: a picture is normalised with the others of its batch. The claim is measured on training "
+                  "pictures, each with a hole of its own."),
+        Deviation(6, "harness", "Both generator passes of a step get the same erased pictures. Training length as in "
                   "section 9.4, 15 epochs; the default seed is 0, the log distance of 100 steps this project's."),
     ),
     variants={"corrected": "the penalty's gradient norm runs over all of a sample, as the formula says"},

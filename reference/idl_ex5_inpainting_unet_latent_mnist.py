@@ -92,7 +92,10 @@ CARD = Card(
         Deviation(4, "harness", "The critic is that of section 9.4 and sees only the picture."),
         Deviation(5, "formula against code", "The loop is the chapter's: its gradient norm runs over dimension 1 only. "
                   "The variant `corrected` takes the formula's norm over the image."),
-        Deviation(6, "harness", "The two generator passes of a step get the same erased pictures and fresh latents. "
+        Deviation(6, "harness", "The chapter puts networks in evaluation mode before it shows samples; only in the "
+                  "U-Net's BatchNorm does that matter. Samples are drawn in training mode like everywhere in this "
+                  "project. The claims are measured on training pictures, each with a hole of its own."),
+        Deviation(7, "harness", "The two generator passes of a step get the same erased pictures and fresh latents. "
                   "Training length as in section 9.4, 15 epochs; the default seed is 0, the log distance of 100 steps "
                   "this project's. The spread is the erased pixels' standard deviation over eight latents, its claim "
                   "asks for 1 % of the pixel range."),

@@ -31,12 +31,12 @@ def read_hub_checkpoint(path: str, generator: nn.Module, critic: nn.Module) -> N
         ValueError: no such file, not such a checkpoint, code in it, or tensors that are missing, extra or misshapen.
     """
     content = _read(Path(path))
-    missing = [part for part in ("netG", "netD") if not isinstance(content.get(part), Mapping)]
-    if missing:
-        raise ValueError(f"{path} isn't a checkpoint of the hub's PGAN: it has no {' and no '.join(missing)}")
     parts = [("netG", generator), ("netD", critic)]
     if "avgG" in content:
         parts.append(("avgG", generator))
+    missing = [part for part, _ in parts if not isinstance(content.get(part), Mapping)]
+    if missing:
+        raise ValueError(f"{path} isn't a checkpoint of the hub's PGAN: it has no {' and no '.join(missing)}")
     fitting = {part: _fitting(path, part, content[part], network) for part, network in parts}
     generator.load_state_dict(fitting["netG"])
     critic.load_state_dict(fitting["netD"])
@@ -70,7 +70,9 @@ def _wanted(message: str) -> str:
 def _fitting(path: str, part: str, tensors: Mapping[str, Any], network: nn.Module) -> dict[str, Tensor]:
     """The part's tensors under the network's names, all of them and nothing else."""
     expected = network.state_dict()
-    found = {_present_name(name, expected): tensor for name, tensor in tensors.items()}
+    found = {_present_name(str(name), expected): tensor for name, tensor in tensors.items()}
+    if len(found) < len(tensors):
+        raise ValueError(f"{path}: {part} doesn't fit: it holds a tensor twice, with and without its inner module")
     wrong = [f"misses {name} {tuple(tensor.shape)}" for name, tensor in expected.items() if name not in found]
     for name, tensor in found.items():
         if name not in expected:
@@ -79,6 +81,8 @@ def _fitting(path: str, part: str, tensors: Mapping[str, Any], network: nn.Modul
             wrong.append(f"{name} is a {type(tensor).__name__}, not a tensor")
         elif tensor.shape != expected[name].shape:
             wrong.append(f"{name} has the shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}")
+        elif not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            wrong.append(f"{name} holds values that aren't finite numbers")
     if wrong:
         more = f"; and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
         raise ValueError(f"{path}: {part} doesn't fit: {'; '.join(wrong[:_MOST_NAMED])}{more}")

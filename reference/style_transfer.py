@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,7 @@ CARD = Card(
     source="written from arXiv 1508.06576",
     networks={"picture": _picture_card(256), "features": _features_card(256)},
     initial_weights=(InitialWeights("picture", "pixels", "uniform", 0.0, 1.0), *_features_weights()),
-    durations=(Duration("a GPU, one picture", 1000, 10),),
+    durations=(Duration("a GPU, one picture", None, 10),),
     claims=(
         Claim("content", "001, prose on style transfer", "the picture comes near the one picture in content", "near",
               "last_over_first_loss_content", at_most(0.5), epochs=300, needs_data=True,
@@ -192,9 +193,8 @@ CARD = Card(
         Deviation(2, "harness", "Adam takes the place of the paper's L-BFGS, which evaluates a loss several times in a "
                   "step; the rate of 0.02 is this project's."),
         Deviation(3, "harness", "The ratio of the weights is the paper's 1:1000, in torchvision's scaling of pixels."),
-        Deviation(4, "harness", "An epoch is one step, for the data set is one pair of pictures; a thousand steps are "
-                  "the upper end of the document's hundreds to thousands. Its ten minutes are stated without a step "
-                  "count."),
+        Deviation(4, "harness", "An epoch is one step, for the data set is one pair of pictures; the document "
+                  "speaks of hundreds to thousands of steps, here 1,000, and states its ten minutes without a count."),
         Deviation(5, "harness", "Without the option `weights` the feature network is random: enough to check the "
                   "computation, no judge of content. `features` is vgg19 or `module:callable` that returns an "
                   "`nn.Sequential`; `content_layer` and `style_layers` number its layers."),
@@ -233,10 +233,17 @@ class StyleTransfer:
             data_shape=(3, self.size, self.size),
             networks=networks,
             initial_weights=initial,
-            claims=CARD.claims if self.size >= 128 else (),  # of thumbnails, nothing is claimed
+            claims=self._claims(),
         )
         object.__setattr__(self, "card", card)
-        self._layers()
+        layers = (self.content_layer, *self._layers())
+        if min(layers) < 0 or len(set(layers[1:])) < len(layers[1:]):
+            raise ValueError(
+                f"layers are counted from 0, each style layer once, not {layers[0]} and {self.style_layers}"
+            )
+        for name in ("content_weight", "style_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number from 0 on, not {getattr(self, name)}")
 
     def networks(self) -> dict[str, nn.Module]:
         """The picture, () → (1, 3, S, S); the features, pictures (N, 3, S, S) → activations, never trained.
@@ -251,7 +258,10 @@ class StyleTransfer:
         most = max(self.content_layer, *self._layers())
         if most >= len(layers):
             raise ValueError(f"{self.features} has the layers 0 to {len(layers) - 1}, there is no layer {most}")
-        features = Features(layers, self.content_layer, self._layers(), self.size)
+        try:
+            features = Features(layers, self.content_layer, self._layers(), self.size)
+        except Exception as error:  # whatever a stranger's network makes of a picture
+            raise ValueError(f"{self.features} can't look at a picture of side {self.size}: {error}") from error
         return guard({"picture": picture, "features": features}, self.card)
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
@@ -287,6 +297,12 @@ class StyleTransfer:
         picture: Tensor = networks["picture"]()
         return picture.clamp(0, 1).expand(n, -1, -1, -1)
 
+    def _claims(self) -> tuple[Claim, ...]:
+        """Of thumbnails nothing is claimed; with trained weights nothing stands in the way of deciding."""
+        if self.size < 128:
+            return ()
+        return tuple(dataclasses.replace(claim, obstacle="") for claim in CARD.claims) if self.weights else CARD.claims
+
     def _layers(self) -> tuple[int, ...]:
         try:
             return tuple(int(word) for word in self.style_layers.split("+"))
@@ -301,6 +317,8 @@ def _called(name: str) -> nn.Sequential:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ValueError(f"features must be vgg19 or module:callable, not {name!r}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         made = getattr(importlib.import_module(module), attribute)()
     except Exception as error:  # whatever a stranger's module does

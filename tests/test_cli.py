@@ -96,7 +96,13 @@ def test_train_sample_and_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "mode", "options", "images", "numbers"),
     [
-        ("idl-cond-wgan-gp-mnist", "conditional", ("-n", "3"), 30, []),
+        (
+            "idl-cond-wgan-gp-mnist",
+            "conditional",
+            ("-n", "3"),
+            30,
+            ["requested_class_share", "reader_accuracy", "style_shared_stroke_width", "style_shared_slant"],
+        ),
         (
             "idl-ex3-encoder-wgan-gp-mnist",
             "roundtrip",
@@ -119,33 +125,36 @@ def test_every_way_of_sampling_writes_a_picture_and_its_numbers(
         run("train", spec, "--steps", "2", "--batch-size", "4", "--out", source, "--no-tensorboard", "--no-pictures",
             "--threads", "1")  # fmt: skip
     stem = tmp_path / "run" / f"{mode}-seed2"
-    out = () if mode == "conditional" else ("--out", stem.with_suffix(".png"))
+    out = () if mode == "conditional" else ("--out", stem.with_suffix(".png"), "--untrained")
     told = run("sample", source, "--mode", mode, "--seed", "2", *out, *options).stdout
     assert str(stem) in told
     assert np.load(stem.with_suffix(".npy")).shape[0] == images
     with Image.open(stem.with_suffix(".png")) as image:
         assert min(image.size) > 25
-    if mode != "inpaint":
-        assert np.loadtxt(stem.with_suffix(".txt"), ndmin=2).ndim == 2
-        assert stem.with_suffix(".safetensors").is_file()
+    assert np.loadtxt(stem.with_suffix(".txt"), ndmin=2).ndim == 2
+    assert stem.with_suffix(".safetensors").is_file()
     if numbers:
         assert list(json.loads(stem.with_suffix(".json").read_text())) == numbers
+    if mode == "conditional":
+        run("train", spec, "--steps", "1", "--batch-size", "4", "--out", source, "--no-tensorboard", "--no-pictures",
+            "--overwrite")  # fmt: skip
+        assert not stem.with_suffix(".json").exists(), "what sampling wrote belongs to the run and goes with it"
 
 
 def test_vectors_saved_by_one_call_are_taken_up_by_another(tmp_path: Path) -> None:
     """Document 000: random samples with their vectors, then an interpolation between two that one likes."""
     first = tmp_path / "random.png"
-    run("sample", "mlp-gan-mnist", "-n", "12", "--seed", "4", "--out", first)
-    run("sample", "mlp-gan-mnist", "--mode", "interpolate", "--vectors", first.with_suffix(".txt"), "--pick", "11,0",
-        "--out", tmp_path / "between.png")  # fmt: skip
+    run("sample", "mlp-gan-mnist", "--untrained", "-n", "12", "--seed", "4", "--out", first)
+    run("sample", "mlp-gan-mnist", "--untrained", "--mode", "interpolate", "--vectors", first.with_suffix(".txt"),
+        "--pick", "11,0", "--out", tmp_path / "between.png")  # fmt: skip
     ends, images = np.load(tmp_path / "between.npy")[[0, -1]], np.load(first.with_suffix(".npy"))
     assert np.allclose(ends, images[[11, 0]], atol=1e-5)
 
 
 def test_semantic_vectors_from_a_file_of_labels(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("0 1 1 0")
-    told = run("sample", "mlp-gan-mnist", "--mode", "semantic", "--labels", tmp_path / "labels.txt", "-n", "4",
-               "--out", tmp_path / "moved.png").stdout  # fmt: skip
+    told = run("sample", "mlp-gan-mnist", "--untrained", "--mode", "semantic", "--labels", tmp_path / "labels.txt",
+               "-n", "4", "--out", tmp_path / "moved.png").stdout  # fmt: skip
     assert "length" in told
     assert np.load(tmp_path / "moved.npy").shape == (12, 784)
 
@@ -195,13 +204,37 @@ def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -
         (("sample", "/no/where"), "/no/where isn't a run's folder"),
         (("sample", "/no/where", "--out", "thesis.tex"), "--out must name a .png file, not thesis.tex"),
         (("sample", "/no/where", "--mode", "collage"), "unknown sampling mode 'collage'; there are: random, interp"),
-        (("sample", "/no/where", "--way", "diagonal"), "unknown way 'diagonal' to interpolate; there are: ends, mid"),
-        (("sample", "mlp-gan-mnist", "--mode", "inpaint"), "mlp-gan-mnist has random, interpolate, arithmetic, sem"),
-        (("sample", "mlp-gan-mnist", "--mode", "interpolate", "--pick", "2,77"), "there is no vector 77: 10 are"),
-        (("sample", "mlp-gan-mnist", "--mode", "semantic"), "takes --labels FILE (0 or 1 per sample) or --attribute"),
-        (("sample", "mlp-gan-mnist", "--mode", "semantic", "--attribute", "Happy"), "must be a digit for mnist, not"),
-        (("sample", "idl-cond-wgan-gp-mnist", "--digit", "10"), "--digit must be from 0 to 9, not 10"),
-        (("sample", "mlp-gan-mnist", "--vectors", "/no/where.txt"), "/no/where.txt can't be read as latent vectors"),
+        (
+            ("sample", "/no/where", "--mode", "interpolate", "--way", "diagonal"),
+            "unknown way 'diagonal' to interpolate; there are: ends, mid",
+        ),
+        (
+            ("sample", "mlp-gan-mnist", "--untrained", "--mode", "inpaint"),
+            "mlp-gan-mnist has random, interpolate, arithmetic, sem",
+        ),
+        (
+            ("sample", "mlp-gan-mnist", "--untrained", "--mode", "interpolate", "--pick", "2,77"),
+            "there is no vector 77: 10 are",
+        ),
+        (
+            ("sample", "mlp-gan-mnist", "--untrained", "--mode", "semantic"),
+            "takes --labels FILE (0 or 1 per sample) or --attribute",
+        ),
+        (
+            ("sample", "mlp-gan-mnist", "--untrained", "--mode", "semantic", "--attribute", "Happy"),
+            "must be a digit for mnist, not",
+        ),
+        (("sample", "idl-cond-wgan-gp-mnist", "--untrained", "--digit", "10"), "--digit must be from 0 to 9, not 10"),
+        (
+            ("sample", "mlp-gan-mnist", "--untrained", "--vectors", "/no/where.txt"),
+            "/no/where.txt can't be read as latent vectors",
+        ),
+        (("sample", "mlp-gan-mnist"), "mlp-gan-mnist is a reference and no run: train it"),
+        (("sample", "/no/where", "--pick", "1,2"), "--pick plays no part in the mode random, only in interpolate, ari"),
+        (
+            ("sample", "/no/where", "--mode", "arithmetic", "--way", "ends"),
+            "--way plays no part in the mode arithmetic",
+        ),
         (("sample", "idl-pgan-celebahq512@checkpoint=/no/where.pth"), "the checkpoint /no/where.pth isn't a file"),
         (("train", "idl-ex6-pix2pix@size=100"), "size must be a power of two from 32 to 1024"),
         (("train", "idl-ex6-pix2pix@sise=64"), "idl-ex6-pix2pix has no option 'sise'; its options: size, width, swap"),

@@ -30,6 +30,10 @@ PAIRS_TITLE = "stand-in: drawn faces and their outlines"
 PICTURES_TITLE = "stand-in: a drawn face and drawn strokes"
 
 
+class MissingAttributesError(ValueError):
+    """The faces are there, and the file that says what they show isn't: document 000 asks for the pictures alone."""
+
+
 @dataclass(frozen=True)
 class Availability:
     """Whether the real data set is there, where it was looked for, and what is used otherwise."""
@@ -63,7 +67,13 @@ class _Source:
         found = self.at(root)
         if found is None:
             return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise)
-        return self.opened(found, card.data_shape, card.data_range, None)
+        dataset = self.opened(found, card.data_shape, card.data_range, None)
+        labels = getattr(dataset, "labels", None)
+        if card.classes and labels is not None and int(labels.max()) >= card.classes:
+            raise ValueError(
+                f"{found / self.folder} holds the label {int(labels.max())}; {card.name} knows 0 to {card.classes - 1}"
+            )
+        return dataset
 
 
 def data_root(given: Path | None) -> Path | None:
@@ -114,13 +124,16 @@ def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attribu
     """The folder that holds CelebA or its stand-in, its attributes, its title, and whether it is real.
 
     Raises:
-        ValueError: the attribute file is missing or damaged.
+        MissingAttributesError: there is no attribute file.
+        ValueError: it is damaged.
     """
     source = _SOURCES["celeba"]
     found = source.at(root)
     at = source.stand_in() if found is None else found
     if not (at / image_folder.ATTRIBUTES).is_file():
-        raise ValueError(f"{at} has no {image_folder.ATTRIBUTES}: without it no attribute of its faces is known")
+        raise MissingAttributesError(
+            f"{at} has no {image_folder.ATTRIBUTES}: without it no attribute of its faces is known"
+        )
     title = FACES_TITLE if found is None else "CelebA"
     return at, image_folder.read_attributes(at / image_folder.ATTRIBUTES), title, found is not None
 

@@ -68,11 +68,15 @@ class Lsun:
 def _reading(folder: Path) -> Iterator[lmdb.Transaction]:
     """A read transaction. The database is opened for each batch: an open one mustn't be taken into a forked worker."""
     try:
-        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False, create=False)
+        with (
+            lmdb.open(
+                str(folder), readonly=True, lock=False, readahead=False, meminit=False, create=False
+            ) as environment,
+            environment.begin(buffers=True) as transaction,
+        ):
+            yield transaction
     except lmdb.Error as error:
-        raise ValueError(f"{folder} can't be opened as an LMDB: {error}") from error
-    with environment, environment.begin(buffers=True) as transaction:
-        yield transaction
+        raise ValueError(f"{folder} can't be read as an LMDB: {error}") from error
 
 
 def write_lmdb(folder: Path, pictures: Iterable[tuple[bytes, bytes]]) -> None:

@@ -48,7 +48,7 @@ class PairedImages:
         self.side = shape[-1]
         self.value_range = value_range
         self.swapped = swapped
-        self.title = title or f"pairs in {folder.name}"
+        self.title = title or "paired images"
         self.real = real
         self.fingerprint = f"pairs-{'swapped-' if swapped else ''}{len(self.files)}-{listing_digest(self.files)}"
 

@@ -7,6 +7,7 @@ Sources: document 000 (saved vectors, interpolation with ends, vector arithmetic
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -134,12 +135,15 @@ def picked(vectors: Floats, numbers: Sequence[int]) -> Floats:
     return vectors[list(numbers)]
 
 
-def save_vectors(stem: Path, latents: Floats) -> tuple[Path, Path]:
-    """Write latents (n, *shape) as text, one flat vector a line, as document 000 does, and as safetensors."""
+def save_vectors(stem: Path, latents: Floats, **others: Floats) -> tuple[Path, Path]:
+    """Write latents (n, *shape) as text, one flat vector a line, as document 000 does, and as safetensors.
+
+    The safetensors file also has what else is given, under its own name.
+    """
     text, tensors = stem.with_suffix(".txt"), stem.with_suffix(".safetensors")
     lines = (" ".join(f"{value:.9e}" for value in row) for row in latents.reshape(len(latents), -1))
     write_text(text, "".join(f"{line}\n" for line in lines))
-    save_file({"latents": latents.astype(np.float32)}, tensors)
+    save_file({name: array.astype(np.float32) for name, array in ({"latents": latents} | others).items()}, tensors)
     return text, tensors
 
 
@@ -154,10 +158,13 @@ def load_vectors(path: Path, shape: tuple[int, ...]) -> Floats:
             flat = load_file(path)["latents"].astype(np.float64)
             flat = flat.reshape(len(flat), -1)
         else:
-            flat = np.loadtxt(path, ndmin=2)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            with warnings.catch_warnings(action="ignore"):  # of an empty file, which is said below
+                flat = np.loadtxt(path, ndmin=2)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} can't be read as latent vectors: {error}") from error
     if not flat.size or flat.shape[1] != prod(shape):
         found = flat.shape[1] if flat.ndim == 2 and flat.size else 0
         raise ValueError(f"{path} holds vectors of {found} values; this reference's latents have {prod(shape)}")
+    if not np.isfinite(flat).all():
+        raise ValueError(f"{path} holds values that aren't finite numbers")
     return flat.reshape(len(flat), *shape)

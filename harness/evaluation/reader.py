@@ -19,8 +19,8 @@ from harness.data import Dataset
 from harness.data.catalogue import faces_with_attributes
 from harness.data.image_folder import ATTRIBUTES, FOLDER, ImageFolder
 
-_MOST_PIXELS = 32 * 32
 _SIDE = 32
+_READING_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class Labelled:
 class LinearReader:
     """Logistic regression on pixels (large images averaged down to 32×32), fitted on three quarters of the images.
 
-    `accuracy` is that on the last quarter. Raises ValueError when there is only one label, or too few images.
+    `accuracy` is that on the last quarter; `title` and `real` say what the images were.
+
+    Raises:
+        ValueError: there is only one label, or too few images.
     """
 
     def __init__(self, data: Labelled) -> None:
@@ -45,7 +48,8 @@ class LinearReader:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        features = _features(data.images)
+        self._side = min(_SIDE, data.images.shape[-1]) if data.images.dim() == 4 else 0
+        features = self._features(data.images)
         fitted = len(features) * 3 // 4
         if len(set(data.labels[:fitted].tolist())) < 2 or len(data.labels) - fitted < 2:
             raise ValueError(f"a reader takes images of at least two kinds, not {len(features)} of {data.title}")
@@ -54,13 +58,23 @@ class LinearReader:
         self.accuracy = float(self._model.score(features[fitted:], data.labels[fitted:]))
         self.title, self.real = data.title, data.real
 
+    def described(self) -> dict[str, str]:
+        """What a record that rests on this reader must say of it."""
+        return {"reader": f"linear, fitted on {self.title}, held-out accuracy {self.accuracy:.4f}"}
+
     def read(self, images: Tensor) -> NDArray[np.int64]:
         """The most likely label of each image, (n,)."""
-        return np.asarray(self._model.predict(_features(images)), np.int64)
+        return np.asarray(self._model.predict(self._features(images)), np.int64)
 
     def probability(self, images: Tensor) -> NDArray[np.float64]:
         """The probability of the larger label (true) for each image, (n,)."""
-        return np.asarray(self._model.predict_proba(_features(images))[:, -1], np.float64)
+        return np.asarray(self._model.predict_proba(self._features(images))[:, -1], np.float64)
+
+    def _features(self, images: Tensor) -> NDArray[np.float64]:
+        """Pixels as one row per image, at the side that the reader was fitted on: a growing network's are smaller."""
+        if images.dim() == 4 and images.shape[-1] != self._side:
+            images = adaptive_avg_pool2d(images, self._side)
+        return images.flatten(1).double().numpy()
 
 
 def digits_of(dataset: Dataset, most: int) -> Labelled:
@@ -86,7 +100,8 @@ def labelled_faces(
     at, attributes, title, real = faces_with_attributes(root)
     if attribute not in attributes.names:
         raise ValueError(f"unknown attribute {attribute!r}; {title} has: {', '.join(attributes.names)}")
-    folder = ImageFolder(at / FOLDER, shape, value_range, title, real)
+    side = min(_READING_SIDE, shape[-1])  # a reader sees no more than 32×32 of it
+    folder = ImageFolder(at / FOLDER, (3, side, side), value_range, title, real)
     row = {file: index for index, file in enumerate(attributes.files)}
     missing = [file.name for file in folder.files if file.name not in row]
     if missing:
@@ -95,9 +110,3 @@ def labelled_faces(
     values = attributes.values[:, attributes.names.index(attribute)]
     labels = [int(values[row[folder.files[index].name]]) for index in chosen.tolist()]
     return Labelled(folder[chosen].data, np.array(labels), title, real)
-
-
-def _features(images: Tensor) -> NDArray[np.float64]:
-    if images.dim() == 4 and images.shape[2] * images.shape[3] > _MOST_PIXELS:
-        images = adaptive_avg_pool2d(images, _SIDE)
-    return images.flatten(1).double().numpy()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.training.device import numerics
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Noise, Reference
 
 Floats = NDArray[np.float64]
+_MOST_VALUES = 1 << 27
 
 
 class GivenLatents:
@@ -79,7 +82,10 @@ class Sampler:
         return self._sample(n, self._noise(), labels, condition)
 
     def at(self, latents: Floats, labels: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        """Samples at `latents` (n, *latent_shape), in one batch, (n, …) on the CPU.
+        """Samples at `latents` (n, *latent_shape), (n, …) on the CPU.
+
+        All in one batch, for batch normalisation ties the samples of a batch together; only where a batch would take
+        more than 2²⁷ values, in several.
 
         Raises:
             ValueError: the latents have another shape.
@@ -87,8 +93,14 @@ class Sampler:
         if latents.shape[1:] != self.latent_shape:
             expected = ", ".join(map(str, ("n", *self.latent_shape)))
             raise ValueError(f"{self.reference.card.name} takes latents of shape ({expected}), not {latents.shape}")
-        given = torch.from_numpy(latents).float().to(self.device)
-        return self._sample(len(latents), GivenLatents(given, self._noise()), labels, condition)
+        size = max(1, _MOST_VALUES // prod(self.reference.card.data_shape))
+        made = []
+        for start in range(0, len(latents), size):
+            part = slice(start, start + size)
+            given = torch.from_numpy(latents[part]).float().to(self.device)
+            one, other = (tensor if tensor is None else tensor[part] for tensor in (labels, condition))
+            made.append(self._sample(len(given), GivenLatents(given, self._noise()), one, other))
+        return torch.cat(made)
 
     def encoded(self, images: Tensor) -> Floats:
         """The latents (n, *latent_shape) that the encoder finds for images (n, …).
@@ -98,7 +110,7 @@ class Sampler:
         """
         if "encoder" not in self.networks:
             raise ValueError(f"{self.reference.card.name} has no encoder")
-        with sampling(self.networks, self.device, self.seed):
+        with numerics(self.device, deterministic=True, threads=None), sampling(self.networks, self.device, self.seed):
             found: Tensor = self.networks["encoder"](images.to(self.device))
         return found.cpu().double().numpy()
 
@@ -107,5 +119,5 @@ class Sampler:
 
     def _sample(self, n: int, noise: Noise, labels: Tensor | None, condition: Tensor | None) -> Tensor:
         labels, condition = (given if given is None else given.to(self.device) for given in (labels, condition))
-        with sampling(self.networks, self.device, self.seed):
+        with numerics(self.device, deterministic=True, threads=None), sampling(self.networks, self.device, self.seed):
             return self.reference.sample(self.networks, n, noise, labels, condition).cpu()

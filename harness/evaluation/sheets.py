@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +25,11 @@ from harness.evaluation.latents import (
     scattered,
     semantic_vector,
 )
-from harness.evaluation.reader import LinearReader
+from harness.evaluation.reader import LinearReader, digits_of
 from harness.evaluation.sampler import Sampler
 
 Floats = NDArray[np.float64]
+_READ = 4000
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,15 @@ class Wish:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Images (n, …) in rows of `columns`, the latents behind them, if any, and what was computed."""
+    """Images (n, …) in rows of `columns`, the latents behind them, if any, and what was computed.
+
+    `vector` is a semantic vector (*latent_shape,).
+    """
 
     images: Tensor
     columns: int
     latents: Floats | None = None
+    vector: Floats | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -87,17 +92,12 @@ def make_sheet(mode: str, sampler: Sampler, data: Callable[[], Dataset], wish: W
 def _random(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
     card = sampler.reference.card
     if card.condition:
-        n = min(wish.count or 16, len(data()))
-        _, condition, real = _conditions(data(), n)
-        samples = sampler.draw(n, condition=condition)
-        return Sheet(torch.stack([condition, samples, real], dim=1).flatten(0, 1), 6)
-    n = wish.count or 64
-    latents = sampler.latents(n) if card.latent_shape is not None else None
-    if wish.vectors is not None:
-        latents = load_vectors(wish.vectors, sampler.latent_shape)
-        n = len(latents)
-    if latents is None:
+        return _triples(sampler, data(), wish)[0]
+    if card.latent_shape is None:
+        n = wish.count or 64
         return Sheet(sampler.draw(n), math.ceil(math.sqrt(n)))
+    latents = _vectors(sampler, wish, wish.count or 64)
+    n = len(latents)
     labels = torch.arange(n) % card.classes if card.classes else None
     return Sheet(sampler.at(latents, labels), card.classes or math.ceil(math.sqrt(n)), latents)
 
@@ -113,7 +113,7 @@ def _interpolate(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> S
     images = _at(sampler, data, wish, latents)
     others = _at(sampler, data, wish, sampler.latents(64, stream=1))
     largest = metrics.largest_step(_array(images)[None], _array(others))
-    return Sheet(images, steps, latents, {"largest_step": largest})
+    return Sheet(images, steps, latents, numbers={"largest_step": largest})
 
 
 def _arithmetic(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
@@ -130,6 +130,8 @@ def _semantic(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Shee
     latents = _vectors(sampler, wish, n)
     base = _at(sampler, data, wish, latents)
     reader = wish.reader(wish.attribute) if wish.reader is not None and wish.attribute else None
+    if wish.labels is not None and wish.attribute:
+        raise ValueError("--labels and --attribute exclude each other")
     if wish.labels is not None:
         labels = _read_labels(wish.labels, len(latents))
     elif reader is not None:
@@ -142,8 +144,7 @@ def _semantic(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Shee
     if reader is not None:
         numbers |= {"reader_accuracy": reader.accuracy,
                     "shift": float(reader.probability(plus).mean() - reader.probability(minus).mean())}  # fmt: skip
-    return Sheet(torch.stack([minus, base, plus], dim=1).flatten(0, 1), 6, np.concatenate([latents, vector[None]]),
-                 numbers)  # fmt: skip
+    return Sheet(torch.stack([minus, base, plus], dim=1).flatten(0, 1), 6, latents, vector, numbers)
 
 
 def _conditional(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
@@ -151,11 +152,12 @@ def _conditional(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> S
     classes = sampler.reference.card.classes
     latents = _vectors(sampler, wish, wish.count or 10)
     images = conditional_grid(sampler, latents)
-    del data
-    return Sheet(images, classes, latents)
+    reader = LinearReader(digits_of(data(), _READ))
+    numbers = class_numbers(images, classes, sampler.reference.card.data_range, reader)
+    return Sheet(images, classes, latents, numbers=numbers)
 
 
-def _round_trip(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _round_trip(sampler: Sampler, _: Callable[[], Dataset], wish: Wish) -> Sheet:
     """Rows of three: G(z), G(E(G(z))), G(E(G(E(G(z))))) (document 004, exercise 3)."""
     latents = _vectors(sampler, wish, wish.count or 10)
     images = [sampler.at(latents)]
@@ -163,23 +165,33 @@ def _round_trip(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sh
     numbers = {}
     for trip in (1, 2):
         found = sampler.encoded(images[-1])
-        numbers[f"nearer_own_latent_after_{trip}"] = metrics.nearer_to_own(found, latents) if len(latents) > 1 else 1.0
+        if len(latents) > 1:  # one alone has no other to be nearer to
+            numbers[f"nearer_own_latent_after_{trip}"] = metrics.nearer_to_own(found, latents)
         images.append(sampler.at(found))
-    del data
-    return Sheet(torch.stack(images, dim=1).flatten(0, 1), 6, latents, numbers)
+    return Sheet(torch.stack(images, dim=1).flatten(0, 1), 6, latents, numbers=numbers)
 
 
 def _inpaint(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
     """Rows of triples: erased, filled, real (document 004, exercises 4 and 5)."""
     dataset = data()
-    n = min(wish.count or 16, len(dataset))
-    indices, erased, real = _conditions(dataset, n)
-    filled = sampler.draw(n, condition=erased)
+    sheet, indices = _triples(sampler, dataset, wish)
     numbers = {}
     if isinstance(dataset, Erased):
-        holes = dataset.holes(indices).numpy()
-        numbers["error_over_mean_fill"] = metrics.error_over_mean_fill(_array(filled), _array(real), holes)
-    return Sheet(torch.stack([erased, filled, real], dim=1).flatten(0, 1), 6, None, numbers)
+        filled, real = _array(sheet.images[1::3]), _array(sheet.images[2::3])
+        numbers["error_over_mean_fill"] = metrics.error_over_mean_fill(filled, real, dataset.holes(indices).numpy())
+    return replace(sheet, numbers=numbers)
+
+
+def _triples(sampler: Sampler, dataset: Dataset, wish: Wish) -> tuple[Sheet, Tensor]:
+    """Condition, sample and real picture of each of some samples, and their indices."""
+    latents = None
+    n = min(wish.count or 16, len(dataset))
+    if sampler.reference.card.latent_shape is not None:
+        latents = _vectors(sampler, wish, n)[: len(dataset)]
+        n = len(latents)
+    indices, condition, real = _conditions(dataset, n)
+    samples = sampler.draw(n, None, condition) if latents is None else sampler.at(latents, None, condition)
+    return Sheet(torch.stack([condition, samples, real], dim=1).flatten(0, 1), 6, latents), indices
 
 
 _MODES: dict[str, tuple[Callable[[Sampler], bool], Callable[[Sampler, Callable[[], Dataset], Wish], Sheet]]] = {
@@ -192,6 +204,31 @@ _MODES: dict[str, tuple[Callable[[Sampler], bool], Callable[[Sampler, Callable[[
     "inpaint": (lambda s: s.reference.card.condition == "erased", _inpaint),
 }
 ALL_MODES = tuple(_MODES)
+
+
+def class_numbers(
+    grid: Tensor, classes: int, value_range: tuple[float, float], reader: LinearReader
+) -> dict[str, float]:
+    """What a grid of images, a latent per row and a class per column, says of both.
+
+    `requested_class_share` and the reader's own accuracy. Of grey images also, for each style, how much a row's images
+    share of it: NaN when fewer than two rows show ink in every column.
+    """
+    rows = len(grid) // classes
+    low, high = value_range
+    numbers = {
+        "requested_class_share": float((reader.read(grid) == np.tile(np.arange(classes), rows)).mean()),
+        "reader_accuracy": reader.accuracy,
+    }
+    side = math.isqrt(grid[0].numel())
+    if side * side != grid[0].numel():
+        return numbers
+    pictures = (_array(grid).reshape(len(grid), side, side) - low) / (high - low)
+    for style, values in (("stroke_width", metrics.stroke_widths(pictures)), ("slant", metrics.slants(pictures))):
+        by_row = values.reshape(rows, classes)
+        usable = np.isfinite(by_row).all(axis=1).sum() > 1
+        numbers[f"style_shared_{style}"] = metrics.shared_by_row(by_row) if usable else math.nan
+    return numbers
 
 
 def conditional_grid(sampler: Sampler, latents: Floats) -> Tensor:

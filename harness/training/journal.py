@@ -10,7 +10,6 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from statistics import fmean
 from types import TracebackType
 from typing import Any
 
@@ -48,7 +47,8 @@ class Journal:
         averaged: bool = False,
     ) -> None:
         self._averaged = averaged
-        self._since_line: list[Mapping[str, float]] = []
+        self._sums: dict[str, float] = {}
+        self._summed = 0
         self._console = console if show_log else None
         self._pending: list[_Pending] = []
         self._metrics = folder.metrics.open("a", encoding="utf-8")
@@ -131,7 +131,8 @@ class Journal:
             place = {"step": step, "epoch": epoch, "step_in_epoch": step_in_epoch}
             self._metrics.write(json.dumps(place | row) + "\n")
             if self._averaged:
-                self._since_line.append(row)
+                self._sums = {name: self._sums.get(name, 0.0) + number for name, number in row.items()}
+                self._summed += 1
             if logged:
                 self._show(place, self._means() if self._averaged else row)
         self._metrics.flush()
@@ -141,8 +142,9 @@ class Journal:
 
     def _means(self) -> dict[str, float]:
         """The means over the steps since the last line, or since the run was resumed."""
-        rows, self._since_line = self._since_line, []
-        return {name: fmean(row[name] for row in rows) for name in rows[0]}
+        means = {name: total / self._summed for name, total in self._sums.items()}
+        self._sums, self._summed = {}, 0
+        return means
 
     def _show(self, place: Mapping[str, int], row: Mapping[str, float]) -> None:
         shown = "  ".join(f"{name} {number:.4f}" for name, number in row.items())

@@ -21,7 +21,7 @@ from harness.training.checkpoint import Checkpoint, differences, newest_checkpoi
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device
 from harness.training.journal import Journal, NonFiniteError
-from harness.training.pictures import FixedSamples, fixed_samples, save_summary
+from harness.training.pictures import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.player import make_players
 from harness.training.run_folder import RunFolder, drop_rows_after
 from harness.training.state import TrainingState
@@ -280,7 +280,9 @@ class _Loop:
         if self.config.sample_every != 0:
             self._sample()
         if self.config.pictures:
-            save_summary(self.folder, self._fixed(), self.card.data_range)
+            fixed = self._fixed()
+            real = spread_over(self.dataset, len(fixed.samples)).data
+            save_summary(self.folder, fixed, real, self.card.data_range)
         self.journal.say(f"{self.state.step} steps done; everything is in {self.folder.path}")
 
     def stop(self) -> None:

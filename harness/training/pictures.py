@@ -18,31 +18,32 @@ from harness.canvas import Picture, figure, rendered, save_picture
 from harness.data import Dataset
 from harness.training.run_folder import RunFolder, read_rows
 from harness.training.streams import Streams, sampling
-from reference import Reference
+from reference import Batch, Reference, given_condition
 
 _MOST_FRAMES = 100
 _POINTS_PER_IMAGE = 32
 _CONDITIONED = 16
+_MOST_ROWS = 10
 _SMALL = 32
 
 
 @dataclass(frozen=True)
 class FixedSamples:
-    """Samples from a run's fixed latents, with as many real ones; `condition` is what they were made from, if anything.
+    """Samples from a run's fixed latents; where they were made from a condition, that and the real pictures too.
 
     All are (n, …). `columns` is the width of their picture, in samples.
     """
 
     samples: Tensor
-    real: Tensor
-    condition: Tensor | None
     columns: int
+    condition: Tensor | None = None
+    real: Tensor | None = None
 
     def picture(self, value_range: tuple[float, float]) -> Picture:
         """The samples; conditioned ones as triples: condition, sample, real."""
-        if self.condition is None:
+        if self.condition is None or self.real is None:
             return picture_of(self.samples, value_range, self.columns)
-        triples = torch.stack([self.condition.cpu(), self.samples.cpu(), self.real.cpu()], dim=1)
+        triples = torch.stack([self.condition, self.samples.cpu(), self.real], dim=1)
         return picture_of(triples.flatten(0, 1), value_range, columns=6)
 
 
@@ -56,24 +57,30 @@ def fixed_samples(
 ) -> FixedSamples:
     """The same latents, labels and conditions at every call: about `count` samples.
 
-    One conditioned on classes fills a square with a class per column. Points cost nothing and say little: of them there
-    are as many as make a picture. Of pictures with a condition there are at most sixteen.
+    One conditioned on classes has a class per column and at most ten rows. Points cost nothing and say little: of them
+    there are as many as make a picture. Of pictures with a condition there are at most sixteen.
     """
     card = reference.card
     n = count * _POINTS_PER_IMAGE if card.data_shape == (2,) else count
-    if card.condition:
-        n = min(n, _CONDITIONED, len(dataset))
-    columns = math.ceil(math.sqrt(n))
-    labels = None
+    columns, labels, batch, condition = math.ceil(math.sqrt(n)), None, None, None
     if card.classes:
-        n, columns = card.classes**2, card.classes
+        n, columns = card.classes * min(card.classes, _MOST_ROWS), card.classes
         labels = torch.arange(n, device=streams.device) % card.classes
-    # Evenly spread over the data: some sets lie sorted.
-    batch = dataset[torch.linspace(0, len(dataset) - 1, min(n, len(dataset))).long()]
-    condition = batch.condition.to(streams.device) if card.condition and batch.condition is not None else None
+    if card.condition:
+        batch = spread_over(dataset, min(n, _CONDITIONED))
+        n = len(batch.data)
+        condition = given_condition(batch.condition, card, n).to(streams.device)
+        labels = None if labels is None else labels[:n]
     with sampling(networks, streams.device, seed):
         samples = reference.sample(networks, n, streams.fixed_noise(), labels, condition)
-    return FixedSamples(samples, batch.data, condition, columns)
+    if batch is None:
+        return FixedSamples(samples, columns)
+    return FixedSamples(samples, columns, batch.condition, batch.data)
+
+
+def spread_over(dataset: Dataset, most: int) -> Batch:
+    """At most `most` samples, evenly spread over the data: some sets lie sorted."""
+    return dataset[torch.linspace(0, len(dataset) - 1, min(most, len(dataset))).long()]
 
 
 def picture_of(samples: Tensor, value_range: tuple[float, float], columns: int | None = None) -> Picture:
@@ -98,12 +105,12 @@ def picture_of(samples: Tensor, value_range: tuple[float, float], columns: int |
     return picture
 
 
-def save_summary(folder: RunFolder, fixed: FixedSamples, value_range: tuple[float, float]) -> None:
+def save_summary(folder: RunFolder, fixed: FixedSamples, real: Tensor, value_range: tuple[float, float]) -> None:
     """The pictures at the end of a run: `losses.png`, `real_beside_fake.png` and `progress.gif`."""
     rows = list(read_rows(folder.metrics))
     if rows:
         save_picture(folder.path / "losses.png", _plot_losses(rows))
-    save_picture(folder.path / "real_beside_fake.png", _beside(fixed.real, fixed.samples, value_range))
+    save_picture(folder.path / "real_beside_fake.png", _beside(real, fixed.samples, value_range))
     save_animation(folder.path / "progress.gif", sorted(folder.samples.glob("step-*.png")))
 
 

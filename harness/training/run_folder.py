@@ -20,7 +20,8 @@ RUN_FILE = "run.json"
 # Everything that a run, `sample` or a killed write leaves in a run's folder.
 _OWN = re.compile(
     r"run\.json|(metrics|trace)\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
-    r"|progress\.gif|sample-seed\d+\.(png|npy)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
+    r"|progress\.gif|(sample|interpolate|arithmetic|semantic|conditional|roundtrip|inpaint)-seed\d+"
+    r"\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
 )
 
 

@@ -98,8 +98,8 @@ def sampling(networks: Mapping[str, torch.nn.Module], device: torch.device, seed
     """Within, nothing that is sampled leaves a trace: no graph, no moved buffer, no global random state.
 
     What networks draw for themselves (dropout) follows from `seed`. Batch normalisation keeps using batch statistics
-    where a network is in training mode, as the documents sample; the running statistics that this moves, and whatever
-    else a network keeps in buffers, are put back.
+    where a network is in training mode, as documents 000 and 003 sample; the running statistics that this moves, and
+    whatever else a network keeps in buffers, are put back.
     """
     buffers = [buffer for network in networks.values() for buffer in network.buffers()]
     before = [buffer.clone() for buffer in buffers]

@@ -49,6 +49,14 @@ def test_damaged_real_data_are_an_error_and_no_reason_for_a_stand_in(mnist_root:
         open_dataset(reference.get("mlp-gan-mnist").card, mnist_root)
 
 
+def test_labels_that_a_reference_does_not_know_are_named(mnist_root: Path) -> None:
+    file = mnist_root / "MNIST" / "raw" / "train-labels-idx1-ubyte"
+    file.write_bytes(file.read_bytes()[:-1] + bytes([12]))
+    with pytest.raises(ValueError, match="holds the label 12; idl-cond-wgan-gp-mnist knows 0 to 9"):
+        open_dataset(reference.get("idl-cond-wgan-gp-mnist").card, mnist_root)
+    open_dataset(reference.get("mlp-gan-mnist").card, mnist_root)
+
+
 def test_unknown_data_and_roots_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = dataclasses.replace(reference.get("mlp-gan-mnist").card, dataset="imagenet")
     with pytest.raises(

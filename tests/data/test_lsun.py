@@ -64,7 +64,7 @@ def test_webp_as_the_real_set_has_it_is_read(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nowhere can't be opened as an LMDB"):
+    with pytest.raises(ValueError, match="nowhere can't be read as an LMDB"):
         Lsun(tmp_path / "nowhere", (3, 16, 16), (0, 1))
     write_lmdb(tmp_path / "empty", [])
     with pytest.raises(ValueError, match="empty is empty"):
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="text, key novel can't be read as an image"):
         data[torch.tensor([1])]
     (tmp_path / "text" / "data.mdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(ValueError, match="can't be opened as an LMDB"):
+    with pytest.raises(ValueError, match="can't be read as an LMDB"):
         data[torch.tensor([0])]
 
 

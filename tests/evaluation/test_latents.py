@@ -122,9 +122,8 @@ def test_the_documents_own_files_are_read(tmp_path: Path) -> None:
     assert np.array_equal(load_vectors(tmp_path / "vec_20190317-223131.txt", (100, 1, 1)).reshape(10, 100), latents)
 
 
-@pytest.mark.parametrize("content", [b"", b"one two three", b"\x80\xff\x00", b"1 2\n3\n"])
+@pytest.mark.parametrize("content", [b"", b"one two three", b"\x80\xff\x00", b"1 2\n3\n", b"1 nan 2"])
 @pytest.mark.parametrize("suffix", [".txt", ".safetensors"])
-@pytest.mark.filterwarnings("ignore:loadtxt")
 def test_files_that_are_none_are_named(tmp_path: Path, content: bytes, suffix: str) -> None:
     file = tmp_path / f"vec{suffix}"
     file.write_bytes(content)

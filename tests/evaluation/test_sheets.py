@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import reference
 from harness.data import Dataset, open_dataset
 from harness.evaluation.reader import LinearReader, digits_of
 from harness.evaluation.sampler import Sampler
-from harness.evaluation.sheets import Wish, make_sheet, modes
+from harness.evaluation.sheets import Wish, class_numbers, make_sheet, modes
 
 CPU = torch.device("cpu")
 
@@ -91,8 +92,10 @@ def test_semantic_vectors_come_from_labels(tmp_path: Path) -> None:
     sheet = make_sheet("semantic", one, no_data, Wish(count=8, labels=tmp_path / "labels.txt"))
     latents = one.latents(8)
     vector = latents[:3].mean(0) - latents[3:].mean(0)
+    assert sheet.vector is not None
     assert sheet.latents is not None
-    assert np.allclose(sheet.latents[-1], vector)
+    assert np.allclose(sheet.vector, vector)
+    assert np.array_equal(sheet.latents, latents)
     assert torch.equal(sheet.images[2::3], one.at(latents + vector))
     assert torch.equal(sheet.images[::3], one.at(latents - vector))
     assert sheet.numbers["labelled"] == 3
@@ -125,11 +128,27 @@ def test_an_attribute_labels_and_judges() -> None:
 
 def test_the_conditional_grid_has_a_latent_per_row_and_a_class_per_column() -> None:
     one = sampler("idl-cond-wgan-gp-mnist")
-    sheet = make_sheet("conditional", one, no_data, Wish(count=3))
+    data = open_dataset(one.reference.card, None)
+    sheet = make_sheet("conditional", one, lambda: data, Wish(count=3))
+    assert set(sheet.numbers) == {
+        "requested_class_share", "reader_accuracy", "style_shared_stroke_width", "style_shared_slant",
+    }  # fmt: skip
     assert sheet.columns == 10
     assert sheet.latents is not None
     alone = one.at(sheet.latents[1:2], torch.tensor([7]))
     assert torch.allclose(sheet.images[17], alone[0], atol=1e-6)
+
+
+def test_a_grid_of_real_digits_is_what_was_requested_and_shares_no_style() -> None:
+    card = dataclasses.replace(reference.get("idl-cond-wgan-gp-mnist").card, data_range=(-1.0, 1.0))
+    digits = digits_of(open_dataset(card, None), 1500)
+    by_class = [digits.images[torch.from_numpy(np.flatnonzero(digits.labels == k)[:60])] for k in range(10)]
+    grid = torch.stack(by_class, dim=1).flatten(0, 1)
+    numbers = class_numbers(grid, 10, (-1, 1), LinearReader(digits))
+    assert numbers["requested_class_share"] > 0.9
+    assert abs(numbers["style_shared_slant"]) < 0.1
+    leaning = torch.stack([torch.roll(image, int(row) % 3, -1) for row, image in enumerate(grid)])
+    assert class_numbers(leaning.flip(0), 10, (-1, 1), LinearReader(digits))["requested_class_share"] < 0.5
 
 
 def test_round_trips_are_what_they_say() -> None:
@@ -153,6 +172,9 @@ def test_inpainting_shows_erased_filled_and_real(spec: str) -> None:
     assert torch.equal(sheet.images[::3], batch.condition)
     assert torch.equal(sheet.images[2::3], batch.data)
     assert sheet.numbers["error_over_mean_fill"] > 0
+    assert (sheet.latents is not None) == (one.reference.card.latent_shape is not None)
+    if sheet.latents is not None:
+        assert torch.equal(sheet.images[1::3], one.at(sheet.latents, condition=batch.condition))
 
 
 def test_a_condition_stays_the_same_along_an_interpolation() -> None:

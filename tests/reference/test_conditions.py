@@ -9,6 +9,7 @@ import reference
 from harness.training.player import make_players
 from harness.training.streams import GeneratorNoise
 from reference.idl_chapter_conditional import ConditionalWrapper, flat_combiner
+from reference.idl_chapter_convolutional import FourByFour
 from reference.idl_chapter_unet import UNetBlock, unet
 from reference.idl_ex6_pix2pix import UNet
 
@@ -46,6 +47,8 @@ def test_labels_of_the_wrong_kind_are_refused_while_training_too(spec: str) -> N
     images = torch.rand(2, 1, 28, 28)
     with pytest.raises(ValueError, match=r"not of type torch\.float32"):
         chosen.step(players, reference.Batch(images, torch.tensor([0.0, 1.0])), noise())
+    with pytest.raises(ValueError, match="from 0 to 9, not 10"):
+        chosen.step(players, reference.Batch(images, torch.tensor([0, 10])), noise())
     with pytest.raises(ValueError, match="needs a batch with labels"):
         chosen.step(players, reference.Batch(images), noise())
 
@@ -84,6 +87,12 @@ def test_a_missing_picture_is_named(spec: str) -> None:
         chosen.step(make_players(networks, chosen.optimizers(networks)), reference.Batch(one), noise())
 
 
+def test_pooling_from_slices_is_the_documents_pooling() -> None:
+    """What CUDA gets in place of a layer without a deterministic backward."""
+    features = torch.randn(3, 2, 7, 7)
+    assert torch.allclose(FourByFour.sliced(features), FourByFour(4)(features), atol=1e-6)
+
+
 def test_sizes_that_cannot_be_halved_are_named() -> None:
     with pytest.raises(ValueError, match="27×28 pixels can't be halved"):
         unet(1)(torch.zeros(2, 1, 27, 28))
@@ -104,6 +113,9 @@ def test_sizes_that_cannot_be_halved_are_named() -> None:
         ("idl-conv-wgan-gp-mnist@critic_updates=0", "critic_updates must be 1 or more, not 0"),
         ("style-transfer@size=100", "size must be a multiple of 16 from 16 to 2048"),
         ("style-transfer@style_layers=a", r"numbers joined by \+"),
+        ("style-transfer@style_layers=1+1", "each style layer once"),
+        ("style-transfer@content_layer=-1", "counted from 0"),
+        ("style-transfer@style_weight=nan", "style_weight must be a finite number from 0 on, not nan"),
     ],
 )
 def test_options_that_cannot_be_are_named(spec: str, message: str) -> None:

@@ -193,10 +193,14 @@ def damaged(content: dict[str, Any], part: str, change: Callable[[dict[str, Any]
          r"avgG doesn't fit: groupScale0\.0\.module\.bias has the shape \(3,\), not \(16,\)"),
         ("netG", lambda t: t.update({"groupScale0.0.module.bias": 4}), "is a int, not a tensor"),
         ("netG", lambda t: t.clear(), "and [0-9]+ more"),
+        ("netD", lambda t: t.update({"decisionLayer.module.bias": torch.tensor([float("nan")])}), "aren't finite"),
+        ("netD", lambda t: t.update({"decisionLayer.module.bias": torch.tensor([1])}), "aren't finite"),
+        ("netD", lambda t: t.update({"decisionLayer.bias": torch.ones(1)}), "a tensor twice"),
+        ("netD", lambda t: t.update({7: torch.ones(1)}), "has 7, which the network hasn't"),
     ],
 )  # fmt: skip
 def test_tensors_that_do_not_fit_are_named(
-    hub: HubNetworks, tmp_path: Path, part: str, change: Callable[[dict[str, Tensor]], Any], message: str
+    hub: HubNetworks, tmp_path: Path, part: str, change: Callable[[dict[Any, Tensor]], Any], message: str
 ) -> None:
     path = write(tmp_path / "hub.pth", damaged(hub.content, part, change))
     before = [p.clone() for p in hub.generator.parameters()]
@@ -225,6 +229,9 @@ def test_what_is_no_checkpoint_is_named(hub: HubNetworks, tmp_path: Path, conten
 def test_a_checkpoint_of_something_else_is_named(hub: HubNetworks, tmp_path: Path) -> None:
     path = write(tmp_path / "hub.pth", {"netG": hub.content["netG"]})
     with pytest.raises(ValueError, match="isn't a checkpoint of the hub's PGAN: it has no netD"):
+        read_hub_checkpoint(path, hub.generator, hub.critic)
+    path = write(tmp_path / "none.pth", {**hub.content, "avgG": None})
+    with pytest.raises(ValueError, match="it has no avgG"):
         read_hub_checkpoint(path, hub.generator, hub.critic)
     path = write(tmp_path / "list.pth", [torch.ones(2)])
     with pytest.raises(ValueError, match="it holds a list"):
