@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -65,3 +66,9 @@ def test_spread_shows_the_median_and_the_range() -> None:
     assert spread([]) == ""
     assert spread([0.123456]) == "0.1235"
     assert spread([9, 7, 8]) == "8 (7 to 9)"
+
+
+def test_a_claim_with_an_obstacle_is_never_decided() -> None:
+    claim = dataclasses.replace(CLAIM, obstacle="needs trained weights")
+    judgement = judge("toy-grid", claim, [measured(1.0)])
+    assert (judgement.verdict, judgement.reason) == ("not measured", "needs trained weights")
