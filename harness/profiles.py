@@ -32,7 +32,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "smoke", "a laptop's CPU, bundled data, minutes", 5e11, 1, 3, 3, 4, reduced_steps=40, latent_samples=100
+            "smoke", "a laptop's CPU, bundled data, minutes", 1.5e11, 1, 3, 3, 4, reduced_steps=40, latent_samples=100
         ),
         Profile("standard", "real data on a CPU, about an hour", 5e13, 1, 3, 8, 16),
         Profile("documented", "the documents' own lengths and batch sizes, on a GPU", None, 3, 5, 20, None),
