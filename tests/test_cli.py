@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.cli import main
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.run_folder import RunFolder, read_rows
 
@@ -248,10 +249,30 @@ def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -
         (("tables", "/no/where"), "session.json isn't there"),
     ],
 )
-def test_mistakes_get_one_line(arguments: Sequence[str], message: str, tmp_path: Path) -> None:
-    out = () if "--out" in arguments or arguments[0] != "train" else ("--out", tmp_path / "run")
-    assert message in complaint(*arguments, *out)
+def test_mistakes_get_one_line(
+    arguments: Sequence[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process: a new one for each mistake would take minutes, and others of these tests have theirs."""
+    out = () if "--out" in arguments or arguments[0] != "train" else ("--out", str(tmp_path / "run"))
+    monkeypatch.setattr(sys, "argv", ["gan-harness", *arguments, *out])
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("gan-harness: ")
+    assert message in lines[0]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_in_a_process_of_its_own() -> None:
+    assert "unknown reference 'mlp-gan-mnits'" in complaint("train", "mlp-gan-mnits")
+    assert "Missing argument" in complaint("train")
 
 
 @pytest.mark.parametrize(
