@@ -93,8 +93,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     session = open_session(metafunc.config)
     marker = metafunc.definition.get_closest_marker("references")
-    specs = session.specs(**(marker.kwargs if marker else {}))
-    if "seed" in metafunc.fixturenames:
+    wanted = marker.kwargs if marker else {}
+    specs = session.specs(**wanted)
+    if not specs:
+        lacking = " and ".join({"dataset": "is on ", "having": "has "}[kind] + value for kind, value in wanted.items())
+        skipped = pytest.mark.skip(reason=f"nothing to check: no reference asked for {lacking}")
+        names = ("spec", "seed") if "seed" in metafunc.fixturenames else ("spec",)
+        metafunc.parametrize(names, [pytest.param(*(None,) * len(names), marks=skipped)])
+    elif "seed" in metafunc.fixturenames:
         pairs = [(spec, seed) for spec in specs for seed in session.seeds(spec)]
         metafunc.parametrize(("spec", "seed"), pairs)
     else:

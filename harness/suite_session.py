@@ -45,7 +45,7 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "encoder": lambda card: "encoder" in card.networks,
     "erased": lambda card: card.condition == "erased",
     "paired": lambda card: card.condition == "paired",
-    "printed": lambda card: any(network.printed for network in card.networks.values()),
+    "a printed text": lambda card: any(network.printed for network in card.networks.values()),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
 _READ = 4000  # images that a reader gets to see
@@ -255,7 +255,7 @@ class SuiteSession:
     def note(self, suite: str, check: str, parameters: Mapping[str, Any], status: Status, reason: str) -> None:
         """Write that a check was skipped or failed."""
         self.suite = suite
-        # Without any reference to run on, pytest gives a placeholder instead of a name.
+        # Where no reference is to be checked, there is no name.
         spec, seed = parameters.get("spec"), parameters.get("seed")
         self.record(
             spec if isinstance(spec, str) else "", check, None, "", "none", status=status, reason=reason,

@@ -59,7 +59,7 @@ def test_initial_values(spec: str, harness: SuiteSession) -> None:
     assert not wrong, "; ".join(wrong)
 
 
-@pytest.mark.references(having="printed")
+@pytest.mark.references(having="a printed text")
 def test_printed_text(spec: str, harness: SuiteSession) -> None:
     documented = {role: network.printed for role, network in harness.reference(spec).card.networks.items()}
     networks = fresh_networks(harness, spec)

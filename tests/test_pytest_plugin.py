@@ -62,7 +62,8 @@ def test_seeds_are_kept_apart_and_summarised(toy_report: tuple[Path, str]) -> No
 def test_skips_are_records_with_their_reasons(toy_report: tuple[Path, str]) -> None:
     skipped = [r for r in read_records(toy_report[0] / "records.jsonl") if r.status == "skipped"]
     reasons = {r.metric: r.reason for r in skipped}
-    assert reasons["test_printed_text"] == "the document prints no network"
+    assert reasons["test_printed_text"] == "nothing to check: no reference asked for has a printed text"
+    assert reasons["test_classes"] == "nothing to check: no reference asked for has classes"
     assert f"{len(skipped)} skipped" in toy_report[1]
 
 
@@ -79,7 +80,7 @@ def test_without_a_reference_on_the_grid_the_modes_are_skipped_with_a_reason(tmp
     report = tmp_path / "report"
     suites(report, "--references", "mlp-gan-mnist", "-k", "test_modes or parameter")
     reasons = {r.metric: r.reason for r in read_records(report / "records.jsonl") if r.status == "skipped"}
-    assert "test_modes" in reasons
+    assert reasons["test_modes"] == "nothing to check: no reference asked for is on gaussian-grid"
     assert reasons["test_density_plot"] == "no reference on the grid was asked for"
 
 

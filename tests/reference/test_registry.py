@@ -39,7 +39,7 @@ def test_options_by_keyword_are_the_same_as_in_the_spec() -> None:
     ("spec", "message"),
     [
         ("mlp-gan-mnits", "did you mean mlp-gan-mnist"),
-        ("nothing like it", "there are: handson-dcgan-mnist"),
+        ("nothing like it", "there are: aniketmaurya-dcgan-celeba, handson-dcgan-celeba"),
         ("mlp-gan-mnist@corrected", "no option 'corrected'; its options: none"),
         ("idl-wgan-gp-grid@corrected", "no option 'corrected'; its options: critic_updates"),
         ("idl-wgan-gp-grid@critic_updates=many", "takes int, not 'many'"),

@@ -20,7 +20,7 @@ def test_json_and_back() -> None:
         ({"steps": None}, "either a number of steps or a number of epochs"),
         ({"epochs": 2}, "either a number of steps or a number of epochs"),
         ({"workers": -1}, "workers must be 0 or more"),
-        ({"keep_checkpoints": 0}, "keep_checkpoints must be 1 or more"),
+        ({"keep_checkpoints": -1}, "keep_checkpoints must be 0 or more"),
     ],
 )
 def test_impossible_settings_are_named(changes: dict[str, int], message: str) -> None:
