@@ -13,7 +13,8 @@ class Profile:
     are spent, whichever comes first (None: always the document's length). Counting operations instead of seconds
     gives the same number of steps on every machine, for anybody's reference, without naming one.
     `determinism_batch` None means the document's. With `reduced_steps`, a system whose card names a reduced form takes
-    that form wherever it is trained, for this many steps; its record carries the reduced form's spec.
+    that form wherever it is trained, for this many steps; its record carries the reduced form's spec. `pictures` says
+    whether trainings end with theirs; sample grids there are always.
     """
 
     name: str
@@ -26,13 +27,23 @@ class Profile:
     reduced_steps: int | None = None
     mode_samples: int = 10_000
     latent_samples: int = 1000
+    pictures: bool = True
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "smoke", "a laptop's CPU, bundled data, minutes", 1.5e11, 1, 3, 3, 4, reduced_steps=40, latent_samples=100
+            "smoke",
+            "a laptop's CPU, bundled data, minutes",
+            5e10,
+            1,
+            3,
+            3,
+            4,
+            reduced_steps=40,
+            latent_samples=100,
+            pictures=False,
         ),
         Profile("standard", "real data on a CPU, about an hour", 5e13, 1, 3, 8, 16),
         Profile("documented", "the documents' own lengths and batch sizes, on a GPU", None, 3, 5, 20, None),

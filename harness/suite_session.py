@@ -137,6 +137,7 @@ class SuiteSession:
             "reference_modules": self.settings.modules,
             "data_root": str(self.root) if self.root else None,
             "tensorboard": False,
+            "pictures": self.profile.pictures,
         }
         return RunConfig(**(given | changes))
 
