@@ -27,6 +27,7 @@ class Profile:
     reduced_steps: int | None = None
     mode_samples: int = 10_000
     latent_samples: int = 1000
+    quality_samples: int = 10_000
     pictures: bool = True
 
 
@@ -36,17 +37,34 @@ PROFILES = {
         Profile(
             "smoke",
             "a laptop's CPU, bundled data, minutes",
-            5e10,
-            1,
-            3,
-            3,
-            4,
-            reduced_steps=40,
+            training_flops=5e10,
+            training_seeds=1,
+            mode_seeds=3,
+            determinism_steps=3,
+            determinism_batch=4,
+            reduced_steps=30,
             latent_samples=100,
+            quality_samples=500,
             pictures=False,
         ),
-        Profile("standard", "real data on a CPU, about an hour", 5e13, 1, 3, 8, 16),
-        Profile("documented", "the documents' own lengths and batch sizes, on a GPU", None, 3, 5, 20, None),
+        Profile(
+            "standard",
+            "real data on a CPU, minutes to hours a system",
+            training_flops=5e13,
+            training_seeds=3,
+            mode_seeds=3,
+            determinism_steps=8,
+            determinism_batch=16,
+        ),
+        Profile(
+            "documented",
+            "the documents' own lengths and batch sizes, on a GPU",
+            training_flops=None,
+            training_seeds=5,
+            mode_seeds=5,
+            determinism_steps=20,
+            determinism_batch=None,
+        ),
     )
 }
 

@@ -33,6 +33,9 @@ class Settings:
     references: str
     seeds: int | None
     modules: tuple[str, ...]
+    first_seed: int | None = None
+    inception_weights: Path | None = None
+    baseline: Path | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--report-dir", type=Path, help="where records and tables go (default reports/latest)")
     group.addoption("--references", default="*", help="only references that match, e.g. 'idl-*,mlp-gan-mnist'")
     group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")
+    group.addoption("--first-seed", type=int, help="the first of the seeds (default: the document's)")
+    group.addoption("--inception-weights", type=Path, help="file of Inception's weights (default torch-fidelity's own)")
+    group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption("--reference-module", action="append", default=[], help="module that registers more references")
 
 
@@ -74,6 +80,9 @@ def _settings(config: pytest.Config) -> Settings:
     seeds = config.getoption("--seeds")
     if seeds is not None and seeds < 1:
         raise ValueError(f"--seeds must be 1 or more, not {seeds}")
+    first = config.getoption("--first-seed")
+    if first is not None and first < 0:
+        raise ValueError(f"--first-seed must be 0 or more, not {first}")
     if hasattr(config, "workerinput"):
         raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
     return Settings(
@@ -84,6 +93,9 @@ def _settings(config: pytest.Config) -> Settings:
         references=config.getoption("--references"),
         seeds=seeds,
         modules=tuple(config.getoption("--reference-module")),
+        first_seed=first,
+        inception_weights=config.getoption("--inception-weights"),
+        baseline=config.getoption("--baseline"),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 Status = Literal["measured", "estimated", "simulated", "documented", "skipped", "failed"]
 Better = Literal["higher", "lower", "equal", "none"]
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class Record:
     `status` says how the value came about, `reason` why there is none (or what a reader must know of it). `epochs` is
     the training length behind it. `protocol` holds everything else that decides whether two values may be compared;
     values of different protocols are not comparable. `environment` is the fingerprint of an entry in
-    `environment.json` beside the records.
+    `environment.json` beside the records. `headline` marks the few metrics that a gate tests unless told
+    otherwise: each more costs seeds. `version` is that of this form.
 
     Raises:
-        ValueError: an unknown status or direction, or a status that needs a value or a reason and lacks it.
+        ValueError: another version, an unknown status or direction, or a status that needs a value or a reason and
+            lacks it.
     """
 
     suite: str
@@ -44,10 +47,14 @@ class Record:
     epochs: float | None = None
     real_data: bool = True
     reason: str = ""
+    headline: bool = False
     protocol: Mapping[str, str] = field(default_factory=dict)
+    version: int = VERSION
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __post_init__(self) -> None:
+        if self.version != VERSION:
+            raise ValueError(f"written as version {self.version} of records, this is version {VERSION}")
         if self.status not in get_args(Status):
             raise ValueError(f"unknown status {self.status!r}; there are: {', '.join(get_args(Status))}")
         if self.better not in get_args(Better):
@@ -90,9 +97,12 @@ def read_records(path: Path) -> list[Record]:
     """
     if not path.is_file():
         raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of an earlier run")
+    text = path.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        raise ValueError(f"{path}, line {text.count(chr(10)) + 1} is cut off: whoever wrote it was interrupted")
     records = []
     # Not splitlines: it also cuts at characters that a reason may hold.
-    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
+    for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
         try:
             records.append(Record.from_json(json.loads(line)))
         except (json.JSONDecodeError, ValueError) as error:

@@ -19,10 +19,14 @@ from rich.console import Console
 from torch import nn
 
 import reference as registry
+from harness.canvas import Picture
 from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
 from harness.environment import environment
+from harness.evaluation.evaluated import extractor_name, is_image_reference
+from harness.evaluation.extractors.opened import Extractor, open_extractor
+from harness.evaluation.generated import generate
 from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
 from harness.files import write_text
@@ -32,6 +36,7 @@ from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, clear_report,
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
+from harness.training.pictures import picture_of
 from harness.training.run_folder import folder_name
 from harness.training.streams import Streams, sampling
 from reference import Card, Reference
@@ -46,6 +51,7 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "erased": lambda card: card.condition == "erased",
     "paired": lambda card: card.condition == "paired",
     "a printed text": lambda card: any(network.printed for network in card.networks.values()),
+    "images": is_image_reference,
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
 _READ = 4000  # images that a reader gets to see
@@ -88,8 +94,10 @@ class SuiteSession:
         self._fingerprint = hashlib.sha256(json.dumps(self._environment, sort_keys=True).encode()).hexdigest()[:12]
         self._trained: dict[tuple[str, int], TrainedRun] = {}
         self._points: dict[str, NDArray[np.float64]] = {}
+        self._samples: dict[str, Picture] = {}
         self._datasets: dict[str, Dataset] = {}
         self._readers: dict[str, LinearReader] = {}
+        self._extractors: dict[str, Extractor] = {}
         self._reduced = {spec: form for spec in self._specs if (form := self._reduced_form(spec)) is not None}
         self._started = False
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
@@ -110,11 +118,12 @@ class SuiteSession:
         return self._reduced.get(spec, spec)
 
     def seeds(self, spec: str) -> list[int]:
-        """The document's seed and those after it, as many as the profile or --seeds says."""
+        """The document's seed (or --first-seed) and those after it, as many as the profile or --seeds says."""
         card = registry.get(spec).card
         on_grid = card.dataset == "gaussian-grid"
         count = self.settings.seeds or (self.profile.mode_seeds if on_grid else self.profile.training_seeds)
-        return [card.seed + i for i in range(count)]
+        first = card.seed if self.settings.first_seed is None else self.settings.first_seed
+        return [first + i for i in range(count)]
 
     def numerics(self) -> list[str]:
         """On CUDA both ways of computing; on the CPU there is only one."""
@@ -213,9 +222,41 @@ class SuiteSession:
             self._readers[key] = LinearReader(labelled)
         return self._readers[key]
 
+    def extractor(self, spec: str) -> Extractor:
+        """What looks at a reference's images, opened once.
+
+        Raises:
+            ValueError: nothing here can, with the reason.
+        """
+        inception = self.settings.inception_weights
+        name = extractor_name(registry.get(spec).card, self.dataset(spec).real, inception)
+        if name not in self._extractors:
+            self._extractors[name] = open_extractor(name, self.device, self.root, inception)
+        return self._extractors[name]
+
+    def run_facts(self, run: TrainedRun) -> dict[str, Any]:
+        """What every record of a trained run says of it."""
+        return {
+            "data": run.dataset,
+            "seed": run.seed,
+            "batch_size": self.batch_size(registry.spec_of(run.reference)),
+            "epochs": run.steps / run.steps_per_epoch,
+        }
+
     def keep_points(self, spec: str, seed: int, points: NDArray[np.float64]) -> None:
         """Remember generated points for the density plot."""
         self._points[f"{spec}, seed {seed}"] = points
+
+    def keep_samples(self, spec: str, seed: int, sampler: Sampler, count: int = 16) -> None:
+        """Remember some generated images for the plot of a reference's first seed."""
+        if seed == self.seeds(spec)[0]:
+            run_set = self.dataset(spec)
+            images = generate(sampler, min(count, len(run_set)), run_set)
+            self._samples[spec] = picture_of(images.float() / 255, (0.0, 1.0), columns=count)
+
+    def kept_samples(self) -> dict[str, Picture]:
+        """The remembered strips of images by reference."""
+        return dict(self._samples)
 
     def kept_points(self) -> dict[str, NDArray[np.float64]]:
         """The remembered points by title."""

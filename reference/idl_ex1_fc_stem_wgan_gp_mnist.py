@@ -49,7 +49,8 @@ CARD = Card(
     networks={},
     claims=(
         Claim("better", "004, exercise 1", "the samples look better than without fully connected layers", "a question",
-              "fid_mnistnet_10k_over_convolutional", at_most(1), epochs=15, needs_data=True),
+              "fid_mnistnet_10k", at_most(1), epochs=15, needs_data=True,
+              versus="idl-conv-wgan-gp-mnist"),
     ),
     deviations=(
         Deviation(1, "harness", "The exercise names one or two fully connected layers and no sizes: here two of the "

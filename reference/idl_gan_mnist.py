@@ -55,7 +55,7 @@ CARD = Card(
               "the generator always does worse than the discriminator", "G above D",
               "last_epoch_share_generator_loss_above", at_least(0.95), epochs=10, needs_data=True),
         Claim("favours", "004, 9.1.3, the printed samples", "0, 3 and 8 dominate the samples", "0, 3, 8",
-              "share_of_digits_0_3_8", at_least(0.5), epochs=10, needs_data=True),
+              "share_of_0_3_8_mnistnet_10k", at_least(0.5), epochs=10, needs_data=True),
     ),
     deviations=(
         Deviation(1, "harness", "Real images arrive as (28, 28), the generated images' shape; in the print they have "

@@ -138,6 +138,11 @@ def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attribu
     return at, image_folder.read_attributes(at / image_folder.ATTRIBUTES), title, found is not None
 
 
+def mnist_root(root: Path | None) -> Path | None:
+    """The data root, if it holds MNIST."""
+    return _SOURCES["mnist"].at(root)
+
+
 def _look(root: Path | None, name: str, source: _Source) -> Availability:
     """Open what lies there: a folder alone is no data set."""
     if root is None:
@@ -197,7 +202,8 @@ def _kept(name: str, fill: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _digits() -> Path:
+def digits_root() -> Path:
+    """The data root of MNIST's stand-in."""
     return _kept("digits-1", mnist.write_digits)
 
 
@@ -225,8 +231,8 @@ def _drawn_pictures() -> Path:
 
 
 _SOURCES: dict[str, _Source] = {
-    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, _digits, _open_mnist, (784,)),
-    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, _digits, _open_erased_mnist, (1, 28, 28)),
+    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,)),
+    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28)),
     "celeba": _Source(image_folder.FOLDER, FACES_TITLE, _drawn_faces, _open_faces),
     "celeba-hq": _Source(image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, _drawn_faces, _open_high_quality_faces),
     "lsun-bedroom": _Source(lsun.FOLDER, PACKED_FACES_TITLE, _packed_faces, _open_lsun),

@@ -76,6 +76,11 @@ class Mnist:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """The images as they are stored, (n, 1, 28, 28) uint8."""
+        return torch.from_numpy(self._images.copy())[:, None]
+
     def __getitem__(self, indices: Tensor) -> Batch:
         for index in indices[~self._ready[indices]].tolist():
             side = self.shape[-1]

@@ -24,6 +24,8 @@ _TITLES = {
     "shapes": "Shapes, sizes and initial values",
     "modes": "Mode coverage on the 3×3 Gaussian grid",
     "mode_by_mode": "Mode by mode: share of all samples, and spread against σ",
+    "quality": "Sample quality",
+    "calibration": "The metrics themselves, where the answer is known",
     "latent": "Latents, labels and conditions",
     "training": "Training logs beside the documents'",
     "left_out": "Skipped and failed",

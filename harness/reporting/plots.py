@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from harness.canvas import figure, rendered, save_picture
+from harness.canvas import Picture, figure, rendered, save_picture
 
 _LIMIT = 1.5
 
@@ -26,6 +26,17 @@ def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]]) -> No
         axes.set_xticks([-1, 0, 1])
         axes.set_yticks([-1, 0, 1])
     drawn.suptitle("density (square root), 10,000 points each", fontsize=9)
+    save_picture(path, rendered(drawn))
+
+
+def save_strips(path: Path, strips: Mapping[str, Picture]) -> None:
+    """One strip of generated images per entry, one below the other."""
+    drawn = figure(10, 0.85 * len(strips) + 0.2)
+    for place, (title, picture) in enumerate(strips.items(), 1):
+        axes = drawn.add_subplot(len(strips), 1, place)
+        axes.imshow(picture)
+        axes.set_title(title, fontsize=7, loc="left", pad=2)
+        axes.set_axis_off()
     save_picture(path, rendered(drawn))
 
 

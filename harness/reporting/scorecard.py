@@ -33,7 +33,8 @@ class Judgement:
 def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
     """Hold `claim` against the records of its reference and metric.
 
-    Only measured values on the claim's data and after its training length decide. All of them hold: reproduced; some:
+    A claim against another reference is decided by its values over the median of the other's. Only measured values on
+    the claim's data and after its training length decide. All of them hold: reproduced; some:
     partly; none: not reproduced. Nothing that decides: not measured, with the reason. A seed that failed, or gave no
     value, keeps a claim from being reproduced.
     """
@@ -44,7 +45,10 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
         failed = [r for r in records if r.reference == reference and r.status == "failed" and r not in named]
         shown = tuple(r.value for r in found if r.value is not None)
         return Judgement(reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found, failed))
-    values = tuple(r.value for r in deciding if r.value is not None)
+    unit, lacking = _unit(claim, records, deciding)
+    if lacking:
+        return Judgement(reference, claim, "not measured", (), tuple(deciding), lacking)
+    values = tuple(r.value / unit for r in deciding if r.value is not None)
     holding = sum(claim.condition.holds(value) for value in values)
     lost = _lost_seeds(records, deciding)
     whole = holding == len(values) and not lost
@@ -73,6 +77,23 @@ def _reason_against(claim: Claim, record: Record) -> str:
     if claim.epochs is not None and (record.epochs or 0) < claim.epochs:
         return f"trained for {record.epochs or 0:.3g} epochs, the claim takes {claim.epochs:g}"
     return ""
+
+
+def _unit(claim: Claim, records: Sequence[Record], deciding: Sequence[Record]) -> tuple[float, str]:
+    """What the claim's values are divided by: 1, or the median of another reference's; and what it lacks."""
+    if not claim.versus:
+        return 1.0, ""
+    others = [
+        r
+        for r in records
+        if (r.reference, r.metric, r.status) == (claim.versus, claim.metric, "measured")
+        and _reason_against(claim, r) == ""
+        and r.protocol.get("extractor") == deciding[0].protocol.get("extractor")
+    ]
+    values = [r.value for r in others if r.value is not None]
+    if not values or median(values) == 0:
+        return 1.0, f"nothing to hold it against: no such {claim.metric} of {claim.versus}"
+    return float(median(values)), ""
 
 
 def _lost_seeds(records: Sequence[Record], deciding: Sequence[Record]) -> list[str]:

@@ -1,0 +1,61 @@
+"""Record sets as files: where a comparison finds them, and which of them are kept as baselines."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from harness.files import write_folder
+from harness.record import Record, read_records
+from harness.reporting.pages import ENVIRONMENT, RECORDS
+
+BASELINES = Path("reports/baselines")
+
+
+def read_record_set(path: Path) -> list[Record]:
+    """The records of a report folder, a baseline, an evaluated run, or a file of records.
+
+    Raises:
+        ValueError: there is no such thing, it is empty or damaged, or of another version.
+    """
+    file = path / RECORDS if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(f"{path} holds no {RECORDS}: name a report folder, a baseline, or a file of records")
+    return read_records(file)
+
+
+def accept(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) -> Path:
+    """Keep the records of a report as the baseline `name`; the whole of it or nothing.
+
+    Raises:
+        ValueError: a name that is no folder's, failed checks among the records, or a baseline that is there already.
+    """
+    if not name or name != Path(name).name or name.startswith("."):
+        raise ValueError(f"{name!r} can't be the name of a baseline")
+    records = read_record_set(folder)
+    failed = [r for r in records if r.status == "failed"]
+    if failed:
+        raise ValueError(f"{folder} holds {len(failed)} failed checks, the first {failed[0].metric} of "
+                         f"{failed[0].reference}: that is no baseline")  # fmt: skip
+    if not any(r.status == "measured" for r in records):
+        raise ValueError(f"{folder} holds no measured value: that is no baseline")
+    target = into / name
+    if target.exists() and not overwrite:
+        raise ValueError(f"the baseline {target} is there already; --overwrite replaces it")
+    source = folder if folder.is_dir() else folder.parent
+
+    def fill(at: Path) -> None:
+        for file in (RECORDS, ENVIRONMENT):
+            if (source / file).is_file():
+                shutil.copyfile(source / file, at / file)
+
+    if target.exists():
+        # Aside first, so that a kill between the two leaves one of them.
+        aside = target.with_name(f".{name}.replaced")
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+        write_folder(target, fill)
+        shutil.rmtree(aside)
+    else:
+        write_folder(target, fill)
+    return target

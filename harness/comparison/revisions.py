@@ -1,0 +1,103 @@
+"""Two git revisions measured side by side: each in a worktree of its own, seed by seed in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.comparison.baseline import read_record_set
+from harness.files import write_text
+from harness.record import Record
+from harness.reporting.pages import RECORDS
+
+_SUITES = ("suites/test_quality.py", "suites/test_modes.py")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to run on both revisions. `options` go to `pytest suites/` as they are."""
+
+    seeds: int
+    first_seed: int
+    options: tuple[str, ...]
+
+
+def commit_of(revision: str) -> str:
+    """The full commit that a revision names.
+
+    Raises:
+        ValueError: this is no git repository, or it has no such revision.
+    """
+    found = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if found.returncode:
+        why = " ".join(found.stderr.split()) or "no such revision, and no folder or file of records"
+        raise ValueError(f"{revision!r} can't be compared: {why}")
+    return found.stdout.strip()
+
+
+def measure_revisions(
+    base: str, candidate: str, what: Measurement, out: Path, said: Callable[[str], None]
+) -> tuple[list[Record], list[Record]]:
+    """Run the quality and mode suites on both, interleaved: seed by seed, the base first, then the candidate.
+
+    The records of each side are kept below `out`.
+
+    Raises:
+        ValueError: a revision that can't be checked out, or whose suites end without records.
+    """
+    sides = {"base": commit_of(base), "candidate": commit_of(candidate)}
+    records: dict[str, list[Record]] = {name: [] for name in sides}
+    with contextlib.ExitStack() as stack:
+        trees = {name: stack.enter_context(_worktree(commit)) for name, commit in sides.items()}
+        for seed in range(what.first_seed, what.first_seed + what.seeds):
+            for name, tree in trees.items():
+                said(f"seed {seed}: {name} ({sides[name][:10]})")
+                records[name] += _run(tree, seed, what.options, out / f"{name}-seed{seed}")
+                lines = "".join(record.to_line() + "\n" for record in records[name])
+                write_text(out / name / RECORDS, lines)
+    return records["base"], records["candidate"]
+
+
+def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Record]:
+    report = report.resolve()
+    suites = [suite for suite in _SUITES if (tree / suite).is_file()]
+    if not suites:
+        raise ValueError(f"the revision in {tree} has none of {', '.join(_SUITES)}")
+    # The worktree's own packages come before the ones installed.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "pytest", *suites, "-q", "--seeds", "1", "--first-seed", str(seed),
+               "--report-dir", str(report), *options]  # fmt: skip
+    ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    # 1: a check failed, which its records say.
+    if ended.returncode not in (0, 1) or not (report / RECORDS).is_file():
+        said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
+        raise ValueError(
+            f"the suites of {tree.name} ended with {ended.returncode}: {said[-1] if said else 'no output'}"
+        )
+    return read_record_set(report)
+
+
+@contextlib.contextmanager
+def _worktree(commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
+        tree = Path(folder) / commit[:10]
+        added = _git("worktree", "add", "--detach", str(tree), commit)
+        if added.returncode:
+            raise ValueError(f"{commit[:10]} can't be checked out: {' '.join(added.stderr.split())}")
+        try:
+            yield tree
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise ValueError("comparing revisions needs git, and there is none") from None

@@ -1,0 +1,228 @@
+"""Base and candidate records to one verdict per reference and metric: a pure function of records."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.stats import t as student
+
+from harness.comparison.permutation import Permutation, holm, permutation_test, smallest_p
+from harness.record import Record
+
+Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
+ALPHA, MARGIN = 0.05, 0.1
+_MOST_SEEDS = 200
+# What two values must share beside their protocol. The machine may differ: bits do then, distributions don't.
+_SHARED = ("profile", "n", "batch_size", "epochs", "unit", "better")
+
+
+class NotComparableError(ValueError):
+    """Two sets of records that no verdict can be given on."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a verdict is reached.
+
+    `alpha` is the chance of any false alarm in the whole comparison; `margin` the change, relative to the base's mean,
+    that doesn't matter; `metrics` shell patterns of the metrics to compare, none for the headline ones.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    alpha: float = ALPHA
+    margin: float = MARGIN
+    metrics: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must lie between 0 and 1, not {self.alpha}")
+        if not 0 < self.margin < math.inf:
+            raise ValueError(f"the margin must be a positive share of the base's mean, such as 0.1, not {self.margin}")
+
+    def covers(self, record: Record) -> bool:
+        """Whether this record takes part."""
+        if record.status != "measured" or record.better not in ("higher", "lower"):
+            return False
+        if not self.metrics:
+            return record.headline
+        return any(fnmatch.fnmatch(record.metric, pattern) for pattern in self.metrics)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One reference and metric: the values on either side, what the test says, and the verdict with its reason."""
+
+    reference: str
+    metric: str
+    base: tuple[float, ...]
+    candidate: tuple[float, ...]
+    verdict: Verdict
+    reason: str
+    test: Permutation | None = None
+    corrected_p: float | None = None
+    margin: float | None = None
+
+
+def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | None = None) -> list[Comparison]:
+    """Hold every reference and metric of `base` against `candidate`.
+
+    *kept*: the interval of the change lies within the margin. Else *worse* or *better*: the corrected p is at most α.
+    Else *inconclusive*, with about how many seeds would do. *not comparable*: something that decides the value differs,
+    or one side lacks it. A check that fails in the candidate alone is *worse*, whatever its other seeds say.
+
+    Raises:
+        NotComparableError: no metric takes part on either side.
+    """
+    rule = rule or Rule()
+    sides = _grouped(base, rule), _grouped(candidate, rule)
+    keys = list(dict.fromkeys([*sides[0], *sides[1]]))
+    if not keys:
+        raise NotComparableError("there is nothing to compare: neither side has a measured metric that takes part")
+    settled: dict[tuple[str, str], Comparison] = {}
+    tested: dict[tuple[str, str], Permutation] = {}
+    for key in keys:
+        one, other = (side.get(key, []) for side in sides)
+        before = _settled(key, one, other, base, candidate)
+        if before is not None:
+            settled[key] = before
+        else:
+            # One comparison may hold more than one metric: its interval is that of a single test.
+            tested[key] = permutation_test(_values(one), _values(other), rule.alpha)
+    corrected = dict(zip(tested, holm([test.p for test in tested.values()]), strict=True))
+    for key, test in tested.items():
+        one, other = (side[key] for side in sides)
+        settled[key] = _judged(key, one, other, test, corrected[key], len(tested), rule)
+    return [settled[key] for key in keys]
+
+
+def exit_code(comparisons: Iterable[Comparison]) -> int:
+    """1 when anything is worse, else 3 when anything is open, else 0."""
+    verdicts = {comparison.verdict for comparison in comparisons}
+    return 1 if "worse" in verdicts else 3 if verdicts & {"inconclusive", "not comparable"} else 0
+
+
+def tally(comparisons: Sequence[Comparison]) -> str:
+    """How often each verdict was given, in one line."""
+    counts = {verdict: sum(c.verdict == verdict for c in comparisons) for verdict in get_args(Verdict)}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+
+
+def least_seeds(metrics: int, alpha: float = ALPHA) -> int:
+    """The fewest seeds per side with which the test can reach α in a comparison of so many metrics."""
+    return next(k for k in range(1, 100) if smallest_p(k, k) <= alpha / metrics)
+
+
+def _grouped(records: Sequence[Record], rule: Rule) -> dict[tuple[str, str], list[Record]]:
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if rule.covers(record):
+            groups.setdefault((record.reference, record.metric), []).append(record)
+    return groups
+
+
+def _settled(
+    key: tuple[str, str], one: Sequence[Record], other: Sequence[Record], base: Sequence[Record], new: Sequence[Record]
+) -> Comparison | None:
+    """The verdict that needs no test, or None."""
+    values = _values(one), _values(other)
+    suite = (one or other)[0].suite
+    failures = _failures(new, key[0], suite) if not _failures(base, key[0], suite) else []
+    if one and failures:
+        return Comparison(*key, *values, "worse", f"fails in the candidate: {failures[0]}")
+    difference = _difference(one, other)
+    return Comparison(*key, *values, "not comparable", difference) if difference else None
+
+
+def _failures(records: Sequence[Record], reference: str, suite: str) -> list[str]:
+    return [
+        (f"seed {r.seed}: " if r.seed is not None else "") + r.reason
+        for r in records
+        if (r.reference, r.suite, r.status) == (reference, suite, "failed")
+    ]
+
+
+def _difference(one: Sequence[Record], other: Sequence[Record]) -> str:
+    """The first thing that keeps two groups from being compared, named; empty when there is none."""
+    if not one or not other:
+        return f"only in the {'base' if one else 'candidate'}"
+    facts = [{str(value): None for value in map(_facts, group)} for group in (one, other)]
+    if facts[0].keys() == facts[1].keys() and len(facts[0]) == 1:
+        return ""
+    first, second = _facts(one[0]), _facts(other[0])
+    for group, name in ((one, "the base"), (other, "the candidate")):
+        for record in group[1:]:
+            differing = _named(_facts(group[0]), _facts(record))
+            if differing:
+                return f"within {name} itself: {differing}"
+    return _named(first, second)
+
+
+def _facts(record: Record) -> dict[str, str]:
+    return {name: str(getattr(record, name)) for name in _SHARED} | dict(record.protocol)
+
+
+def _named(first: dict[str, str], second: dict[str, str]) -> str:
+    for name in dict.fromkeys([*first, *second]):
+        if first.get(name) != second.get(name):
+            return f"{name}: {first.get(name, 'absent')} against {second.get(name, 'absent')}"
+    return ""
+
+
+def _judged(
+    key: tuple[str, str],
+    one: Sequence[Record],
+    other: Sequence[Record],
+    test: Permutation,
+    corrected: float,
+    tests: int,
+    rule: Rule,
+) -> Comparison:
+    values = _values(one), _values(other)
+    margin = rule.margin * abs(float(np.mean(values[0])))
+    verdict: Verdict
+    reason = ""
+    if -margin <= test.low and test.high <= margin:
+        verdict = "kept"
+    elif corrected <= rule.alpha:
+        verdict = "worse" if (test.effect > 0) == (one[0].better == "lower") else "better"
+    else:
+        needed = seeds_needed(values[0], values[1], margin, tests, rule.alpha)
+        verdict = "inconclusive"
+        reason = f"needs about {needed} seeds" if needed else f"needs more than {_MOST_SEEDS} seeds"
+    return Comparison(*key, *values, verdict, reason, test, corrected, margin)
+
+
+def seeds_needed(
+    base: Sequence[float], candidate: Sequence[float], margin: float, tests: int, alpha: float
+) -> int | None:
+    """About how many seeds a side would settle the matter if spread and effect stay as seen; None beyond 200.
+
+    From Student's interval: it fits between the effect and the margin, or at the corrected level it leaves out 0.
+    """
+    least = least_seeds(tests, alpha)
+    groups = [np.asarray(group, np.float64) for group in (base, candidate)]
+    freedom = sum(len(group) - 1 for group in groups)
+    if freedom < 1:
+        return least
+    spread = math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / freedom)
+    effect = abs(float(groups[1].mean() - groups[0].mean()))
+    for k in range(max(least, len(base) + 1), _MOST_SEEDS + 1):
+        unit = spread * math.sqrt(2 / k)
+        within = student.ppf(1 - alpha / 2, 2 * k - 2) * unit <= margin - effect
+        apart = student.ppf(1 - alpha / tests / 2, 2 * k - 2) * unit <= effect
+        if within or apart:
+            return k
+    return None
+
+
+def _values(records: Sequence[Record]) -> tuple[float, ...]:
+    return tuple(r.value for r in sorted(records, key=lambda r: r.seed or 0) if r.value is not None)

@@ -1,0 +1,243 @@
+"""What `gan-harness evaluate` does: a run, a folder of images or a function that makes them, to printed records."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.data import Dataset, batches_per_epoch, open_dataset
+from harness.data.catalogue import data_root as find_root
+from harness.data.dataset import scale_pixels
+from harness.environment import environment
+from harness.evaluation.evaluated import (
+    QualityValue,
+    RealImages,
+    evaluate_images,
+    evaluate_sampler,
+    extractor_name,
+    sample_size,
+)
+from harness.evaluation.extractors.opened import Extractor, open_extractor
+from harness.evaluation.features import Said
+from harness.evaluation.images import read_images, to_bytes
+from harness.evaluation.quality import COVERED
+from harness.evaluation.sampler import Sampler
+from harness.files import write_text
+from harness.record import Record
+from harness.reporting.pages import ENVIRONMENT, RECORDS
+from harness.training.device import resolve_device
+from harness.training.restore import restore_run
+from harness.training.run_folder import RUN_FILE
+from reference import Batch, get, load_module
+
+_DEFAULT_N = 10_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user asks for.
+
+    Attributes:
+        count: samples; None for 10,000, or as many as there are.
+        against: for images that come from no run: a reference, for its data, or a folder of real images.
+        extractor: None for the one that fits the data.
+        value_range: what a function's floats mean; None for the range of `against`.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    count: int | None
+    seed: int
+    device: str
+    data_root: Path | None
+    against: str
+    extractor: str | None
+    inception: Path | None
+    value_range: tuple[float, float] | None
+    out: Path | None
+    modules: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"--count must be 1 or more, not {self.count}")
+        if not 0 <= self.seed < 2**62:
+            raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(f"--range must be two rising numbers such as -1,1, not {self.value_range}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The values, what they were measured on, and where their records lie."""
+
+    name: str
+    data: str
+    values: list[QualityValue]
+    records: Path
+
+    @property
+    def missing(self) -> list[str] | None:
+        """The classes that have less than a tenth of an even share; None where there are no classes."""
+        shares = [v for v in self.values if v.measured.name == "class_share" and not v.metric.endswith("_running")]
+        few = [v.protocol["class"] for v in shares if v.measured.value < COVERED / len(shares)]
+        return few if shares else None
+
+
+class StoredImages:
+    """uint8 images (n, C, H, W) in memory as a data set with values in [0, 1]."""
+
+    in_memory = True
+    real = True
+
+    def __init__(self, images: Tensor, title: str) -> None:
+        self.title = title
+        self.images = images
+        self.fingerprint = f"images-{hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]}"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
+
+
+def evaluate(target: str, question: Question, said: Said) -> Answer:
+    """Measure the samples of `target` and write their records, all of them or none.
+
+    Args:
+        target: a run's folder, a folder of images, or `module:callable`.
+
+    Raises:
+        ValueError: something that can't be measured, in one line.
+    """
+    for module in question.modules:
+        load_module(module)
+    device = resolve_device(question.device)
+    if (Path(target) / RUN_FILE).is_file():
+        return _evaluate_run(Path(target), question, device, said)
+    if question.count is None and not Path(target).is_dir() and ":" not in target:
+        raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
+    real, extractor = _real_side(question, device, said)
+    images, name = _given_images(target, question, real)
+    n = len(images)
+    drawn = {"images": "as given", "seed": str(question.seed)} if ":" in name else {"images": "as given"}
+    values = evaluate_images(images, real, extractor, drawn, said=said)
+    folder = question.out or Path("runs") / "evaluated" / name.replace(":", "_").replace("/", "_")
+    facts = {"reference": name, "seed": question.seed, "n": n}
+    return Answer(name, real.dataset.title, values, _write(folder, values, facts, real.dataset, device))
+
+
+def _evaluate_run(path: Path, question: Question, device: torch.device, said: Said) -> Answer:
+    if question.against or question.value_range:
+        raise ValueError("--against and --range play no part for a run: its card says what it is held against")
+    run = restore_run(path, device, said)
+    card, config = run.reference.card, run.config
+    kept = Path(config.data_root) if config.data_root and Path(config.data_root).is_dir() else None
+    root = find_root(question.data_root or kept)
+    dataset = open_dataset(card, root)
+    extractor = _opened(question, device, root, lambda: extractor_name(card, dataset.real, question.inception), said)
+    sampler = Sampler(run.reference, run.networks, device, question.seed)
+    n = sample_size(question.count or _DEFAULT_N, dataset)
+    if question.count and n < question.count:
+        raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
+    values = evaluate_sampler(sampler, dataset, n, extractor, said)
+    epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
+    facts = {"reference": config.reference, "seed": config.seed, "n": n, "batch_size": config.batch_size,
+             "epochs": epochs}  # fmt: skip
+    where = _write(question.out or path, values, facts, dataset, device)
+    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where)
+
+
+def _real_side(question: Question, device: torch.device, said: Said) -> tuple[RealImages, Extractor]:
+    """What images of one's own are held against, and who looks."""
+    root = find_root(question.data_root)
+    if not question.against:
+        raise ValueError("images of your own need --against: a reference for its data, or a folder of real images")
+    if Path(question.against).is_dir():
+        if question.extractor is None:
+            raise ValueError("against a folder of images, --extractor must say who looks at them")
+        images = read_images(Path(question.against))
+        dataset: Dataset = StoredImages(images, str(question.against))
+        real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
+        return real, open_extractor(question.extractor, device, root, question.inception, said)
+    card = get(question.against).card
+    dataset = open_dataset(card, root)
+    extractor = _opened(question, device, root, lambda: extractor_name(card, dataset.real, question.inception), said)
+    return RealImages.of(card, dataset), extractor
+
+
+def _opened(
+    question: Question, device: torch.device, root: Path | None, fitting: Callable[[], str], said: Said
+) -> Extractor:
+    return open_extractor(question.extractor or fitting(), device, root, question.inception, said)
+
+
+def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, str]:
+    """The images of a folder or a function, uint8 (n, C, H, W), and a name for them."""
+    if Path(target).is_dir():
+        images = read_images(Path(target))
+        if real.shape[0] == 1:
+            images = _grey(images, target)
+        n = min(len(images), len(real.dataset)) if question.count is None else question.count
+        if n > len(images):
+            raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
+        return images[:n], Path(target).resolve().name
+    n = sample_size(question.count or _DEFAULT_N, real.dataset)
+    made = _call(target, n, question.seed)
+    if len(made) != n:
+        raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
+    if made.dtype == torch.uint8:
+        return made[:, None] if made.dim() == 3 else made, target
+    return to_bytes(made, question.value_range or real.value_range), target
+
+
+def _grey(images: Tensor, target: str) -> Tensor:
+    if not bool((images[:, :1] == images).all()):
+        raise ValueError(f"{target} holds coloured images, the real ones are grey")
+    return images[:, :1]
+
+
+def _call(target: str, n: int, seed: int) -> Tensor:
+    """What `module:callable` returns for (n, seed), as a tensor on the CPU."""
+    module, _, name = target.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module), name)
+        made = function(n, seed)
+    except Exception as error:  # whatever a stranger's code does
+        raise ValueError(f"{target} called with ({n}, {seed}) fails: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Tensor | np.ndarray):
+        raise ValueError(f"{target} must return a tensor or an array of images, not {type(made).__name__}")
+    return torch.as_tensor(made).detach().cpu()
+
+
+def _write(
+    folder: Path, values: list[QualityValue], facts: dict[str, Any], dataset: Dataset, device: torch.device
+) -> Path:
+    """The values as records, with the machine beside them."""
+    machine = environment(device)
+    fingerprint = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:12]
+    lines = [
+        Record(
+            suite="quality", metric=found.metric, value=found.measured.value, unit=found.measured.unit,
+            better=found.measured.better, status="measured", profile="evaluate", data=dataset.title,
+            real_data=dataset.real, device=str(machine["device"]), environment=fingerprint, headline=found.headline,
+            protocol=found.protocol | {"data": dataset.fingerprint}, **facts,
+        ).to_line()
+        for found in values
+    ]  # fmt: skip
+    write_text(folder / ENVIRONMENT, json.dumps({fingerprint: machine}, indent=1) + "\n")
+    write_text(folder / RECORDS, "\n".join(lines) + "\n")
+    return folder / RECORDS

@@ -1,0 +1,1 @@
+"""What images are looked at with: small networks of the harness's own, and Inception when its weights are there."""

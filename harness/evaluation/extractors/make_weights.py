@@ -1,0 +1,23 @@
+"""Make the bundled weights again: `python -m harness.evaluation.extractors.make_weights NAME …` (minutes each)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from harness.data.catalogue import data_root
+from harness.evaluation.extractors.lessons import LESSONS
+from harness.evaluation.extractors.opened import BUNDLED, train_weights, weights_hash, write_weights
+
+
+def main(names: list[str]) -> None:
+    """Train each extractor named by the recipe and write its weights beside this file."""
+    for name in names:
+        lessons = LESSONS[name](data_root(None))
+        trained = train_weights(name, lessons, lambda text: print(text, flush=True))
+        write_weights(Path(BUNDLED / f"{name}.safetensors"), trained, lessons)
+        print(f"{name}: {weights_hash(trained.tensors)}, held-out accuracy {trained.accuracy:.4f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

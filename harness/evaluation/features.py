@@ -1,0 +1,99 @@
+"""Images as an extractor sees them; those of a data set are kept, so that no evaluation computes them twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from harness.data import Dataset
+from harness.data.catalogue import cache_folder
+from harness.evaluation.extractors.opened import Extractor
+from harness.evaluation.images import check_varied, to_bytes
+from harness.files import write_folder
+
+MOST_TRAINING = 60_000  # images among which the nearest one is looked for
+_READ = 512
+_FILE = "features.safetensors"
+
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor gives for n images: features (n, dimension) and logits (n, classes), float32."""
+
+    features: Tensor
+    logits: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def rows(self, chosen: Tensor) -> Features:
+        """Those of some images."""
+        return Features(self.features[chosen], self.logits[chosen])
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+def spread(length: int, count: int) -> Tensor:
+    """`count` indices (at most `length`), evenly spread over a data set: some lie sorted."""
+    return torch.linspace(0, length - 1, min(count, length)).long()
+
+
+def features_of(images: Tensor, extractor: Extractor, said: Said = silent, what: str = "images") -> Features:
+    """The features of uint8 images (n, C, H, W).
+
+    Raises:
+        ValueError: they are all the same, or each of one even colour.
+    """
+    check_varied(images, what)
+    n = len(images)
+    return Features(*extractor(images, lambda done: said(f"{extractor.name} looks at {what}: {done} of {n}")))
+
+
+def real_features(
+    dataset: Dataset,
+    shape: tuple[int, ...],
+    value_range: tuple[float, float],
+    extractor: Extractor,
+    said: Said = silent,
+) -> Features:
+    """The features of a data set, of at most 60,000 images evenly spread: from the cache, or computed and kept there.
+
+    Raises:
+        ValueError: an image can't be read, or the kept file is damaged.
+    """
+    key = {
+        **extractor.protocol(), "data": dataset.fingerprint, "shape": list(shape), "range": list(value_range),
+        "most": MOST_TRAINING, "device": extractor.device.type, "torch": torch.__version__,
+    }  # fmt: skip
+    folder = cache_folder() / "features" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    if not folder.is_dir():
+        chosen = spread(len(dataset), MOST_TRAINING)
+        found = []
+        for start in range(0, len(chosen), _READ):
+            images = to_bytes(dataset[chosen[start : start + _READ]].data, value_range)
+            found.append(extractor(images))
+            said(f"{extractor.name} looks at {dataset.title}, once: {min(start + _READ, len(chosen))} of {len(chosen)}")
+        features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        write_folder(folder, partial(_write, features=features, logits=logits, key=key))
+    try:
+        kept = load_file(folder / _FILE)
+        return Features(kept["features"], kept["logits"])
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ValueError(f"{folder} holds damaged features ({error}): delete it") from error
+
+
+def _write(folder: Path, *, features: Tensor, logits: Tensor, key: dict[str, object]) -> None:
+    save_file({"features": features, "logits": logits}, folder / _FILE, {"of": json.dumps(key)})

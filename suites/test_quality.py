@@ -1,0 +1,41 @@
+"""Sample quality of every reference that generates images, from its final checkpoint, never from its best one."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.evaluation.evaluated import evaluate_sampler, sample_size
+from harness.reporting.plots import save_strips
+from harness.suite_session import SuiteSession
+
+
+@pytest.mark.references(having="images")
+def test_quality(spec: str, seed: int, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
+    try:
+        extractor = harness.extractor(spec)
+    except ValueError as error:
+        pytest.skip(str(error))
+    run = harness.trained(spec, seed)
+    n = sample_size(harness.profile.quality_samples, run.dataset)
+    sampler = harness.sampler(run)
+    values = evaluate_sampler(sampler, run.dataset, n, extractor)
+    for found in values:
+        harness.record(
+            spec, found.metric, found.measured.value, found.measured.unit, found.measured.better,
+            n=n, protocol=found.protocol, headline=found.headline, **harness.run_facts(run),
+        )  # fmt: skip
+    harness.keep_samples(spec, seed, sampler)
+    assert all(math.isfinite(found.measured.value) for found in values)
+    assert any(found.measured.name == "fid" for found in values)
+
+
+def test_sample_strips(harness: SuiteSession) -> None:
+    strips = harness.kept_samples()
+    if not strips:
+        pytest.skip("no reference with images was measured")
+    path = harness.folder("plots", "quality.png")
+    save_strips(path, strips)
+    assert path.stat().st_size > 1000
