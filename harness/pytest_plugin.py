@@ -121,6 +121,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("numerics", session.numerics())
 
 
+@pytest.fixture(scope="session")
+def session(request: pytest.FixtureRequest) -> SuiteSession:
+    """The session, for fixtures that several checks share: settings and data, no records."""
+    return open_session(request.config)
+
+
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> SuiteSession:
     """The session: settings, references, trained runs, and `record`."""

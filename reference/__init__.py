@@ -19,7 +19,7 @@ from reference.card import (
     exactly,
 )
 from reference.contract import Batch, Networks, Noise, Player, Players, Reference, given_condition, guard
-from reference.registry import get, load_module, names, register, spec_of, specs
+from reference.registry import get, load_module, names, register, spec_of, specs, unlisted
 
 __all__ = [
     "Batch",
@@ -52,4 +52,5 @@ __all__ = [
     "register",
     "spec_of",
     "specs",
+    "unlisted",
 ]

@@ -34,6 +34,7 @@ class _ReferenceClass(Protocol):
 
 _T = TypeVar("_T", bound=type)
 _registered: dict[str, _ReferenceClass] = {}
+_unlisted: set[str] = set()
 _loaded: set[str] = set()
 
 
@@ -56,10 +57,21 @@ def register(cls: _T) -> _T:
     return cls
 
 
+def unlisted(cls: _T) -> _T:
+    """Class decorator: enter a reference under its class's name in small letters, found by spec and never listed.
+
+    For references that are made from others, and have their cards.
+    """
+    name = cls.__name__.lower()
+    _registered[name] = cls  # type: ignore[assignment]
+    _unlisted.add(name)
+    return cls
+
+
 def names() -> list[str]:
-    """Every registered name, sorted."""
+    """Every registered and listed name, sorted."""
     _load_known()
-    return sorted(_registered)
+    return sorted(_registered.keys() - _unlisted)
 
 
 def specs() -> list[str]:
@@ -75,7 +87,7 @@ def get(spec: str, **options: object) -> Reference:
     """
     name, _, written = spec.partition("@")
     cls = _find(name)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     given = dict(_parse_option(name, item, fields) for item in written.split(",") if item) | options
     for option in given:
         if option not in fields:
@@ -89,7 +101,7 @@ def spec_of(reference: Reference) -> str:
     changed = []
     for field in dataclasses.fields(reference):  # type: ignore[arg-type]
         value = getattr(reference, field.name)
-        if value != field.default:
+        if field.init and value != field.default:
             changed.append(field.name if value is True else f"{field.name}={value}")
     return reference.card.name + ("@" + ",".join(changed) if changed else "")
 

@@ -1,0 +1,167 @@
+"""The metrics themselves: closed forms, sets whose distance is known, and an order that must show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from harness.comparison.verdicts import compare
+from harness.data.catalogue import DIGITS_TITLE, digits_root, mnist_root
+from harness.data.mnist import Mnist
+from harness.evaluation import quality
+from harness.evaluation.extractors.opened import Extractor, open_extractor
+from harness.evaluation.features import Features, features_of, spread
+from harness.record import Record
+from harness.suite_session import SuiteSession
+
+MOST = 2000
+LEAST_ACCURACY = {"mnistnet": 0.992, "digitsnet": 0.97, "facesnet": 0.95}
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Training and test images with their digits, and what looks at them."""
+
+    train: Mnist
+    test: Mnist
+    extractor: Extractor
+    n: int
+
+    def features(self, images: Tensor) -> Features:
+        return features_of(images, self.extractor)
+
+
+@pytest.fixture(scope="module")
+def digits(session: SuiteSession) -> Digits:
+    found = mnist_root(session.root)
+    root, title = (found, None) if found else (digits_root(), DIGITS_TITLE)
+    train, test = (Mnist(root, (1, 28, 28), (0.0, 1.0), split, title) for split in ("train", "test"))
+    extractor = open_extractor("mnistnet" if found else "digitsnet", session.device, session.root)
+    return Digits(train, test, extractor, min(session.profile.quality_samples, MOST, len(test)))
+
+
+@pytest.fixture(scope="module")
+def real(digits: Digits) -> Features:
+    return digits.features(digits.train.images[spread(len(digits.train), digits.n)])
+
+
+def record(
+    harness: SuiteSession, case: str, metric: str, value: float, expected: str, digits: Digits | None = None, n: int = 0
+) -> None:
+    protocol = {"expected": expected} | (digits.extractor.protocol() if digits else {})
+    harness.record(
+        f"calibration: {case}", metric, value, "", "none", n=n or None, protocol=protocol,
+        data=digits.train if digits else None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEAST_ACCURACY)
+def test_extractors_read_well(name: str, harness: SuiteSession) -> None:
+    if name == "mnistnet" and mnist_root(harness.root) is None:
+        pytest.skip("mnistnet needs MNIST, and no data root holds it")
+    accuracy = open_extractor(name, harness.device, harness.root).accuracy
+    assert accuracy is not None
+    record(harness, f"{name} on held-out images", "accuracy", accuracy, f"≥ {LEAST_ACCURACY[name]:g}")
+    assert accuracy >= LEAST_ACCURACY[name]
+
+
+def test_closed_forms(harness: SuiteSession) -> None:
+    features = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)).double()
+    shift = torch.full((64,), 0.25, dtype=torch.float64)
+    moved = quality.frechet_distance(features + shift, features)
+    record(harness, "a Gaussian shifted by a vector of length 2", "fid", moved, "4")
+    wider = quality.frechet_distance(1.5 * features, features)
+    exact = 0.25 * float(features.var(0).sum() + (features.mean(0) ** 2).sum())
+    record(harness, "a Gaussian one and a half times as wide", "fid", wider, f"{exact:.4g}")
+    even, one = 100 * torch.eye(10).repeat(1000, 1), 100 * torch.eye(10)[:1].repeat(10_000, 1)
+    scores = quality.inception_score(even), quality.inception_score(one)
+    record(harness, "ten classes, evenly", "is", scores[0], "10")
+    record(harness, "one class", "is", scores[1], "1")
+    covered = quality.class_coverage(one)
+    record(harness, "one class", "class_kl", covered.divergence, f"ln 10 = {math.log(10):.4g}")
+    assert moved == pytest.approx(4, rel=1e-6)
+    assert wider == pytest.approx(exact, rel=1e-6)
+    assert scores == (pytest.approx(10, rel=0.02), pytest.approx(1))
+    assert (covered.covered, covered.divergence) == (1, pytest.approx(math.log(10)))
+
+
+def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -> None:
+    distance = quality.frechet_distance(real.features, real.features)
+    precision, recall = quality.precision_recall(real.features, real.features)
+    ratio = quality.nearest_training_ratio(real.features, real.features)
+    found = {"fid": (distance, "0"), "precision": (precision, "1"), "recall": (recall, "1")}
+    for metric, (value, expected) in (found | {"nearest_training_ratio": (ratio, "0")}).items():
+        record(harness, "training images against themselves", metric, value, expected, digits, len(real))
+    assert abs(distance) < 1e-3
+    assert (precision, recall) == (1, 1)
+    assert ratio < 0.05
+
+
+def test_floor(harness: SuiteSession, digits: Digits, real: Features) -> None:
+    test = digits.features(digits.test.images[spread(len(digits.test), digits.n)])
+    values = {
+        value.name: value.value for value in quality.measure(test, real, None, digits.extractor.classes, digits=True)
+    }
+    for name in ("fid", "kid", "is", "precision", "recall", "class_coverage", "class_kl"):
+        record(harness, "test images against training images", name, values[name], "the floor", digits, len(real))
+    blurred = digits.features(gaussian_blur(digits.test.images[: digits.n], [7, 7], [2.0, 2.0]))
+    assert 0 <= values["fid"] < quality.frechet_distance(blurred.features, real.features) / 10
+    assert values["class_coverage"] == 10
+
+
+def noisy(images: Tensor, strength: float) -> Tensor:
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    return (images / 255 + strength * noise).clamp(0, 1).mul(255).round().byte()
+
+
+DEGRADATIONS: dict[str, tuple[tuple[float, ...], Callable[[Digits, float], Tensor]]] = {
+    "blurred, σ in pixels": (
+        (0.5, 1.0, 1.5, 2.0),
+        lambda d, s: gaussian_blur(d.train.images[spread(len(d.train), d.n)], [13, 13], [s, s]),
+    ),
+    "noise added, σ of the range": (
+        (0.1, 0.2, 0.3, 0.4),
+        lambda d, s: noisy(d.train.images[spread(len(d.train), d.n)], s),
+    ),
+    "classes dropped": (
+        (2, 4, 6, 8),
+        lambda d, s: d.train.images[torch.nonzero(d.train.labels >= s).flatten()][: d.n],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEGRADATIONS)
+def test_rises_with_strength(kind: str, harness: SuiteSession, digits: Digits, real: Features) -> None:
+    strengths, made = DEGRADATIONS[kind]
+    distances = []
+    for strength in strengths:
+        worse = digits.features(made(digits, strength))
+        distances.append(quality.frechet_distance(worse.features, real.features))
+        expected = "above the one before" if len(distances) > 1 else "above 0"
+        record(harness, f"{kind}: {strength:g}", "fid", distances[-1], expected, digits, len(worse))
+    assert distances == sorted(distances)
+    assert distances[0] > 0
+
+
+def test_another_resize_is_not_comparable(harness: SuiteSession, digits: Digits) -> None:
+    entry = Record(
+        "quality", "a", "fid_mnistnet_10k", 1.0, "", "lower", "measured", "smoke", "MNIST", "", "", headline=True,
+        protocol=digits.extractor.protocol(), seed=0,
+    )  # fmt: skip
+    other = replace(entry, protocol={**entry.protocol, "resize": "to 28×28, nearest"})
+    (found,) = compare([entry] * 3, [other] * 3)
+    record(
+        harness,
+        "the same images through another resize",
+        "not comparable",
+        float(found.verdict == "not comparable"),
+        "1",
+    )
+    assert found.verdict == "not comparable"
+    assert "resize" in found.reason
