@@ -105,7 +105,7 @@ class Mutant:
         if self.change == "missing-detach":
             for player in roles.values():
                 player.zero_grad()
-        given = SimpleNamespace(**{**vars(players), **changed})
+        given: Any = SimpleNamespace(**{**vars(players), **changed})
         with _changed_functions(self.change):
             return self.original.step(given, self._batch(batch), self._noise(noise))
 
@@ -218,7 +218,7 @@ def _reset(module: nn.Module) -> None:
 
 
 def _forgetful(optimizer: torch.optim.Optimizer) -> None:
-    optimizer.load_state_dict = lambda _: None  # type: ignore[method-assign]
+    optimizer.load_state_dict = lambda _: None  # type: ignore[method-assign, assignment]
 
 
 def _gives_probabilities(network: nn.Module) -> bool:

@@ -25,7 +25,7 @@ class Profile:
     determinism_steps: int
     determinism_batch: int | None
     conduct_batch: int = 16
-    conduct_steps: int = 8
+    conduct_steps: int = 16
     reduced_steps: int | None = None
     mode_samples: int = 10_000
     latent_samples: int = 1000
@@ -44,8 +44,6 @@ PROFILES = {
             mode_seeds=3,
             determinism_steps=3,
             determinism_batch=4,
-            conduct_batch=4,
-            conduct_steps=3,
             reduced_steps=30,
             latent_samples=100,
             quality_samples=500,

@@ -165,9 +165,17 @@ def _reason(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str | Non
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Make the tables, also when something failed or the run was interrupted."""
-    if _SESSION in session.config.stash:
-        session.config.stash[_SESSION].write_report()
+    """Make the tables, also when something failed or the run was interrupted; then let the baseline speak."""
+    if _SESSION not in session.config.stash:
+        return
+    opened = session.config.stash[_SESSION]
+    try:
+        opened.write_report()
+    except ValueError as error:
+        print(f"gan-harness: {error}", file=sys.stderr)
+        session.exitstatus = getattr(error, "exit_code", 2)
+    if session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = opened.exit_code()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -20,6 +20,10 @@ from torch import nn
 
 import reference as registry
 from harness.canvas import Picture
+from harness.comparison.baseline import read_record_set
+from harness.comparison.command import summary
+from harness.comparison.page import comparison_table
+from harness.comparison.verdicts import Comparison, compare, exit_code, tally
 from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
@@ -32,7 +36,16 @@ from harness.evaluation.sampler import Sampler
 from harness.files import write_text
 from harness.measurement.operations import affordable_steps, step_operations
 from harness.record import Better, Record, Status, append_record
-from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, clear_report, foreign_files, write_report
+from harness.reporting.pages import (
+    COMPARISON,
+    ENVIRONMENT,
+    RECORDS,
+    SESSION,
+    clear_report,
+    foreign_files,
+    write_report,
+    write_table,
+)
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
@@ -103,6 +116,8 @@ class SuiteSession:
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._check_report_folder()
+        self._baseline = read_record_set(settings.baseline) if settings.baseline else []
+        self.comparisons: list[Comparison] = []
 
     def specs(self, dataset: str | None = None, having: str | None = None) -> list[str]:
         """The references asked for; or those of them on one data set, or having what a measure needs."""
@@ -305,9 +320,19 @@ class SuiteSession:
         )  # fmt: skip
 
     def write_report(self) -> None:
-        """Make the tables of what was recorded."""
-        if self.records:
-            write_report(self.settings.report_dir, self.cards())
+        """Make the tables of what was recorded, and hold it against the baseline if there is one."""
+        if not self.records:
+            return
+        write_report(self.settings.report_dir, self.cards())
+        if self._baseline:
+            asked = {spec for spec, _ in self.cards()}
+            self.comparisons = compare([r for r in self._baseline if r.reference in asked], self.records)
+            heading = f"# This run against {self.settings.baseline}\n\n{tally(self.comparisons)}"
+            write_table(self.settings.report_dir, COMPARISON, comparison_table(self.comparisons), heading)
+
+    def exit_code(self) -> int:
+        """What the baseline says: 0, 1 for worse, 3 for inconclusive or not comparable."""
+        return exit_code(self.comparisons)
 
     def cards(self) -> list[tuple[str, registry.Card]]:
         """(spec, card) of the references asked for, each followed by its reduced form if that is what is trained."""
@@ -326,9 +351,18 @@ class SuiteSession:
             f"profile {self.profile.name} on {self._environment['device']}, torch {torch.__version__}; records: "
             + ", ".join(f"{count} {status}" for status, count in statuses.items()),
             f"claims: {verdicts}",
+            *self._verdicts(),
             f"everything on one page: {shown / 'report.md'}",
             f"tables: {', '.join(sorted(p.name for p in shown.glob('*.csv')))}",
         ]
+
+    def _verdicts(self) -> list[str]:
+        """What the baseline says, a line for each verdict that isn't good."""
+        if not self.comparisons:
+            return []
+        bad = [c for c in self.comparisons if c.verdict not in ("kept", "better")]
+        lines = [f"  {c.reference} {c.metric}: {c.verdict}" + (f", {c.reason}" if c.reason else "") for c in bad]
+        return [f"against {self.settings.baseline}: {summary(self.comparisons)}", *lines]
 
     def _reduced_form(self, spec: str) -> str | None:
         options = registry.get(spec).card.reduced

@@ -8,7 +8,10 @@ import pytest
 
 from harness.data.dataset import RandomlyChanged
 from harness.measurement.conduct import Finding, watch_conduct, watch_order
+from harness.measurement.operations import affordable_steps, step_operations
 from harness.suite_session import SuiteSession
+
+FEW = 4  # samples a step are enough for the rules that don't wait for training to show
 
 
 def record_findings(harness: SuiteSession, spec: str, findings: list[Finding]) -> None:
@@ -24,9 +27,16 @@ def record_findings(harness: SuiteSession, spec: str, findings: list[Finding]) -
 def test_conduct(spec: str, harness: SuiteSession) -> None:
     spec = harness.trainable(spec)
     chosen, profile = harness.reference(spec), harness.profile
-    findings = watch_conduct(
-        chosen, harness.dataset(spec), chosen.card.seed, profile.conduct_batch, profile.conduct_steps
-    )
+    batch, steps = profile.conduct_batch, profile.conduct_steps
+    per_step = step_operations(chosen, harness.dataset(spec), batch)
+    if affordable_steps(per_step, profile.training_flops, 2 * steps) < 2 * steps:
+        reason = f"training either player alone takes more operations than the profile {profile.name} allows"
+        harness.record(
+            spec, "rule_kept", None, "yes/no", "higher", status="skipped", reason=reason,
+            protocol={"rule": "players oppose each other"},
+        )  # fmt: skip
+        batch, steps = FEW, 0
+    findings = watch_conduct(chosen, harness.dataset(spec), chosen.card.seed, batch, steps)
     assert len(findings) >= 5
     record_findings(harness, spec, findings)
 

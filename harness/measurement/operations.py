@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from harness.data import Dataset
 from harness.training.player import make_players
@@ -24,9 +27,25 @@ def step_operations(reference: Reference, dataset: Dataset, batch_size: int) -> 
         networks = reference.networks()
         players = make_players(networks, reference.optimizers(networks))
         noise = GeneratorNoise(torch.Generator().manual_seed(0))
-        with FlopCounterMode(display=False) as counter:
+        with _Counting() as counter:
             reference.step(players, dataset[torch.arange(counted)], noise)
-    return float(counter.get_total_flops()) * batch_size / counted
+    return float(counter.operations) * batch_size / counted
+
+
+class _Counting(TorchDispatchMode):
+    """Adds up what PyTorch's formulas say of each operation.
+
+    Its own FlopCounterMode also tells modules apart, and fails where a gradient is taken of a leaf.
+    """
+
+    operations = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        formula = flop_registry.get(function._overloadpacket)
+        if formula is not None:
+            self.operations += formula(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 def affordable_steps(per_step: float, budget: float | None, documented: int) -> int:

@@ -16,6 +16,7 @@ from harness.record import Record, read_records
 from harness.reporting.tables import TABLES, Cards, documented_tables
 
 RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
+COMPARISON = "comparison"  # what this run is against a baseline, if there is one
 _FOLDERS = ("plots", "runs")
 
 _TITLES = {
@@ -27,6 +28,8 @@ _TITLES = {
     "quality": "Sample quality",
     "calibration": "The metrics themselves, where the answer is known",
     "latent": "Latents, labels and conditions",
+    "conduct": "Conduct: rules that every GAN's step keeps",
+    "mutants": "Mutants: GAN code broken on purpose, and which suite notices",
     "training": "Training logs beside the documents'",
     "left_out": "Skipped and failed",
 }
@@ -46,7 +49,7 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
         if table.empty:
             continue
         table = _without_gaps(table)
-        written += _write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}")
+        written += write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}")
         parts.append(f"## {_TITLES[name]}\n\n{_markdown(table)}")
     plots = sorted((folder / "plots").glob("*.png"))
     if plots:
@@ -78,7 +81,7 @@ def write_documented(folder: Path, cards: Cards) -> list[Path]:
     for name, table in documented_tables(cards).items():
         if not table.empty:
             title = f"# Documented: {name.replace('_', ' ')}\n\n{heading}"
-            written += _write_table(folder, name, _without_gaps(table), title)
+            written += write_table(folder, name, _without_gaps(table), title)
     return written
 
 
@@ -104,11 +107,12 @@ def foreign_files(folder: Path) -> list[str]:
 
 
 def _own_files() -> set[str]:
-    tables = {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")}
+    tables = {f"{name}.{kind}" for name in (*TABLES, COMPARISON) for kind in ("csv", "md")}
     return {RECORDS, ENVIRONMENT, SESSION, "report.md", *tables}
 
 
-def _write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> list[Path]:
+def write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> list[Path]:
+    """Write one table as CSV and Markdown; returns both paths."""
     csv, markdown = folder / f"{name}.csv", folder / f"{name}.md"
     write_text(csv, table.to_csv(index=False))
     write_text(markdown, f"{heading}\n\n{_markdown(table)}\n")

@@ -130,6 +130,32 @@ def mode_by_mode_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def conduct_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per reference, a column per rule: kept, broken with how, or not applicable."""
+    rows = []
+    for (reference,), group in _grouped(_of(records, "conduct"), lambda r: (r.reference,)):
+        kept = {r.protocol["rule"]: "kept" if r.value == 1 else f"BROKEN: {r.reason}" for r in group}
+        rows.append({"reference": reference, **kept})
+    return pd.DataFrame(rows).fillna("–")
+
+
+def mutants_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per mutant: what is broken, which suite noticed first, what it said; controls have nothing to notice."""
+    return pd.DataFrame(
+        [
+            {
+                "mutant": r.protocol["mutant"],
+                "applied to": r.reference,
+                "what is wrong": r.protocol["what"],
+                "noticed by": r.protocol["suite"],
+                "as it should be": "yes" if r.value == 1 else "NO",
+                "what it said": r.reason,
+            }
+            for r in _of(records, "mutants")
+        ]
+    )
+
+
 def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     """The documents' log lines beside the same steps of the runs, and the means over each run's last epoch."""
     found = [r for r in _of(records, "training") if r.status == "measured"]
@@ -279,6 +305,8 @@ TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
     "quality": quality_table,
     "calibration": calibration_table,
     "latent": latent_table,
+    "conduct": conduct_table,
+    "mutants": mutants_table,
     "training": training_table,
     "left_out": left_out_table,
 }
