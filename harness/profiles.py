@@ -46,7 +46,7 @@ PROFILES = {
             determinism_batch=4,
             reduced_steps=30,
             latent_samples=100,
-            quality_samples=500,
+            quality_samples=256,
             pictures=False,
         ),
         Profile(

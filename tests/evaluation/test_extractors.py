@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from harness.data.catalogue import cache_folder
+from harness.evaluation.extractors import opened, recipes
+from harness.evaluation.extractors.lessons import LESSONS
+from harness.evaluation.extractors.networks import DigitsNet, FacesNet, MnistNet
+from harness.evaluation.extractors.opened import BUNDLED, open_extractor, weights_hash, weights_path
+
+CPU = torch.device("cpu")
+HASHES = {"mnistnet": "9587de94d39b", "digitsnet": "285e4b128dc9", "facesnet": "ab9d55ce18c8"}
+SOME = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_the_bundled_weights_are_those_that_figures_were_measured_with(name: str) -> None:
+    assert weights_hash(load_file(BUNDLED / f"{name}.safetensors")) == HASHES[name]
+
+
+def test_the_bundled_digitsnet_reads_held_out_digits_as_well_as_it_says() -> None:
+    extractor = open_extractor("digitsnet", CPU)
+    _, held_out = LESSONS["digitsnet"](None).make()
+    _, logits = extractor(held_out.images)
+    accuracy = float((logits.argmax(1) == held_out.targets).double().mean())
+    assert extractor.accuracy == pytest.approx(accuracy, abs=1e-4)
+    assert accuracy >= 0.97
+
+
+def test_facesnet_tells_eight_kinds_whose_probabilities_add_up() -> None:
+    logits = FacesNet.class_logits(torch.randn(6, 13))
+    assert logits.shape == (6, len(FacesNet.CLASSES))
+    assert torch.allclose(logits.exp().sum(1), torch.ones(6))
+    glasses = torch.full((1, 13), -20.0)
+    glasses[0, 5] = 20.0
+    assert FacesNet.CLASSES[int(FacesNet.class_logits(glasses).argmax())] == "glasses, female, serious"
+
+
+def test_the_recipe_gives_the_same_bits_again() -> None:
+    lesson = recipes.Lesson(SOME.repeat(30, 1, 1, 1), torch.arange(150) % 10)
+    first, second = (recipes.train_extractor(DigitsNet, lesson, lesson, 1, lambda *_: None) for _ in range(2))
+    assert weights_hash(first.tensors) == weights_hash(second.tensors)
+
+
+def test_other_data_in_mnists_layout_train_an_extractor_once(mnist_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "BUNDLED", Path("nowhere"))
+    heard: list[str] = []
+    first = open_extractor("mnistnet", CPU, mnist_root, said=heard.append)
+    assert "training mnistnet" in heard[0]
+    heard.clear()
+    second = open_extractor("mnistnet", CPU, mnist_root, said=heard.append)
+    assert heard == []
+    assert first.weights == second.weights != HASHES["mnistnet"]
+    (kept,) = (cache_folder() / "extractors").glob("mnistnet-*")
+    assert kept.name.endswith(first.weights)
+    file = kept / "mnistnet.safetensors"
+    metadata = opened._metadata(file)
+    save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file, metadata)
+    with pytest.raises(ValueError, match="other weights than its folder's name says"):
+        open_extractor("mnistnet", CPU, mnist_root)
+    file.write_bytes(b"cut")
+    with pytest.raises(ValueError, match="can't be read as weights"):
+        open_extractor("mnistnet", CPU, mnist_root)
+
+
+def test_mnistnet_needs_mnist() -> None:
+    with pytest.raises(ValueError, match="no data root holds it"):
+        open_extractor("mnistnet", CPU)
+    with pytest.raises(ValueError, match=r"unknown extractor 'vgg'; there are: mnistnet"):
+        open_extractor("vgg", CPU)
+    with pytest.raises(ValueError, match="unknown extractor"):
+        weights_path("inception")
+
+
+def test_features_do_not_depend_on_the_batch_and_colour_is_read_as_grey() -> None:
+    extractor = open_extractor("digitsnet", CPU)
+    features, logits = extractor(SOME)
+    alone, _ = extractor(SOME[2:3])
+    assert torch.allclose(alone[0], features[2], atol=1e-5)
+    assert torch.allclose(extractor(SOME.expand(-1, 3, -1, -1))[0], features, atol=1e-6)
+    assert (features.shape, logits.shape) == ((5, 64), (5, 10))
+    assert (features >= 0).all()
+
+
+def test_an_extractor_in_training_mode_refuses_to_look() -> None:
+    extractor = open_extractor("digitsnet", CPU)
+    extractor.module.train()
+    with pytest.raises(RuntimeError, match="evaluation mode"):
+        extractor(SOME)
+
+
+def test_what_torch_fidelity_hands_over_is_checked() -> None:
+    module = open_extractor("digitsnet", CPU).module
+    with pytest.raises(ValueError, match="takes uint8 images"):
+        module(torch.zeros(2, 3, 28, 28))
+    with pytest.raises(ValueError, match="needs its weights"):
+        MnistNet("mnistnet", ["64"])
+
+
+def test_inception_is_never_fetched_and_its_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match="nothing is fetched"):
+        open_extractor("inception", CPU)
+    with pytest.raises(ValueError, match="isn't there; nothing is fetched"):
+        open_extractor("inception", CPU, inception=tmp_path / "none.pth")
+    other = tmp_path / "weights.pth"
+    torch.save({}, other)
+    with pytest.raises(ValueError, match="its SHA-256 begins with"):
+        open_extractor("inception", CPU, inception=other)
+    monkeypatch.setattr(opened, "INCEPTION_HASH", "")
+    with pytest.raises(ValueError, match="doesn't hold Inception's weights"):
+        open_extractor("inception", CPU, inception=other)
+
+
+def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published weights aren't to be had here: random ones of their layout, and the hash unasked."""
+    torch.manual_seed(0)
+    monkeypatch.setattr("torch.load", lambda *_, **__: {})
+    monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_, **__: None)
+    random = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path="-")
+    monkeypatch.undo()
+    file = tmp_path / "weights-inception.pth"
+    torch.save(random.state_dict(), file)
+    monkeypatch.setattr(opened, "INCEPTION_HASH", "")
+    extractor = open_extractor("inception", CPU, inception=file)
+    features, logits = extractor(SOME[:2].expand(-1, 3, -1, -1))
+    assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))
+    assert extractor.protocol()["extractor"].startswith("inception ")
