@@ -52,6 +52,7 @@ class Question:
         against: for images that come from no run: a reference, for its data, or a folder of real images.
         extractor: None for the one that fits the data.
         value_range: what a function's floats mean; None for the range of `against`.
+        name: what the records call the images, so that two sets of them can be compared; "" for where they come from.
 
     Raises:
         ValueError: a value out of its range.
@@ -66,6 +67,7 @@ class Question:
     inception: Path | None
     value_range: tuple[float, float] | None
     out: Path | None
+    name: str
     modules: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -129,10 +131,9 @@ def evaluate(target: str, question: Question, said: Said) -> Answer:
     if question.count is None and not Path(target).is_dir() and ":" not in target:
         raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
     real, extractor = _real_side(question, device, said)
-    images, name = _given_images(target, question, real)
-    n = len(images)
-    drawn = {"images": "as given", "seed": str(question.seed)} if ":" in name else {"images": "as given"}
-    values = evaluate_images(images, real, extractor, drawn, said=said)
+    images, found = _given_images(target, question, real)
+    n, name = len(images), question.name or found
+    values = evaluate_images(images, real, extractor, {"images": "as given"}, said=said)
     folder = question.out or Path("runs") / "evaluated" / name.replace(":", "_").replace("/", "_")
     facts = {"reference": name, "seed": question.seed, "n": n}
     return Answer(name, real.dataset.title, values, _write(folder, values, facts, real.dataset, device))
@@ -153,7 +154,7 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
     values = evaluate_sampler(sampler, dataset, n, extractor, said)
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
-    facts = {"reference": config.reference, "seed": config.seed, "n": n, "batch_size": config.batch_size,
+    facts = {"reference": question.name or config.reference, "seed": config.seed, "n": n, "batch_size": config.batch_size,
              "epochs": epochs}  # fmt: skip
     where = _write(question.out or path, values, facts, dataset, device)
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where)

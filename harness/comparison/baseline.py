@@ -15,10 +15,15 @@ BASELINES = Path("reports/baselines")
 def read_record_set(path: Path) -> list[Record]:
     """The records of a report folder, a baseline, an evaluated run, or a file of records.
 
+    A folder without records of its own stands for those that lie in it: one evaluated run for each seed, say.
+
     Raises:
         ValueError: there is no such thing, it is empty or damaged, or of another version.
     """
     file = path / RECORDS if path.is_dir() else path
+    several = sorted(path.glob(f"*/{RECORDS}")) if path.is_dir() and not file.is_file() else []
+    if several:
+        return [record for part in several for record in read_records(part)]
     if not file.is_file():
         raise ValueError(f"{path} holds no {RECORDS}: name a report folder, a baseline, or a file of records")
     return read_records(file)

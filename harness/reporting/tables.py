@@ -237,7 +237,9 @@ def quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
         for record in group:
             if _value_name(record) == "class_share" and record.value is not None:
                 shares.setdefault(record.protocol["class"], []).append(record.value)
-        row["missing"] = "; ".join(name for name, s in shares.items() if median(s) < 0.1 / len(shares)) or "–"
+        missing = [name for name, s in shares.items() if median(s) < 0.1 / len(shares)]
+        short = all(len(name) < 4 for name in shares)
+        row["missing"] = (" ".join(missing) or "–") if short else f"{len(missing)} of {len(shares)}"
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.comparison.permutation import smallest_p
+from harness.comparison.verdicts import Comparison, NotComparableError, Rule, compare, exit_code, least_seeds, tally
+from harness.record import Record
+from tests.test_record import record
+
+TEN = (10.0, 10.05, 9.95, 10.1, 9.9)
+THIRTEEN = tuple(value + 3 for value in TEN)
+EIGHT = tuple(value - 2 for value in TEN)
+
+
+def side(values: Sequence[float], **changes: Any) -> list[Record]:
+    facts: dict[str, Any] = {
+        "suite": "quality", "metric": "fid", "better": "lower", "headline": True, "n": 256, "batch_size": 64,
+        "epochs": 2.0, "protocol": {"extractor": "mnistnet", "data": "abc"},
+    }  # fmt: skip
+    return [record(**(facts | {"seed": seed} | changes), value=value) for seed, value in enumerate(values)]
+
+
+def failure(**changes: Any) -> Record:
+    facts = {"suite": "quality", "metric": "test_quality", "status": "failed", "reason": "loss is nan", "seed": 3}
+    return record(**(facts | {"value": None} | changes))
+
+
+def only(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | None = None) -> Comparison:
+    (found,) = compare(base, candidate, rule)
+    return found
+
+
+JUDGED = [
+    ("lower", THIRTEEN, "worse"),
+    ("lower", EIGHT, "better"),
+    ("higher", THIRTEEN, "better"),
+    ("higher", EIGHT, "worse"),
+    ("lower", TEN[::-1], "kept"),
+    ("higher", [value + 0.3 for value in TEN], "kept"),
+]
+Compare = Callable[[Sequence[Record], Sequence[Record]], list[Comparison]]
+
+
+def verdicts_of(judge: Compare) -> list[str]:
+    return [judge(side(TEN, better=b), side(values, better=b))[0].verdict for b, values, _ in JUDGED]
+
+
+def test_the_direction_decides_what_a_change_is_called() -> None:
+    assert verdicts_of(compare) == [verdict for *_, verdict in JUDGED]
+
+
+@pytest.mark.parametrize("blind_to", ["lower", "higher"])
+def test_a_comparison_that_ignores_the_direction_would_be_noticed(blind_to: str) -> None:
+    def blind(base: Sequence[Record], candidate: Sequence[Record]) -> list[Comparison]:
+        one, other = ([dataclasses.replace(r, better=blind_to) for r in group] for group in (base, candidate))  # type: ignore[arg-type]
+        return compare(one, other)
+
+    wrong = [got for got, (*_, right) in zip(verdicts_of(blind), JUDGED, strict=True) if got != right]
+    assert sorted(wrong) == ["better", "worse"]
+
+
+def test_a_comparison_says_what_it_rests_on() -> None:
+    found = only(side(TEN), side(THIRTEEN), Rule(margin=0.2))
+    assert (found.reference, found.metric) == ("toy-grid", "fid")
+    assert (found.base, found.candidate) == (TEN, THIRTEEN)
+    assert found.margin == pytest.approx(2.0)
+    assert found.corrected_p == pytest.approx(smallest_p(5, 5))
+    assert found.test is not None
+    assert found.test.low <= 3 <= found.test.high
+
+
+def test_values_are_in_the_order_of_their_seeds() -> None:
+    assert only(side(TEN)[::-1], side(THIRTEEN)).base == TEN
+
+
+def test_a_significant_change_within_the_margin_is_kept() -> None:
+    assert only(side(TEN), side([value + 0.5 for value in TEN])).verdict == "kept"
+    assert only(side(TEN), side([value + 0.5 for value in TEN]), Rule(margin=0.01)).verdict == "worse"
+
+
+def test_a_negative_mean_has_a_margin_too() -> None:
+    values = [-value for value in TEN]
+    assert only(side(values), side(values[::-1])).verdict == "kept"
+
+
+def test_more_metrics_ask_for_stronger_evidence() -> None:
+    one, other = side(TEN[:4]), side(THIRTEEN[:4])
+    assert only(one, other).verdict == "worse"
+    kid = side(TEN[:4], metric="kid")
+    both = {c.metric: c for c in compare([*one, *kid], [*other, *kid])}
+    assert both["fid"].corrected_p == pytest.approx(2 * smallest_p(4, 4))
+    assert {name: c.verdict for name, c in both.items()} == {"fid": "inconclusive", "kid": "kept"}
+    assert both["fid"].reason == "needs about 5 seeds"
+
+
+def spaced(n: int, mean: float, spread: float) -> list[float]:
+    """What n seeds give on average: evenly spaced quantiles of a normal distribution, of this mean and spread."""
+    values = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+    return [float(value) for value in mean + spread * values / values.std(ddof=1)]
+
+
+@pytest.mark.parametrize(("candidate", "spread", "settled"), [(12.0, 1.5, "worse"), (10.0, 1.0, "kept")])
+def test_as_many_seeds_as_it_asks_for_settle_the_matter(candidate: float, spread: float, settled: str) -> None:
+    found = only(side(spaced(5, 10, spread)), side(spaced(5, candidate, spread)))
+    assert found.verdict == "inconclusive"
+    asked = re.fullmatch(r"needs about (\d+) seeds", found.reason)
+    assert asked is not None
+    k = int(asked[1])
+    assert 5 < k < 12
+    assert only(side(spaced(k, 10, spread)), side(spaced(k, candidate, spread))).verdict == settled
+
+    def share(n: int) -> float:
+        draws = np.random.default_rng(0)
+        pairs = ((draws.normal(10, spread, n), draws.normal(candidate, spread, n)) for _ in range(20))
+        return float(np.mean([only(side(a.tolist()), side(b.tolist())).verdict == settled for a, b in pairs]))
+
+    assert share(5) < share(k)
+    assert share(k) >= 0.4
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_too_few_seeds_are_never_called_worse(n: int) -> None:
+    found = only(side(TEN[:n]), side([value * 100 for value in TEN[:n]]))
+    assert (found.verdict, found.reason) == ("inconclusive", "needs about 4 seeds")
+
+
+def test_a_matter_that_no_sensible_number_of_seeds_settles_says_so() -> None:
+    found = only(side(spaced(5, 10, 20)), side(spaced(5, 10.5, 20)))
+    assert (found.verdict, found.reason) == ("inconclusive", "needs more than 200 seeds")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"protocol": {"extractor": "inception", "data": "abc"}}, "extractor: mnistnet against inception"),
+        ({"protocol": {"extractor": "mnistnet", "data": "xyz"}}, "data: abc against xyz"),
+        ({"protocol": {"extractor": "mnistnet"}}, "data: abc against absent"),
+        ({"n": 10_000}, "n: 256 against 10000"),
+        ({"profile": "standard"}, "profile: smoke against standard"),
+        ({"epochs": 3.0}, "epochs: 2.0 against 3.0"),
+        ({"batch_size": 32}, "batch_size: 64 against 32"),
+        ({"unit": "nats"}, "unit:  against nats"),
+        ({"better": "higher"}, "better: lower against higher"),
+    ],
+)
+def test_values_measured_otherwise_are_not_compared_and_the_field_is_named(
+    changes: dict[str, Any], reason: str
+) -> None:
+    found = only(side(TEN), side(TEN, **changes))
+    assert (found.verdict, found.reason) == ("not comparable", reason)
+    assert found.test is None
+    assert found.corrected_p is None
+
+
+def test_another_machine_is_no_obstacle() -> None:
+    assert only(side(TEN), side(TEN, device="cuda", environment="other", time="2020-01-01")).verdict == "kept"
+
+
+def test_values_on_one_side_only_are_not_compared() -> None:
+    found = {
+        c.metric: c for c in compare([*side(TEN), *side(TEN, metric="old")], [*side(TEN), *side(TEN, metric="new")])
+    }
+    assert {name: (c.verdict, c.reason) for name, c in found.items()} == {
+        "fid": ("kept", ""),
+        "old": ("not comparable", "only in the base"),
+        "new": ("not comparable", "only in the candidate"),
+    }
+
+
+def test_a_side_of_two_kinds_is_not_compared() -> None:
+    mixed = [*side(TEN[:3]), *side(TEN[3:], n=512)]
+    assert only(mixed, side(TEN)).reason == "within the base itself: n: 256 against 512"
+    assert only(side(TEN), mixed).reason == "within the candidate itself: n: 256 against 512"
+    assert only(mixed, mixed).verdict == "not comparable"
+
+
+def test_a_check_that_fails_in_the_candidate_alone_is_worse() -> None:
+    found = only(side(TEN), [*side(TEN), failure()])
+    assert (found.verdict, found.reason) == ("worse", "fails in the candidate: seed 3: loss is nan")
+    assert only(side(TEN), [failure()]).verdict == "worse", "also when nothing could be measured"
+    assert only([*side(TEN), failure()], [*side(TEN), failure()]).verdict == "kept"
+    assert only([*side(TEN), failure()], side(TEN)).verdict == "kept"
+    assert only(side(TEN), [*side(TEN), failure(suite="shapes")]).verdict == "kept"
+    assert only(side(TEN), [*side(TEN), failure(reference="other")]).verdict == "kept"
+
+
+@pytest.mark.parametrize("status", ["estimated", "simulated", "documented"])
+def test_what_was_not_measured_takes_no_part(status: str) -> None:
+    assert only(side(TEN), [*side(TEN), *side(THIRTEEN, status=status)]).candidate == TEN
+    with pytest.raises(NotComparableError):
+        compare(side(TEN, status=status), side(TEN, status=status))
+
+
+def test_the_headline_takes_part_unless_told_otherwise() -> None:
+    records = [*side(TEN), *side(TEN, metric="kid"), *side(TEN, metric="fid_2", headline=False),
+               *side(TEN, metric="share", better="none", headline=False)]  # fmt: skip
+
+    def metrics(*patterns: str) -> list[str]:
+        return [c.metric for c in compare(records, records, Rule(metrics=patterns))]
+
+    assert metrics() == ["fid", "kid"]
+    assert metrics("fid*") == ["fid", "fid_2"]
+    assert metrics("kid", "*_2") == ["kid", "fid_2"]
+    assert metrics("*") == ["fid", "kid", "fid_2"], "without a direction nothing is worse"
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "metrics"),
+    [([], [], ()), (side(TEN), side(TEN), ("nothing*",)), (side(TEN, headline=False), side(TEN, headline=False), ())],
+)
+def test_nothing_to_compare_is_said(base: list[Record], candidate: list[Record], metrics: tuple[str, ...]) -> None:
+    with pytest.raises(NotComparableError, match="there is nothing to compare") as raised:
+        compare(base, candidate, Rule(metrics=metrics))
+    assert raised.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        (["kept"], 0),
+        (["kept", "better"], 0),
+        (["kept", "worse"], 1),
+        (["inconclusive", "worse", "not comparable"], 1),
+        (["kept", "inconclusive"], 3),
+        (["better", "not comparable"], 3),
+        ([], 0),
+    ],
+)
+def test_the_exit_code_follows_the_gravest_verdict(verdicts: list[Any], code: int) -> None:
+    assert exit_code(Comparison("r", "m", (), (), verdict, "") for verdict in verdicts) == code
+
+
+def test_the_tally_counts_every_verdict() -> None:
+    given: list[Any] = ["worse", "kept", "kept"]
+    assert tally([Comparison("r", "m", (), (), verdict, "") for verdict in given]) == "2 kept, 1 worse"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "alpha", "seeds"), [(1, 0.05, 4), (2, 0.05, 5), (6, 0.05, 5), (7, 0.05, 6), (1, 0.01, 5)]
+)
+def test_the_fewest_seeds_that_can_show_anything(metrics: int, alpha: float, seeds: int) -> None:
+    assert least_seeds(metrics, alpha) == seeds
+    assert smallest_p(seeds, seeds) * metrics <= alpha < smallest_p(seeds - 1, seeds - 1) * metrics
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, float("nan")])
+def test_an_alpha_that_is_no_chance_is_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
+        Rule(alpha=alpha)
+
+
+@pytest.mark.parametrize("margin", [0, -0.1, float("inf"), float("nan")])
+def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(ValueError, match="the margin must be a positive share"):
+        Rule(margin=margin)
