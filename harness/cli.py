@@ -234,7 +234,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the records; default the run's, or runs/evaluated/NAME.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the records call it, for compare; default where it comes from.")] = "",
+    name: Annotated[str, typer.Option(help="Its name in the records, for compare; default where it comes from.")] = "",
     reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
     """Measure sample quality: FID, KID, IS, precision, recall, classes covered, distance to training images.
@@ -248,7 +248,8 @@ def evaluate(
 
     question = Question(
         count=n, seed=seed, device=device or "auto", data_root=data_root, against=against, extractor=extractor,
-        inception=inception_weights, value_range=_range(value_range), out=out, name=name, modules=tuple(reference_module),
+        inception=inception_weights, value_range=_range(value_range), out=out, name=name,
+        modules=tuple(reference_module),
     )  # fmt: skip
     console = Console()
     with console.status("starting") as status:

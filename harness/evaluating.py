@@ -154,7 +154,8 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
     values = evaluate_sampler(sampler, dataset, n, extractor, said)
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
-    facts = {"reference": question.name or config.reference, "seed": config.seed, "n": n, "batch_size": config.batch_size,
+    name = question.name or config.reference
+    facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
              "epochs": epochs}  # fmt: skip
     where = _write(question.out or path, values, facts, dataset, device)
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +139,60 @@ def test_a_folder_that_is_no_report_is_never_emptied(tmp_path: Path) -> None:
     assert "holds 'thesis.tex', which no report has" in suites(tmp_path, code=2)
     assert (tmp_path / "thesis.tex").exists()
     assert (tmp_path / "report.md").exists()
+
+
+HELD = """
+import json
+from pathlib import Path
+
+def test_values(spec, seed, harness):
+    given = json.loads((Path(__file__).parent / "given.json").read_text())
+    harness.record(spec, "fid_toy", given["value"] + seed / 10, "", "lower", n=given["n"], seed=seed, headline=True)
+"""
+# One process for all runs: starting one takes longer than they do.
+SEVERAL = """
+import json, sys
+from pathlib import Path
+import pytest
+
+for given, arguments in json.loads(sys.argv[2]):
+    Path(sys.argv[1], "given.json").write_text(json.dumps(given))
+    code = pytest.main([sys.argv[1], "-q", "-p", "no:cacheprovider", *arguments])
+    print(f"\\nended with {int(code)}", flush=True)
+"""
+
+
+def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
+    folder = tmp_path / "held"
+    folder.mkdir()
+    (folder / "test_held.py").write_text(HELD)
+
+    def ran(name: str, value: float, n: int, *more: str) -> tuple[dict[str, float], list[str]]:
+        return {"value": value, "n": n}, [*TOY, "--seeds", "4", "--report-dir", str(tmp_path / name), *more]
+
+    against = ("--baseline", str(tmp_path / "first"))
+    runs = [
+        ran("first", 10, 100),
+        ran("same", 10, 100, *against),
+        ran("worse", 15, 100, *against),
+        ran("otherwise", 10, 200, *against),
+        ran("fewer", 15, 100, *against, "--seeds", "2"),
+        ran("without", 10, 100, "--baseline", str(tmp_path / "absent")),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, str(folder), json.dumps(runs)],
+        capture_output=True, text=True, cwd=ROOT, timeout=300,
+    )  # fmt: skip
+    *parts, _ = re.split(r"ended with (\d)\n", done.stdout)
+    shown, codes = parts[::2], parts[1::2]
+    assert codes == ["0", "0", "1", "3", "3", "2"], done.stdout + done.stderr
+    assert f"against {tmp_path / 'first'}: 1 kept" in shown[1]
+    assert "toy-grid fid_toy: worse" in shown[2]
+    assert "toy-grid fid_toy: not comparable, n: 100 against 200" in shown[3]
+    assert "toy-grid fid_toy: inconclusive, needs about" in shown[4]
+    assert f"{tmp_path / 'absent'} holds no records.jsonl" in shown[5]
+    assert len(shown[5].strip().splitlines()) <= 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert row_of(tmp_path / "same", "comparison", metric="fid_toy")["verdict"] == "kept"
+    assert row_of(tmp_path / "worse", "comparison", metric="fid_toy")["verdict"] == "worse"
+    assert not (tmp_path / "first" / "comparison.csv").exists()

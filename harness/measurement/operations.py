@@ -27,12 +27,12 @@ def step_operations(reference: Reference, dataset: Dataset, batch_size: int) -> 
         networks = reference.networks()
         players = make_players(networks, reference.optimizers(networks))
         noise = GeneratorNoise(torch.Generator().manual_seed(0))
-        with _Counting() as counter:
+        with _Counting() as counter:  # type: ignore[no-untyped-call]
             reference.step(players, dataset[torch.arange(counted)], noise)
     return float(counter.operations) * batch_size / counted
 
 
-class _Counting(TorchDispatchMode):
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up what PyTorch's formulas say of each operation.
 
     Its own FlopCounterMode also tells modules apart, and fails where a gradient is taken of a leaf.

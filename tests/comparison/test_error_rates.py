@@ -1,4 +1,4 @@
-"""The gate's error rates, from real trainings: how often it alarms for nothing, and how often it misses half a training.
+"""The gate's error rates, from real trainings: how often it alarms for nothing, and whether it misses half a training.
 
 The records are of sixteen seeds of one reference on MNIST, trained for two epochs and for one (see
 `reports/measured/README.md`). Base and candidate are drawn from different seeds each time.

@@ -12,9 +12,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.comparison.permutation import MOST_DEALS, holm, permutation_test, smallest_p
+from harness.comparison.permutation import MOST_DEALS, Floats, holm, permutation_test, smallest_p
 
-SIZES = [(1, 7), (2, 3), (4, 4), (3, 6), (6, 2), (5, 5)]
+SIZES = [(2, 7), (2, 3), (4, 4), (3, 6), (6, 2), (5, 5)]
 few = settings(max_examples=15, deadline=None)
 groups = st.lists(st.integers(-1000, 1000).map(lambda i: i / 8), min_size=1, max_size=5)
 
@@ -25,10 +25,10 @@ def drawn(n: int, m: int, shift: float = 1.0) -> tuple[list[float], list[float]]
 
 
 def scipys_p(base: Sequence[float], candidate: Sequence[float]) -> float:
-    def statistic(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:  # type: ignore[type-arg]
+    def statistic(a: Floats, b: Floats, axis: int) -> Floats:
         return np.asarray(a.mean(axis=axis) - b.mean(axis=axis))
 
-    found = scipy.stats.permutation_test((candidate, base), statistic, vectorized=True, n_resamples=np.inf)
+    found = scipy.stats.permutation_test((candidate, base), statistic, vectorized=True, n_resamples=10**9)
     return float(found.pvalue)
 
 

@@ -71,7 +71,8 @@ def float64_fid(made: np.ndarray, real: np.ndarray) -> float:
 
 def float64_precision_recall(made: np.ndarray, real: np.ndarray) -> tuple[float, float]:
     def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(one[:, None] - other[None], axis=2)
+        found: np.ndarray = np.linalg.norm(one[:, None] - other[None], axis=2)
+        return found
 
     def covered(points: np.ndarray, by: np.ndarray) -> float:
         reach = np.sort(distances(by, by), axis=1)[:, 3]  # the first is the point itself

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from harness.record import Record
 from harness.reporting.scorecard import judge, spread
 from reference import Claim, at_most
 from tests.test_record import record
@@ -72,3 +73,55 @@ def test_a_claim_with_an_obstacle_is_never_decided() -> None:
     claim = dataclasses.replace(CLAIM, obstacle="needs trained weights")
     judgement = judge("toy-grid", claim, [measured(1.0)])
     assert (judgement.verdict, judgement.reason) == ("not measured", "needs trained weights")
+
+
+VERSUS = Claim("c", "p", "s", "d", "m", at_most(0.5), versus="other-grid")
+
+
+def others(*values: float, extractor: str = "digitsnet 1") -> list[Record]:
+    return [
+        measured(v, reference="other-grid", seed=i, protocol={"extractor": extractor}) for i, v in enumerate(values)
+    ]
+
+
+def own(*values: float) -> list[Record]:
+    return [measured(v, seed=i, protocol={"extractor": "digitsnet 1"}) for i, v in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "ratios", "verdict"),
+    [((1, 2), (0.25, 0.5), "reproduced"), ((1, 4), (0.25, 1), "partly"), ((4, 8), (1, 2), "not reproduced")],
+)
+def test_a_claim_against_another_is_decided_by_the_ratio_to_its_median(
+    values: tuple[float, ...], ratios: tuple[float, ...], verdict: str
+) -> None:
+    judgement = judge("toy-grid", VERSUS, own(*values) + others(3, 4, 100))
+    assert (judgement.verdict, judgement.values) == (verdict, ratios)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        [],
+        others(2, extractor="digitsnet 2"),
+        [measured(2, reference="other-grid", metric="n")],
+        [measured(2, reference="third-grid", protocol={"extractor": "digitsnet 1"})],
+        [record(value=None, reference="other-grid", status="failed", reason="crashed")],
+    ],
+)
+def test_a_claim_against_another_that_was_not_measured_alike_is_not_decided(missing: list[Record]) -> None:
+    judgement = judge("toy-grid", VERSUS, own(1) + missing)
+    assert (judgement.verdict, judgement.values) == ("not measured", ())
+    assert judgement.reason == "nothing to hold it against: no such m of other-grid"
+
+
+def test_what_does_not_decide_a_claim_does_not_count_for_the_other_either() -> None:
+    claim = dataclasses.replace(VERSUS, epochs=20)
+    short = [dataclasses.replace(r, epochs=1.0) for r in others(2)]
+    assert judge("toy-grid", claim, own(1) + short).verdict == "not measured"
+    assert judge("toy-grid", claim, own(1) + short + others(10)).values == (0.1,)
+
+
+def test_without_values_of_its_own_a_claim_against_another_says_so() -> None:
+    judgement = judge("toy-grid", VERSUS, others(2))
+    assert (judgement.verdict, judgement.reason) == ("not measured", "no record of m")
