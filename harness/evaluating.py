@@ -29,7 +29,7 @@ from harness.evaluation.evaluated import (
 )
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.features import Said
-from harness.evaluation.images import read_images, to_bytes
+from harness.evaluation.images import as_images, check_varied, read_images, to_bytes
 from harness.evaluation.quality import COVERED
 from harness.evaluation.sampler import Sampler
 from harness.files import write_text
@@ -128,7 +128,7 @@ def evaluate(target: str, question: Question, said: Said) -> Answer:
     device = resolve_device(question.device)
     if (Path(target) / RUN_FILE).is_file():
         return _evaluate_run(Path(target), question, device, said)
-    if question.count is None and not Path(target).is_dir() and ":" not in target:
+    if not Path(target).is_dir() and ":" not in target:
         raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
     real, extractor = _real_side(question, device, said)
     images, found = _given_images(target, question, real)
@@ -170,6 +170,9 @@ def _real_side(question: Question, device: torch.device, said: Said) -> tuple[Re
         if question.extractor is None:
             raise ValueError("against a folder of images, --extractor must say who looks at them")
         images = read_images(Path(question.against))
+        check_varied(images, question.against)
+        if bool((images[:, :1] == images).all()):
+            images = images[:, :1]
         dataset: Dataset = StoredImages(images, str(question.against))
         real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
         return real, open_extractor(question.extractor, device, root, question.inception, said)
@@ -188,23 +191,28 @@ def _opened(
 def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, str]:
     """The images of a folder or a function, uint8 (n, C, H, W), and a name for them."""
     if Path(target).is_dir():
-        images = read_images(Path(target))
-        if real.shape[0] == 1:
-            images = _grey(images, target)
+        if question.value_range:
+            raise ValueError("--range plays no part for pictures: their pixels are bytes")
+        images = _grey(read_images(Path(target)), real, target)
         n = min(len(images), len(real.dataset)) if question.count is None else question.count
         if n > len(images):
             raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
         return images[:n], Path(target).resolve().name
     n = sample_size(question.count or _DEFAULT_N, real.dataset)
+    if question.count and n < question.count:
+        raise ValueError(f"{question.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
     made = _call(target, n, question.seed)
     if len(made) != n:
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
-    if made.dtype == torch.uint8:
-        return made[:, None] if made.dim() == 3 else made, target
-    return to_bytes(made, question.value_range or real.value_range), target
+    whole = made.dtype == torch.uint8
+    images = as_images(made) if whole else to_bytes(made, question.value_range or real.value_range)
+    return _grey(images, real, target), target
 
 
-def _grey(images: Tensor, target: str) -> Tensor:
+def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:
+    """One channel of images that are held against grey ones."""
+    if real.shape[0] != 1:
+        return images
     if not bool((images[:, :1] == images).all()):
         raise ValueError(f"{target} holds coloured images, the real ones are grey")
     return images[:, :1]
@@ -218,11 +226,20 @@ def _call(target: str, n: int, seed: int) -> Tensor:
     try:
         function = getattr(importlib.import_module(module), name)
         made = function(n, seed)
-    except Exception as error:  # whatever a stranger's code does
+        images = torch.as_tensor(made).detach().cpu() if isinstance(made, Tensor | np.ndarray) else None
+    except (Exception, SystemExit) as error:  # whatever a stranger's code does
         raise ValueError(f"{target} called with ({n}, {seed}) fails: {type(error).__name__}: {error}") from error
-    if not isinstance(made, Tensor | np.ndarray):
+    if images is None:
         raise ValueError(f"{target} must return a tensor or an array of images, not {type(made).__name__}")
-    return torch.as_tensor(made).detach().cpu()
+    if (
+        images.dim() < 2
+        or images.layout != torch.strided
+        or not (images.is_floating_point() or images.dtype == torch.uint8)
+    ):
+        raise ValueError(
+            f"{target} must return {n} images as uint8 or floats, not {images.dtype} of shape {tuple(images.shape)}"
+        )
+    return images
 
 
 def _write(

@@ -173,7 +173,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         opened.write_report()
     except ValueError as error:
         print(f"gan-harness: {error}", file=sys.stderr)
-        session.exitstatus = getattr(error, "exit_code", 2)
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = getattr(error, "exit_code", 2)
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = opened.exit_code()
 

@@ -77,7 +77,13 @@ class Record:
             ValueError: a key that records don't have, or one that they need is missing.
         """
         try:
-            return cls(**values)
+            record = cls(**values)
+            whole = (record.n, record.seed, record.batch_size)
+            if not (isinstance(record.value, int | float | None) and isinstance(record.protocol, dict)):
+                raise TypeError("its value must be a number or null, its protocol an object")
+            if not all(isinstance(number, int | None) for number in whole):
+                raise TypeError("n, seed and batch_size must be whole numbers or null")
+            return record
         except TypeError as error:
             raise ValueError(f"not a record: {error}") from error
 
@@ -97,7 +103,10 @@ def read_records(path: Path) -> list[Record]:
     """
     if not path.is_file():
         raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of an earlier run")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} isn't a file of records: {error}") from error
     if text and not text.endswith("\n"):
         raise ValueError(f"{path}, line {text.count(chr(10)) + 1} is cut off: whoever wrote it was interrupted")
     records = []

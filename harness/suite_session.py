@@ -115,8 +115,8 @@ class SuiteSession:
         self._started = False
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-        self._check_report_folder()
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
+        self._check_report_folder()
         self.comparisons: list[Comparison] = []
 
     def specs(self, dataset: str | None = None, having: str | None = None) -> list[str]:

@@ -25,7 +25,7 @@ MUTANTS = {
     "generator-never-stepped": WGAN,
     "discriminator-never-stepped": MLP,
     "swapped-labels": GAN,
-    "generator-sign": WGAN,
+    "generator-sign": GAN,
     "penalty-on-reals": WGAN,
     "penalty-sign": WGAN,
     "penalty-dropped": WGAN,

@@ -48,19 +48,25 @@ def accept(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) 
     if target.exists() and not overwrite:
         raise ValueError(f"the baseline {target} is there already; --overwrite replaces it")
     source = folder if folder.is_dir() else folder.parent
+    if target.resolve() == source.resolve():
+        raise ValueError(f"{folder} is the baseline {name} already")
+    machines = source / ENVIRONMENT
 
     def fill(at: Path) -> None:
-        for file in (RECORDS, ENVIRONMENT):
-            if (source / file).is_file():
-                shutil.copyfile(source / file, at / file)
+        (at / RECORDS).write_text("".join(record.to_line() + "\n" for record in records), encoding="utf-8")
+        if machines.is_file():
+            shutil.copyfile(machines, at / ENVIRONMENT)
 
-    if target.exists():
-        # Aside first, so that a kill between the two leaves one of them.
-        aside = target.with_name(f".{name}.replaced")
-        shutil.rmtree(aside, ignore_errors=True)
-        target.rename(aside)
+    if not target.exists():
         write_folder(target, fill)
-        shutil.rmtree(aside)
-    else:
+        return target
+    aside = target.with_name(f".{name}.replaced")
+    shutil.rmtree(aside, ignore_errors=True)
+    target.rename(aside)
+    try:
         write_folder(target, fill)
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside)
     return target

@@ -14,7 +14,7 @@ from rich.table import Table
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, measure_revisions
-from harness.comparison.verdicts import Comparison, Rule, compare, exit_code, least_seeds, tally
+from harness.comparison.verdicts import ALPHA, Comparison, Rule, compare, exit_code, least_seeds, tally
 from harness.data.catalogue import ROOT_VARIABLE
 from harness.files import write_text
 from harness.profiles import get_profile
@@ -62,7 +62,7 @@ def compare_and_show(asked: Asked, console: Console) -> int:
     rule = asked.rule
     base, candidate = _sides(asked, console)
     comparisons = compare(base, candidate, rule)
-    show(comparisons, console)
+    show(comparisons, console, rule.alpha)
     if not _is_record_set(asked.base):
         table = comparison_table(comparisons)
         write_text(asked.out / "comparison.csv", table.to_csv(index=False))
@@ -71,7 +71,7 @@ def compare_and_show(asked: Asked, console: Console) -> int:
     return exit_code(comparisons)
 
 
-def show(comparisons: Sequence[Comparison], console: Console) -> None:
+def show(comparisons: Sequence[Comparison], console: Console, alpha: float = ALPHA) -> None:
     """Print the verdicts."""
     shown = comparison_table(comparisons)
     table = Table(*shown.columns)
@@ -80,16 +80,18 @@ def show(comparisons: Sequence[Comparison], console: Console) -> None:
         *cells, verdict = (escape(str(cell)) for cell in row)
         table.add_row(*cells, f"[{colour}]{verdict}[/{colour}]")
     console.print(table)
-    console.print(summary(comparisons))
+    console.print(summary(comparisons, alpha))
 
 
-def summary(comparisons: Sequence[Comparison]) -> str:
+def summary(comparisons: Sequence[Comparison], alpha: float = ALPHA) -> str:
     """The tally, and what more seeds would bring."""
     tested = sum(comparison.test is not None for comparison in comparisons)
     fewest = min((min(len(c.base), len(c.candidate)) for c in comparisons if c.test is not None), default=0)
     hint = ""
-    if tested and fewest < least_seeds(tested):
-        hint = f"; {tested} metrics together need {least_seeds(tested)} seeds a side before any can be called worse"
+    if tested and fewest < least_seeds(tested, alpha):
+        hint = (
+            f"; {tested} metrics together need {least_seeds(tested, alpha)} seeds a side before any can be called worse"
+        )
     return tally(comparisons) + hint
 
 

@@ -45,7 +45,7 @@ def permutation_test(base: Sequence[float], candidate: Sequence[float], alpha: f
     Raises:
         ValueError: an empty group, a value that isn't finite, or an α outside 0 to 1.
     """
-    x, y = np.asarray(base, np.float64), np.asarray(candidate, np.float64)
+    x, y = np.sort(np.asarray(base, np.float64)), np.sort(np.asarray(candidate, np.float64))
     if not len(x) or not len(y):
         raise ValueError("a permutation test needs a value on either side")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -60,7 +60,7 @@ def permutation_test(base: Sequence[float], candidate: Sequence[float], alpha: f
     sums = centred[deals].sum(1)
     differences = sums / len(y) - (total - sums) / len(x)
     seen = centred[len(x) :].mean() - centred[: len(x)].mean()
-    tolerance = 1e-12 * max(1.0, float(np.abs(centred).max()))
+    tolerance = 1e-12 * float(np.abs(centred).max())
     # The deal that was seen is one of them; among drawn ones it counts besides.
     count = len(deals) + (not exact)
     above = int((differences >= seen - tolerance).sum()) + (not exact)

@@ -117,8 +117,8 @@ def tally(comparisons: Sequence[Comparison]) -> str:
 
 
 def least_seeds(metrics: int, alpha: float = ALPHA) -> int:
-    """The fewest seeds per side with which the test can reach α in a comparison of so many metrics."""
-    return next(k for k in range(1, 100) if smallest_p(k, k) <= alpha / metrics)
+    """The fewest seeds per side with which the test can reach α in a comparison of so many metrics; at most 200."""
+    return next((k for k in range(1, _MOST_SEEDS) if smallest_p(k, k) <= alpha / metrics), _MOST_SEEDS)
 
 
 def _grouped(records: Sequence[Record], rule: Rule) -> dict[tuple[str, str], list[Record]]:
@@ -138,20 +138,31 @@ def _settled(
     failures = _failures(new, key[0], suite) if not _failures(base, key[0], suite) else []
     if one and failures:
         return Comparison(*key, *values, "worse", f"fails in the candidate: {failures[0]}")
+    if not all(map(math.isfinite, values[0])):
+        return Comparison(*key, *values, "not comparable", "the base holds a value that isn't finite")
+    if one and not all(map(math.isfinite, values[1])):
+        return Comparison(*key, *values, "worse", "the candidate holds a value that isn't finite")
     difference = _difference(one, other)
     return Comparison(*key, *values, "not comparable", difference) if difference else None
 
 
 def _failures(records: Sequence[Record], reference: str, suite: str) -> list[str]:
+    """What failed of a reference; a check of a small form fails under the name of the whole."""
+    measured = {r.reference for r in records if r.suite == suite and r.status == "measured"}
+    names = {reference, reference.partition("@")[0]} - (measured - {reference})
     return [
         (f"seed {r.seed}: " if r.seed is not None else "") + r.reason
         for r in records
-        if (r.reference, r.suite, r.status) == (reference, suite, "failed")
+        if r.reference in names and (r.suite, r.status) == (suite, "failed")
     ]
 
 
 def _difference(one: Sequence[Record], other: Sequence[Record]) -> str:
     """The first thing that keeps two groups from being compared, named; empty when there is none."""
+    for group, name in ((one, "base"), (other, "candidate")):
+        seeds = [record.seed for record in group if record.seed is not None]
+        if len(set(seeds)) < len(seeds):
+            return f"the {name} holds a seed twice: {next(s for s in seeds if seeds.count(s) > 1)}"
     if not one or not other:
         return f"only in the {'base' if one else 'candidate'}"
     facts = [{str(value): None for value in map(_facts, group)} for group in (one, other)]
@@ -167,7 +178,8 @@ def _difference(one: Sequence[Record], other: Sequence[Record]) -> str:
 
 
 def _facts(record: Record) -> dict[str, str]:
-    return {name: str(getattr(record, name)) for name in _SHARED} | dict(record.protocol)
+    protocol = {f"protocol, {name}": value for name, value in record.protocol.items()}
+    return {name: str(getattr(record, name)) for name in _SHARED} | protocol
 
 
 def _named(first: dict[str, str], second: dict[str, str]) -> str:
@@ -206,7 +218,8 @@ def seeds_needed(
 ) -> int | None:
     """About how many seeds a side would settle the matter if spread and effect stay as seen; None beyond 200.
 
-    From Student's interval: it fits between the effect and the margin, or at the corrected level it leaves out 0.
+    From Student's interval, with four chances in five: either the effect is nothing and the interval fits into the
+    margin, or the effect is what was seen and the interval, at the corrected level, leaves out 0.
     """
     least = least_seeds(tests, alpha)
     groups = [np.asarray(group, np.float64) for group in (base, candidate)]
@@ -217,8 +230,11 @@ def seeds_needed(
     effect = abs(float(groups[1].mean() - groups[0].mean()))
     for k in range(max(least, len(base) + 1), _MOST_SEEDS + 1):
         unit = spread * math.sqrt(2 / k)
-        within = student.ppf(1 - alpha / 2, 2 * k - 2) * unit <= margin - effect
-        apart = student.ppf(1 - alpha / tests / 2, 2 * k - 2) * unit <= effect
+        inside, outside, both_ends, one_end = (
+            float(student.ppf(share, 2 * k - 2)) for share in (1 - alpha / 2, 1 - alpha / tests / 2, 0.9, 0.8)
+        )
+        within = effect < margin and (inside + both_ends) * unit <= margin
+        apart = (outside + one_end) * unit <= effect
         if within or apart:
             return k
     return None

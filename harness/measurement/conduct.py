@@ -29,6 +29,7 @@ from reference import Batch, Card, Networks, Noise, Players, Reference, get, giv
 _STEPS = 3
 _JUDGED = 64  # samples whose scores the players are judged by
 _ORDER_BATCHES = 4
+_UNDECIDED = 0.2  # of the scores' standard deviation
 _LATENT_VALUES = 4000
 _SAME_LATENTS = 1e-9
 _SLACK = 1e-3
@@ -204,32 +205,36 @@ class _Watch:
         (judge,) = judges
         if self._sampled().shape[1:] != self.card.data_shape:
             return []  # a growing network isn't there yet
-        gaps = [self._gap(judge)]
+        gaps, spread = [self._gap(judge)[0]], 0.0
         for still in ("generator", judge):
             for role, player in self.watched.items():
                 player.still = role == still or role not in ("generator", judge)
             for _ in range(steps):
                 self.step()
-            gaps.append(self._gap(judge))
+            gap, spread_now = self._gap(judge)
+            gaps.append(gap)
+            spread = spread or spread_now
         first, second = gaps[1] - gaps[0], gaps[2] - gaps[1]
         shown = f"trained alone, the {judge} moves it by {first:+.2g}, the generator by {second:+.2g}"
-        broken = "" if first * second < 0 else f"the gap of scores between real and generated: {shown}"
+        # A judge that has hardly moved hasn't taken a side.
+        undecided = 0 < abs(first) < _UNDECIDED * spread
+        broken = "" if first * second < 0 or undecided else f"the gap of scores between real and generated: {shown}"
         return [Finding("players oppose each other", broken)]
 
     def _judges(self, role: str) -> bool:
         card = self.card.networks.get(role)
         return card is not None and card.inputs == (self.card.data_shape,) and card.output in ((), (1,))
 
-    def _gap(self, judge: str) -> float:
-        """Mean score of fixed real data less that of samples from fixed latents."""
+    def _gap(self, judge: str) -> tuple[float, float]:
+        """Mean score of fixed real data less that of samples from fixed latents, and the standard deviation of all."""
         n = _JUDGED
         real = self.dataset[self.order[torch.arange(n) % len(self.order)]]
         labels = torch.arange(n) % self.card.classes if self.card.classes else None
         given = (labels,) if labels is not None and self.card.networks[judge].classes else ()
         fake = self._sampled(labels, n)
         with sampling(self.networks, _CPU, self.seed):
-            scores = [self.networks[judge](images, *given).mean() for images in (real.data, fake)]
-        return float(scores[0] - scores[1])
+            scores = [self.networks[judge](images, *given) for images in (real.data, fake)]
+        return float(scores[0].mean() - scores[1].mean()), float(torch.cat(scores).std())
 
     def step(self) -> dict[str, Tensor]:
         """One step on the next batch."""
@@ -292,17 +297,20 @@ def watch_order(spec: str, data_root: Path | None, modules: tuple[str, ...], fol
     half = len(Spy.seen) // 2
     epochs = [[row for rows in part for row in rows] for part in (Spy.seen[:half], Spy.seen[half:])]
     stored = _row_digests(dataset[torch.arange(len(dataset))].data)
-    return [Finding("data come shuffled, each once an epoch", order_complaint(stored, epochs))]
+    return [Finding("data come shuffled, each once an epoch", order_complaint(stored, epochs, dropped=batch - 1))]
 
 
-def order_complaint(stored: list[int], epochs: list[list[int]]) -> str:
+def order_complaint(stored: list[int], epochs: list[list[int]], dropped: int | None = None) -> str:
     """What is wrong with the order in which samples came in each epoch; empty when nothing is.
 
-    Samples are known by digests; `stored` holds those of the data set in its own order.
+    Samples are known by digests; `stored` holds those of the data set in its own order. `dropped` is how many an epoch
+    may leave out; None doesn't ask.
     """
     for number, epoch in enumerate(epochs, 1):
         if Counter(epoch) - Counter(stored):
             return f"epoch {number} holds a sample more often than the data set"
+        if dropped is not None and len(epoch) < len(stored) - dropped:
+            return f"epoch {number} holds {len(epoch)} of {len(stored)} samples"
         if epoch == stored[: len(epoch)]:
             return f"epoch {number} isn't shuffled"
     if any(one == other for one, other in pairwise(epochs)):

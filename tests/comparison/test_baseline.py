@@ -113,3 +113,10 @@ def test_missing_records_get_one_line(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"holds no records\.jsonl: name a report folder, a baseline") as raised:
             read_record_set(path)
         assert "\n" not in str(raised.value)
+
+
+def test_a_baseline_is_not_accepted_onto_itself(tmp_path: Path) -> None:
+    kept = accept(report(tmp_path / "latest", [record()]), "main", overwrite=False, into=tmp_path / "baselines")
+    with pytest.raises(ValueError, match="is the baseline main already"):
+        accept(kept, "main", overwrite=True, into=tmp_path / "baselines")
+    assert read_record_set(kept)

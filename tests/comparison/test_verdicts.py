@@ -85,6 +85,29 @@ def test_a_significant_change_within_the_margin_is_kept() -> None:
     assert only(side(TEN), side([value + 0.5 for value in TEN]), Rule(margin=0.01)).verdict == "worse"
 
 
+def test_a_seed_that_counts_twice_would_pretend_evidence() -> None:
+    found = only(side(TEN[:1]) * 5, side(THIRTEEN[:1]) * 5)
+    assert (found.verdict, found.reason) == ("not comparable", "the base holds a seed twice: 0")
+
+
+def test_a_value_that_is_not_finite_is_worse_in_the_candidate_alone() -> None:
+    broken = side([*TEN[:-1], float("nan")])
+    assert only(side(TEN), broken).verdict == "worse"
+    assert only(broken, side(TEN)).verdict == "not comparable"
+
+
+def test_a_small_form_fails_under_the_name_of_the_whole() -> None:
+    base = side(TEN, reference="style-transfer@size=32")
+    assert only(base, [failure(reference="style-transfer")]).verdict == "worse"
+    other = [*side(TEN, reference="a@corrected"), *side(TEN, reference="a")]
+    found = compare(other, [*other, failure(reference="a")])
+    assert {c.reference: c.verdict for c in found} == {"a@corrected": "kept", "a": "worse"}
+
+
+def test_an_alpha_that_no_number_of_seeds_reaches_is_no_crash() -> None:
+    assert only(side(TEN), side(THIRTEEN), Rule(alpha=1e-6)).verdict == "inconclusive"
+
+
 def test_a_negative_mean_has_a_margin_too() -> None:
     values = [-value for value in TEN]
     assert only(side(values), side(values[::-1])).verdict == "kept"
@@ -107,33 +130,14 @@ def spaced(n: int, mean: float, spread: float) -> list[float]:
 
 
 @pytest.mark.parametrize(("candidate", "spread", "settled"), [(12.0, 1.5, "worse"), (10.0, 1.0, "kept")])
-def test_as_many_seeds_as_it_asks_for_settle_the_matter(candidate: float, spread: float, settled: str) -> None:
+def test_as_many_seeds_as_it_asks_for_mostly_settle_the_matter(candidate: float, spread: float, settled: str) -> None:
     found = only(side(spaced(5, 10, spread)), side(spaced(5, candidate, spread)))
     assert found.verdict == "inconclusive"
     asked = re.fullmatch(r"needs about (\d+) seeds", found.reason)
     assert asked is not None
-    k = int(asked[1])
-    assert 5 < k < 12
-    assert only(side(spaced(k, 10, spread)), side(spaced(k, candidate, spread))).verdict == settled
-    assert share_settled(settled, 5, candidate, spread) < share_settled(settled, k, candidate, spread)
-
-
-@pytest.mark.parametrize(
-    ("candidate", "spread", "settled", "k"),
-    [
-        (12.0, 1.5, "worse", 6),
-        pytest.param(
-            10.0, 1.0, "kept", 9,
-            marks=pytest.mark.xfail(strict=True, reason="the estimate leaves no room for the effect's own chance"),
-        ),
-    ],
-)  # fmt: skip
-def test_as_many_seeds_as_it_asks_for_mostly_settle_the_matter(
-    candidate: float, spread: float, settled: str, k: int
-) -> None:
-    asked = only(side(spaced(5, 10, spread)), side(spaced(5, candidate, spread))).reason
-    assert asked == f"needs about {k} seeds"
-    assert share_settled(settled, k, candidate, spread) >= 0.4
+    assert 5 < int(asked[1]) < 40
+    assert share_settled(settled, int(asked[1]), candidate, spread) >= 0.7
+    assert share_settled(settled, 5, candidate, spread) < 0.5
 
 
 def share_settled(verdict: str, n: int, candidate: float, spread: float) -> float:
@@ -157,9 +161,9 @@ def test_a_matter_that_no_sensible_number_of_seeds_settles_says_so() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"protocol": {"extractor": "inception", "data": "abc"}}, "extractor: mnistnet against inception"),
-        ({"protocol": {"extractor": "mnistnet", "data": "xyz"}}, "data: abc against xyz"),
-        ({"protocol": {"extractor": "mnistnet"}}, "data: abc against absent"),
+        ({"protocol": {"extractor": "inception", "data": "abc"}}, "protocol, extractor: mnistnet against inception"),
+        ({"protocol": {"extractor": "mnistnet", "data": "xyz"}}, "protocol, data: abc against xyz"),
+        ({"protocol": {"extractor": "mnistnet"}}, "protocol, data: abc against absent"),
         ({"n": 10_000}, "n: 256 against 10000"),
         ({"profile": "standard"}, "profile: smoke against standard"),
         ({"epochs": 3.0}, "epochs: 2.0 against 3.0"),
@@ -193,7 +197,7 @@ def test_values_on_one_side_only_are_not_compared() -> None:
 
 
 def test_a_side_of_two_kinds_is_not_compared() -> None:
-    mixed = [*side(TEN[:3]), *side(TEN[3:], n=512)]
+    mixed = [*side(TEN)[:3], *side(TEN, n=512)[3:]]
     assert only(mixed, side(TEN)).reason == "within the base itself: n: 256 against 512"
     assert only(side(TEN), mixed).reason == "within the candidate itself: n: 256 against 512"
     assert only(mixed, mixed).verdict == "not comparable"

@@ -64,8 +64,14 @@ def test_other_sample_counts_and_extractors_are_rows_of_their_own() -> None:
 def test_a_class_is_missing_by_the_median_of_its_shares() -> None:
     shares = {"0": [0.9, 0.9, 0.9], "1": [0.0, 0.0, 0.3], "2": [0.0, 0.3, 0.3], "3": [0.03, 0.02, 0.01]}
     records = [r for name, values in shares.items() for r in quality("class_share", values, cls=name)]
-    assert row(quality_table(records, []))["missing"] == "1; 3"
+    assert row(quality_table(records, []))["missing"] == "1 3"
     assert row(quality_table(quality("class_share", [0.5], cls="0"), []))["missing"] == "–"
+
+
+def test_missing_classes_with_long_names_are_counted() -> None:
+    records = [r for name, share in (("bald, male", 1.0), ("bald, female", 0.0)) for r in
+               quality("class_share", [share], cls=name)]  # fmt: skip
+    assert row(quality_table(records, []))["missing"] == "1 of 2"
 
 
 def test_what_failed_or_has_no_extractor_is_no_quality() -> None:
