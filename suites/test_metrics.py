@@ -67,7 +67,10 @@ def test_extractors_read_well(name: str, harness: SuiteSession) -> None:
         pytest.skip("mnistnet needs MNIST, and no data root holds it")
     accuracy = open_extractor(name, harness.device, harness.root).accuracy
     assert accuracy is not None
-    record(harness, f"{name} on held-out images", "accuracy", accuracy, f"≥ {LEAST_ACCURACY[name]:g}")
+    harness.record(
+        f"calibration: {name}", "accuracy", accuracy, "share", "higher",
+        protocol={"expected": f"≥ {LEAST_ACCURACY[name]:g}", "on": "its held-out images"},
+    )  # fmt: skip
     assert accuracy >= LEAST_ACCURACY[name]
 
 
@@ -154,7 +157,7 @@ def test_rises_with_strength(kind: str, harness: SuiteSession, digits: Digits, r
 def test_another_resize_is_not_comparable(harness: SuiteSession, digits: Digits) -> None:
     entry = Record(
         "quality", "a", "fid_mnistnet_10k", 1.0, "", "lower", "measured", "smoke", "MNIST", "", "", headline=True,
-        protocol=digits.extractor.protocol(), seed=0,
+        protocol=digits.extractor.protocol(),
     )  # fmt: skip
     other = replace(entry, protocol={**entry.protocol, "resize": "to 28×28, nearest"})
     (found,) = compare([entry] * 3, [other] * 3)

@@ -253,7 +253,7 @@ def calibration_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
                 "metric": r.metric,
                 "measured": "" if r.value is None else f"{r.value:.4g}",
                 "expected": r.protocol.get("expected", ""),
-                "measured on": r.data or "drawn numbers",
+                "measured on": r.data or r.protocol.get("on", "drawn numbers"),
             }
             for r in _of(records, "metrics")
         ]

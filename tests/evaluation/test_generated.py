@@ -64,7 +64,8 @@ def digitsnet() -> Extractor:
     return open_extractor("digitsnet", CPU)
 
 
-def test_real_features_are_computed_once(digitsnet: Extractor) -> None:
+def test_real_features_are_computed_once(digitsnet: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_HARNESS_CACHE", str(tmp_path))  # others must not find what is damaged here
     card = reference.get("mlp-gan-mnist").card
     data = open_dataset(card, None)
     heard: list[str] = []
