@@ -14,7 +14,8 @@ class Profile:
     gives the same number of steps on every machine, for anybody's reference, without naming one.
     `determinism_batch` None means the document's. With `reduced_steps`, a system whose card names a reduced form takes
     that form wherever it is trained, for this many steps; its record carries the reduced form's spec. `pictures` says
-    whether trainings end with theirs; sample grids there are always.
+    whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told which
+    references to check leaves out the variants of systems.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Profile:
     latent_samples: int = 1000
     quality_samples: int = 10_000
     pictures: bool = True
+    variants: bool = True
 
 
 PROFILES = {
@@ -48,6 +50,7 @@ PROFILES = {
             latent_samples=100,
             quality_samples=256,
             pictures=False,
+            variants=False,
         ),
         Profile(
             "standard",

@@ -30,7 +30,7 @@ class Settings:
     device: str
     data_root: Path | None
     report_dir: Path
-    references: str
+    references: str | None
     seeds: int | None
     modules: tuple[str, ...]
     first_seed: int | None = None
@@ -46,7 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--data-root", type=Path, help="folder of data sets: MNIST/, celeba/, … (default $GAN_HARNESS_DATA)"
     )
     group.addoption("--report-dir", type=Path, help="where records and tables go (default reports/latest)")
-    group.addoption("--references", default="*", help="only references that match, e.g. 'idl-*,mlp-gan-mnist'")
+    group.addoption(
+        "--references", help="only references that match, e.g. 'idl-*,mlp-gan-mnist'; '*' with all variants"
+    )
     group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")
     group.addoption("--first-seed", type=int, help="the first of the seeds (default: the document's)")
     group.addoption("--inception-weights", type=Path, help="file of Inception's weights (default torch-fidelity's own)")

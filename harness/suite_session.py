@@ -101,7 +101,9 @@ class SuiteSession:
         self.suite = ""
         for module in settings.modules:
             registry.load_module(module)
-        self._specs = matching(registry.specs(), settings.references)
+        self._specs = matching(registry.specs(), settings.references or "*")
+        if settings.references is None and not self.profile.variants:
+            self._specs = [spec for spec in self._specs if "@" not in spec]
         self.records: list[Record] = []
         self._environment = environment(self.device)
         self._fingerprint = hashlib.sha256(json.dumps(self._environment, sort_keys=True).encode()).hexdigest()[:12]
