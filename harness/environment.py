@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 from pathlib import Path
@@ -21,6 +23,11 @@ def environment(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         facts |= {"cuda": torch.version.cuda, "driver": _driver(), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
     return facts
+
+
+def fingerprint(facts: dict[str, Any]) -> str:
+    """12 hexadecimal digits that tell one `environment` from another: records carry them instead of the facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def device_name(device: torch.device) -> str:

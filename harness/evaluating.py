@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root as find_root
 from harness.data.dataset import scale_pixels
-from harness.environment import environment
+from harness.environment import environment, fingerprint
 from harness.evaluation.evaluated import (
     QualityValue,
     RealImages,
@@ -38,7 +37,7 @@ from harness.reporting.pages import ENVIRONMENT, RECORDS
 from harness.training.device import resolve_device
 from harness.training.restore import restore_run
 from harness.training.run_folder import RUN_FILE
-from reference import Batch, get, load_module
+from reference import Batch, Card, get, load_module
 
 _DEFAULT_N = 10_000
 
@@ -147,7 +146,7 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
     kept = Path(config.data_root) if config.data_root and Path(config.data_root).is_dir() else None
     root = find_root(question.data_root or kept)
     dataset = open_dataset(card, root)
-    extractor = _opened(question, device, root, lambda: extractor_name(card, dataset.real, question.inception), said)
+    extractor = _fitting(question, card, dataset, device, root, said)
     sampler = Sampler(run.reference, run.networks, device, question.seed)
     n = sample_size(question.count or _DEFAULT_N, dataset)
     if question.count and n < question.count:
@@ -178,14 +177,15 @@ def _real_side(question: Question, device: torch.device, said: Said) -> tuple[Re
         return real, open_extractor(question.extractor, device, root, question.inception, said)
     card = get(question.against).card
     dataset = open_dataset(card, root)
-    extractor = _opened(question, device, root, lambda: extractor_name(card, dataset.real, question.inception), said)
-    return RealImages.of(card, dataset), extractor
+    return RealImages.of(card, dataset), _fitting(question, card, dataset, device, root, said)
 
 
-def _opened(
-    question: Question, device: torch.device, root: Path | None, fitting: Callable[[], str], said: Said
+def _fitting(
+    question: Question, card: Card, dataset: Dataset, device: torch.device, root: Path | None, said: Said
 ) -> Extractor:
-    return open_extractor(question.extractor or fitting(), device, root, question.inception, said)
+    """The extractor asked for, else the one that fits a card's data."""
+    name = question.extractor or extractor_name(card, dataset.real, question.inception)
+    return open_extractor(name, device, root, question.inception, said)
 
 
 def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, str]:
@@ -247,16 +247,16 @@ def _write(
 ) -> Path:
     """The values as records, with the machine beside them."""
     machine = environment(device)
-    fingerprint = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:12]
+    mark = fingerprint(machine)
     lines = [
         Record(
             suite="quality", metric=found.metric, value=found.measured.value, unit=found.measured.unit,
             better=found.measured.better, status="measured", profile="evaluate", data=dataset.title,
-            real_data=dataset.real, device=str(machine["device"]), environment=fingerprint, headline=found.headline,
+            real_data=dataset.real, device=str(machine["device"]), environment=mark, headline=found.headline,
             protocol=found.protocol | {"data": dataset.fingerprint}, **facts,
         ).to_line()
         for found in values
     ]  # fmt: skip
-    write_text(folder / ENVIRONMENT, json.dumps({fingerprint: machine}, indent=1) + "\n")
+    write_text(folder / ENVIRONMENT, json.dumps({mark: machine}, indent=1) + "\n")
     write_text(folder / RECORDS, "\n".join(lines) + "\n")
     return folder / RECORDS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import hashlib
 import json
 import os
 from collections import Counter
@@ -27,7 +26,7 @@ from harness.comparison.verdicts import Comparison, compare, exit_code, tally
 from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
-from harness.environment import environment
+from harness.environment import environment, fingerprint
 from harness.evaluation.evaluated import extractor_name, is_image_reference
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.generated import generate
@@ -51,7 +50,7 @@ from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
 from harness.training.pictures import picture_of
 from harness.training.run_folder import folder_name
-from harness.training.streams import Streams, sampling
+from harness.training.streams import Streams
 from reference import Card, Reference
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class SuiteSession:
             self._specs = [spec for spec in self._specs if "@" not in spec]
         self.records: list[Record] = []
         self._environment = environment(self.device)
-        self._fingerprint = hashlib.sha256(json.dumps(self._environment, sort_keys=True).encode()).hexdigest()[:12]
+        self._fingerprint = fingerprint(self._environment)
         self._trained: dict[tuple[str, int], TrainedRun] = {}
         self._points: dict[str, NDArray[np.float64]] = {}
         self._samples: dict[str, Picture] = {}
@@ -212,13 +211,6 @@ class SuiteSession:
         """The document's batch size, or all of a stand-in that is smaller."""
         return min(registry.get(spec).card.batch_size, len(self.dataset(spec)))
 
-    def samples(self, run: TrainedRun, n: int) -> NDArray[np.float64]:
-        """`n` samples of a trained run, from the evaluation stream of its seed."""
-        noise = Streams(run.seed, run.device).fixed_noise()
-        with sampling(run.networks, run.device, run.seed):
-            drawn = run.reference.sample(run.networks, n, noise)
-        return drawn.cpu().double().numpy()
-
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
         """A trained run, ready to be sampled; another `extra` draws otherwise."""
         return Sampler(run.reference, run.networks, run.device, run.seed + extra)
@@ -256,7 +248,7 @@ class SuiteSession:
         return {
             "data": run.dataset,
             "seed": run.seed,
-            "batch_size": self.batch_size(registry.spec_of(run.reference)),
+            "batch_size": min(run.reference.card.batch_size, len(run.dataset)),
             "epochs": run.steps / run.steps_per_epoch,
         }
 

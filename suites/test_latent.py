@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from harness.data.catalogue import MissingAttributesError
+from harness.data.dataset import evenly_spread
 from harness.data.erasing import Erased
 from harness.evaluation import latent_metrics as metrics
 from harness.evaluation.latents import Way, interpolate, semantic_vector
@@ -26,10 +27,7 @@ def recorder(harness: SuiteSession, run: TrainedRun, spec: str) -> Any:
     """A function that records one value over n samples, or that it has none, with the facts of the run."""
 
     def record(metric: str, value: float, unit: str, better: Better, n: int, **protocol: str) -> None:
-        common: dict[str, Any] = {
-            "data": run.dataset, "seed": run.seed, "n": n, "batch_size": harness.batch_size(spec),
-            "epochs": run.steps / run.steps_per_epoch, "protocol": protocol,
-        }  # fmt: skip
+        common = harness.run_facts(run) | {"n": n, "protocol": protocol}
         if math.isnan(value):
             reason = "undefined: the samples don't differ, or show nothing"
             harness.record(spec, metric, None, unit, better, status="skipped", reason=reason, **common)
@@ -102,7 +100,7 @@ def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
     record, sampler = recorder(harness, run, spec), harness.sampler(run)
     data = run.dataset
     assert isinstance(data, Erased)
-    indices = torch.linspace(0, len(data) - 1, min(n, len(data))).long()
+    indices = evenly_spread(len(data), n)
     batch, holes = data[indices], data.holes(indices).numpy()
     real = batch.data.double().numpy()
     filled = sampler.draw(len(indices), condition=batch.condition).double().numpy()
@@ -125,7 +123,7 @@ def test_translation(spec: str, seed: int, harness: SuiteSession) -> None:
     spec = harness.trainable(spec)
     run, n = harness.trained(spec, seed), max(4, harness.profile.latent_samples // 10)
     record = recorder(harness, run, spec)
-    indices = torch.linspace(0, len(run.dataset) - 1, min(n, len(run.dataset))).long()
+    indices = evenly_spread(len(run.dataset), n)
     batch = run.dataset[indices]
     low, high = run.reference.card.data_range
     draws = [

@@ -13,10 +13,11 @@ from torchvision.transforms.functional import gaussian_blur
 
 from harness.comparison.verdicts import compare
 from harness.data.catalogue import DIGITS_TITLE, digits_root, mnist_root
+from harness.data.dataset import evenly_spread
 from harness.data.mnist import Mnist
 from harness.evaluation import quality
 from harness.evaluation.extractors.opened import Extractor, open_extractor
-from harness.evaluation.features import Features, features_of, spread
+from harness.evaluation.features import Features, features_of
 from harness.record import Record
 from harness.suite_session import SuiteSession
 
@@ -48,7 +49,7 @@ def digits(session: SuiteSession) -> Digits:
 
 @pytest.fixture(scope="module")
 def real(digits: Digits) -> Features:
-    return digits.features(digits.train.images[spread(len(digits.train), digits.n)])
+    return digits.features(digits.train.images[evenly_spread(len(digits.train), digits.n)])
 
 
 def record(
@@ -109,7 +110,7 @@ def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -
 
 
 def test_floor(harness: SuiteSession, digits: Digits, real: Features) -> None:
-    test = digits.features(digits.test.images[spread(len(digits.test), digits.n)])
+    test = digits.features(digits.test.images[evenly_spread(len(digits.test), digits.n)])
     values = {
         value.name: value.value for value in quality.measure(test, real, None, digits.extractor.classes, digits=True)
     }
@@ -128,11 +129,11 @@ def noisy(images: Tensor, strength: float) -> Tensor:
 DEGRADATIONS: dict[str, tuple[tuple[float, ...], Callable[[Digits, float], Tensor]]] = {
     "blurred, σ in pixels": (
         (0.5, 1.0, 1.5, 2.0),
-        lambda d, s: gaussian_blur(d.train.images[spread(len(d.train), d.n)], [13, 13], [s, s]),
+        lambda d, s: gaussian_blur(d.train.images[evenly_spread(len(d.train), d.n)], [13, 13], [s, s]),
     ),
     "noise added, σ of the range": (
         (0.1, 0.2, 0.3, 0.4),
-        lambda d, s: noisy(d.train.images[spread(len(d.train), d.n)], s),
+        lambda d, s: noisy(d.train.images[evenly_spread(len(d.train), d.n)], s),
     ),
     "classes dropped": (
         (2, 4, 6, 8),

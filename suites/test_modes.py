@@ -75,12 +75,9 @@ def test_calibration_uniform_blob(harness: SuiteSession) -> None:
 def test_modes(spec: str, seed: int, harness: SuiteSession) -> None:
     run = harness.trained(spec, seed)
     n = harness.profile.mode_samples
-    samples = harness.samples(run, n)
+    samples = harness.sampler(run).draw(n).double().numpy()
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(
-        harness, spec, found, n, data=run.dataset, seed=seed, batch_size=harness.batch_size(spec),
-        epochs=run.steps / run.steps_per_epoch,
-    )  # fmt: skip
+    record_coverage(harness, spec, found, n, **harness.run_facts(run))
     harness.keep_points(spec, seed, samples)
     assert found.counts.sum() == round(found.high_quality * n)
 

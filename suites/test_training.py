@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from harness.measurement.curves import last_over_first, log_line_values, means_over_last_epoch, trends
 from harness.suite_session import SuiteSession
@@ -15,12 +14,7 @@ def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
     run = harness.trained(spec, seed)
     card = run.reference.card
     rows = list(read_rows(RunFolder(run.folder).metrics))
-    common: dict[str, Any] = {
-        "data": run.dataset,
-        "seed": seed,
-        "batch_size": harness.batch_size(spec),
-        "epochs": run.steps / run.steps_per_epoch,
-    }
+    common = harness.run_facts(run)
     harness.record(spec, "steps_per_epoch", run.steps_per_epoch, "steps", "equal", **common)
     for name, value in log_line_values(rows, card).items():
         harness.record(spec, name, value, "", "none", **common)

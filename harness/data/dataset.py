@@ -42,6 +42,11 @@ class RandomlyChanged(Protocol):
         """The samples at `indices`, changed as follows from `seed`."""
 
 
+def evenly_spread(length: int, most: int) -> Tensor:
+    """At most `most` of `length` indices, evenly spread: some sets lie sorted."""
+    return torch.linspace(0, length - 1, min(most, length)).long()
+
+
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Within, torch's global CPU state follows from `seed`, for transforms that draw from it; then as before."""

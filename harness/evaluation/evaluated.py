@@ -9,8 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from harness.data import Dataset
+from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import Extractor, inception_file
-from harness.evaluation.features import Said, features_of, real_features, silent, spread
+from harness.evaluation.features import Said, features_of, real_features, silent
 from harness.evaluation.generated import generate, sampling_batch, uses_batch_statistics
 from harness.evaluation.quality import Value, measure, metric_name
 from harness.evaluation.sampler import Sampler
@@ -123,7 +124,7 @@ def evaluate_images(
         raise ValueError(f"{n} images can't be compared with {len(training)} of {dataset.title}: give as many or fewer")
     generated = features_of(images, extractor, said, "generated images")
     said(f"computing metrics of {n} images")
-    compared = training.rows(spread(len(training), n))
+    compared = training.rows(evenly_spread(len(training), n))
     values = measure(generated, compared, training, extractor.classes, digits=real.digits)
     protocol = {**extractor.protocol(), "size": "×".join(map(str, shape)), "real": f"{n}, evenly spread", **drawn}
     return [

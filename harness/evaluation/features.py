@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harness.data import Dataset
 from harness.data.catalogue import cache_folder
+from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import Extractor
 from harness.evaluation.images import check_varied, to_bytes
 from harness.files import write_folder
@@ -44,11 +45,6 @@ class Features:
 
 def silent(_: str) -> None:
     """Say nothing."""
-
-
-def spread(length: int, count: int) -> Tensor:
-    """`count` indices (at most `length`), evenly spread over a data set: some lie sorted."""
-    return torch.linspace(0, length - 1, min(count, length)).long()
 
 
 def features_of(images: Tensor, extractor: Extractor, said: Said = silent, what: str = "images") -> Features:
@@ -80,7 +76,7 @@ def real_features(
     }  # fmt: skip
     folder = cache_folder() / "features" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     if not folder.is_dir():
-        chosen = spread(len(dataset), MOST_TRAINING)
+        chosen = evenly_spread(len(dataset), MOST_TRAINING)
         found = []
         for start in range(0, len(chosen), _READ):
             images = to_bytes(dataset[chosen[start : start + _READ]].data, value_range)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import Dataset
-from harness.evaluation.features import Said, silent, spread
+from harness.data.dataset import evenly_spread
+from harness.evaluation.features import Said, silent
 from harness.evaluation.images import to_bytes
 from harness.evaluation.sampler import Sampler
 from harness.training.device import numerics
@@ -48,7 +49,7 @@ def generate(sampler: Sampler, n: int, dataset: Dataset, *, running: bool = Fals
     """
     card, device = sampler.reference.card, sampler.device
     noise = Streams(sampler.seed, device).fixed_noise()
-    places = spread(len(dataset), n).repeat(-(-n // min(n, len(dataset))))[:n]
+    places = evenly_spread(len(dataset), n).repeat(-(-n // min(n, len(dataset))))[:n]
     made, size = [], sampling_batch(card)
     with (
         numerics(device, deterministic=True, threads=None),

@@ -19,6 +19,7 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metri
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
+from harness.data.dataset import evenly_spread
 from harness.evaluation.features import Features
 from harness.record import Better
 
@@ -139,7 +140,7 @@ def nearest_training_ratio(generated: Tensor, training: Tensor) -> float:
     About 1 for new images of the same kind, 0 for copies; at most 2,000 of each are looked at, against all training
     features.
     """
-    some = training[torch.linspace(0, len(training) - 1, min(_NEAREST, len(training))).long()]
+    some = training[evenly_spread(len(training), _NEAREST)]
     # A training image is its own nearest: its second nearest counts.
     among = _nearest(some, training, 2).median()
     return float(_nearest(generated[:_NEAREST], training, 1).median() / among)

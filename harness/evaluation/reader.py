@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.data import Dataset
 from harness.data.catalogue import faces_with_attributes
+from harness.data.dataset import evenly_spread
 from harness.data.image_folder import ATTRIBUTES, FOLDER, ImageFolder
 
 _SIDE = 32
@@ -83,7 +83,7 @@ def digits_of(dataset: Dataset, most: int) -> Labelled:
     Raises:
         ValueError: the data set has no labels.
     """
-    batch = dataset[torch.linspace(0, len(dataset) - 1, min(most, len(dataset))).long()]
+    batch = dataset[evenly_spread(len(dataset), most)]
     if batch.labels is None:
         raise ValueError(f"{dataset.title} has no class labels")
     return Labelled(batch.data, batch.labels.numpy(), dataset.title, dataset.real)
@@ -106,7 +106,7 @@ def labelled_faces(
     missing = [file.name for file in folder.files if file.name not in row]
     if missing:
         raise ValueError(f"{at / ATTRIBUTES} says nothing of {missing[0]} and {len(missing) - 1} other pictures")
-    chosen = torch.linspace(0, len(folder) - 1, min(most, len(folder))).long()
+    chosen = evenly_spread(len(folder), most)
     values = attributes.values[:, attributes.names.index(attribute)]
     labels = [int(values[row[folder.files[index].name]]) for index in chosen.tolist()]
     return Labelled(folder[chosen].data, np.array(labels), title, real)

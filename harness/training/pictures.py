@@ -16,6 +16,7 @@ from torchvision.utils import make_grid
 
 from harness.canvas import Picture, figure, rendered, save_picture
 from harness.data import Dataset
+from harness.data.dataset import evenly_spread
 from harness.training.run_folder import RunFolder, read_rows
 from harness.training.streams import Streams, sampling
 from reference import Batch, Reference, given_condition
@@ -80,7 +81,7 @@ def fixed_samples(
 
 def spread_over(dataset: Dataset, most: int) -> Batch:
     """At most `most` samples, evenly spread over the data: some sets lie sorted."""
-    return dataset[torch.linspace(0, len(dataset) - 1, min(most, len(dataset))).long()]
+    return dataset[evenly_spread(len(dataset), most)]
 
 
 def picture_of(samples: Tensor, value_range: tuple[float, float], columns: int | None = None) -> Picture:
