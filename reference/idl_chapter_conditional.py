@@ -91,14 +91,15 @@ def conditional_sample(
 def check_labels(labels: Tensor, n: int) -> None:
     """Raise ValueError unless these are `n` whole numbers from 0 to 9.
 
-    Values on a GPU aren't looked at: that would make every step wait for it. What data hold is checked when they are
-    opened.
+    Values on a GPU aren't looked at: that would make every step wait for it. Nor are those of tensors that have none,
+    which stand in where only shapes are followed. What data hold is checked when they are opened.
     """
     if labels.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}, not of type {labels.dtype}")
     if labels.shape != (n,):
         raise ValueError(f"labels must have the shape ({n},), one per sample, not {tuple(labels.shape)}")
-    wrong = labels[(labels < 0) | (labels >= CLASSES)] if labels.device.type == "cpu" else labels[:0]
+    readable = labels.device.type == "cpu" and type(labels) is Tensor
+    wrong = labels[(labels < 0) | (labels >= CLASSES)] if readable else labels[:0]
     if len(wrong):
         raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}, not {int(wrong[0])}")
 

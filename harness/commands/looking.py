@@ -1,0 +1,93 @@
+"""`list`, `doctor`, `tables`: what is here, and what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from harness.commands import DataRoot, Modules, app
+
+
+@app.command("list")
+def list_references(
+    as_json: Annotated[bool, typer.Option("--json", help="Every card in full, as JSON.")] = False,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Show every reference and its variants.
+
+    Example: [bold]gan-harness list[/bold]
+    """
+    import reference
+
+    for module in reference_module:
+        reference.load_module(module)
+    cards = [(spec, reference.get(spec).card) for spec in reference.specs()]
+    if as_json:
+        described = [_strict({"spec": spec, **dataclasses.asdict(card)}) for spec, card in cards]
+        print(json.dumps(described, indent=1, allow_nan=False))
+        return
+    table = Table(Column("reference", no_wrap=True), "data", "batch", "epochs", "what it is")
+    for spec, card in cards:
+        variant = spec.partition("@")[2]
+        title = f"{card.title}; {card.variants[variant]}" if variant else card.title
+        table.add_row(spec, card.dataset, str(card.batch_size), str(card.epochs), title)
+    Console().print(table)
+
+
+@app.command()
+def doctor(data_root: DataRoot = None) -> None:
+    """Say what was found here: devices, data sets, weights, versions; and what each missing one means.
+
+    Example: [bold]gan-harness doctor --data-root ~/data[/bold]
+    """
+    from harness.doctor import findings
+
+    table = Table("what", "found", "what it means")
+    for finding in findings(data_root):
+        mark = "[green]yes[/green]" if finding.found else "[yellow]no[/yellow]"
+        table.add_row(finding.what, f"{mark} {escape(finding.detail)}", escape(finding.meaning))
+    Console().print(table)
+
+
+@app.command()
+def tables(
+    folder: Annotated[Path, typer.Argument(help="A report folder with records.jsonl.")] = Path("reports/latest"),
+    documented: Annotated[
+        Path | None, typer.Option(help="Write the documents' own figures into this folder instead.")
+    ] = None,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Make the tables of a report folder again, from its records alone.
+
+    Example: [bold]gan-harness tables reports/latest[/bold]
+    """
+    import reference
+    from harness.reporting.pages import read_session, write_documented, write_report
+
+    if documented is not None:
+        # A variant has its system's card: the documents print each system once.
+        written = write_documented(documented, [(name, reference.get(name).card) for name in reference.names()])
+    else:
+        asked = read_session(folder)
+        for module in (*asked["modules"], *reference_module):
+            reference.load_module(module)
+        written = write_report(folder, [(spec, reference.get(spec).card) for spec in asked["specs"]])
+    for path in written:
+        print(path)
+
+
+def _strict(value: Any) -> Any:
+    """`value` without what JSON lacks: an open bound becomes null."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value

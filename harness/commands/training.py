@@ -1,0 +1,147 @@
+"""`train` and `sample`: one run at a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from harness.commands import DataRoot, Device, Modules, app, complain
+
+if TYPE_CHECKING:
+    from harness.training import RunConfig
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A reference, e.g. mlp-gan-mnist or idl-wgan-gp-mnist@corrected.")],
+    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs; default is the document's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the run; default is the document's, else 0.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default is the document's.")] = None,
+    device: Device = None,
+    data_root: DataRoot = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-seedS.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run in the folder first.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Loader processes; default 0, or 2 for image files.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default is PyTorch's.")] = None,
+    log_every: Annotated[int | None, typer.Option(help="Steps between log lines; default is the document's.")] = None,
+    sample_every: Annotated[int | None, typer.Option(help="Steps between grids, 0 for none.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints; default an epoch.")] = None,
+    keep_checkpoints: Annotated[int | None, typer.Option(help="How many checkpoints to keep; default 3.")] = None,
+    as_documented: Annotated[
+        bool, typer.Option("--cudnn-benchmark", help="On CUDA: cudnn.benchmark, as documented, not deterministic.")
+    ] = False,
+    tensorboard: Annotated[bool | None, typer.Option(help="Write TensorBoard events; default yes.")] = None,
+    pictures: Annotated[bool | None, typer.Option(help="Loss plot and animation at the end; default yes.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Write the state's digest after every step.")] = False,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Train a reference as its document says, into a run folder that survives being killed.
+
+    Example: [bold]gan-harness train mlp-gan-mnist --epochs 2 --seed 1 --out runs/mlp[/bold]
+    """
+    import harness.training
+
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other")
+    if steps is not None and epochs is not None:
+        raise ValueError("--steps and --epochs exclude each other")
+    given: dict[str, Any] = {
+        "seed": seed, "batch_size": batch_size, "workers": workers, "threads": threads, "log_every": log_every,
+        "sample_every": sample_every, "checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints,
+        "tensorboard": tensorboard, "pictures": pictures, "trace": trace or None,
+        "deterministic": False if as_documented else None,
+        "reference_modules": tuple(reference_module) or None,
+    }  # fmt: skip
+    given = {key: value for key, value in given.items() if value is not None}
+    if steps is not None or epochs is not None:
+        given |= {"steps": steps, "epochs": epochs}
+    config, folder = _resolve(name, given, device, data_root, out, resume=resume)
+    run = harness.training.train(
+        config, folder, resume=resume, overwrite=overwrite, console=Console(), stop_on_signal=True
+    )
+    if run.steps < run.asked:
+        sys.exit(130)
+
+
+@app.command()
+def sample(
+    run: Annotated[str, typer.Argument(help="A run folder, or a reference whose option names its weights.")],
+    mode: Annotated[
+        str, typer.Option(help="random, interpolate, arithmetic, semantic, conditional, roundtrip or inpaint.")
+    ] = "random",
+    n: Annotated[
+        int | None, typer.Option("-n", "--count", help="How many samples, steps or rows; default the documents'.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
+    device: Device = None,
+    out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/MODE-seedS.png.")] = None,
+    data_root: DataRoot = None,
+    vectors: Annotated[Path | None, typer.Option(help="Latents to use, as an earlier call wrote them.")] = None,
+    pick: Annotated[
+        str, typer.Option(help="Vectors by number: 2,9 to interpolate, 0,6,8-1,2,4+3,4,6 for the arithmetic.")
+    ] = "",
+    way: Annotated[
+        str | None, typer.Option(help="How to interpolate: ends, midpoints or spherical; default ends.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="For semantic: a file of 0 or 1 per sample.")] = None,
+    attribute: Annotated[
+        str, typer.Option(help="For semantic: label the samples by an attribute (Smiling) or a digit (3).")
+    ] = "",
+    digit: Annotated[int, typer.Option(help="The class that latents are looked at with, where there are classes.")] = 0,
+    as_written: Annotated[
+        bool | None,
+        typer.Option("--as-written/--as-meant", help="The documents' slips in arithmetic and semantic, or not."),
+    ] = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Take a reference's networks as drawn.")] = False,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Look at a run's newest checkpoint in the documents' ways: a picture, and the numbers beside it.
+
+    Beside the picture lie the images (.npy), the latents (.txt and .safetensors) and what was computed (.json).
+
+    Example: [bold]gan-harness sample runs/mlp --mode interpolate --pick 2,9[/bold]
+    """
+    from harness.sampling import Look, sample_run
+
+    look = Look(
+        mode=mode, count=n, seed=seed, device=device or "auto", out=out, data_root=data_root, vectors=vectors,
+        pick=pick, way=way, labels=labels, attribute=attribute, digit=digit, as_written=as_written,
+        untrained=untrained, modules=tuple(reference_module),
+    )  # fmt: skip
+    print(sample_run(run, look, complain))
+
+
+def _resolve(
+    name: str, given: dict[str, Any], device: str | None, data_root: Path | None, out: Path | None, *, resume: bool
+) -> tuple[RunConfig, Path]:
+    """Defaults from the card, or from the run that is resumed; what was given wins."""
+    import reference
+    from harness.data.catalogue import data_root as find_root
+    from harness.training import RunConfig
+    from harness.training.device import resolve_device
+    from harness.training.run_folder import RunFolder, folder_name
+
+    for module in given.get("reference_modules", ()):
+        reference.load_module(module)
+    chosen = reference.get(name)
+    spec = reference.spec_of(chosen)
+    card = chosen.card
+    folder = out or Path("runs") / f"{folder_name(spec)}-seed{given.get('seed', card.seed)}"
+    root = find_root(data_root)
+    if root is not None:
+        given["data_root"] = str(root)
+    if device is not None:
+        given["device"] = str(resolve_device(device))
+    if resume:
+        earlier, _ = RunFolder(folder).read_run()
+        return RunConfig.from_json(earlier.to_json() | {"reference": spec} | given), folder
+    defaults = {"reference": spec, "seed": card.seed, "batch_size": card.batch_size, "device": "auto"}
+    if "steps" not in given:
+        defaults["epochs"] = card.epochs
+    return RunConfig.from_json(defaults | given), folder
