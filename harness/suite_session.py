@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,25 +24,15 @@ from harness.comparison.verdicts import Comparison, compare, exit_code, tally
 from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
-from harness.environment import environment, fingerprint
 from harness.evaluation.evaluated import extractor_name, is_image_reference
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.generated import generate
 from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
-from harness.files import write_text
 from harness.measurement.operations import affordable_steps, step_operations
-from harness.record import Better, Record, Status, append_record
-from harness.reporting.pages import (
-    COMPARISON,
-    ENVIRONMENT,
-    RECORDS,
-    SESSION,
-    clear_report,
-    foreign_files,
-    write_report,
-    write_table,
-)
+from harness.record import Better, Status
+from harness.recorder import Recorder
+from harness.reporting.pages import COMPARISON, write_report, write_table
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import resolve_device
@@ -103,9 +91,6 @@ class SuiteSession:
         self._specs = matching(registry.specs(), settings.references or "*")
         if settings.references is None and not self.profile.variants:
             self._specs = [spec for spec in self._specs if "@" not in spec]
-        self.records: list[Record] = []
-        self._environment = environment(self.device)
-        self._fingerprint = fingerprint(self._environment)
         self._trained: dict[tuple[str, int], TrainedRun] = {}
         self._points: dict[str, NDArray[np.float64]] = {}
         self._samples: dict[str, Picture] = {}
@@ -113,11 +98,12 @@ class SuiteSession:
         self._readers: dict[str, LinearReader] = {}
         self._extractors: dict[str, Extractor] = {}
         self._reduced = {spec: form for spec in self._specs if (form := self._reduced_form(spec)) is not None}
-        self._started = False
+        asked = {"specs": [spec for spec, _ in self.cards()], "modules": list(settings.modules)}
+        self._recorder = Recorder(settings.report_dir, self.profile.name, self.device, asked)
+        self.records = self._recorder.records
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
-        self._check_report_folder()
         self.comparisons: list[Comparison] = []
 
     def specs(self, dataset: str | None = None, having: str | None = None) -> list[str]:
@@ -167,15 +153,8 @@ class SuiteSession:
         return RunConfig(**(given | changes))
 
     def folder(self, *parts: str) -> Path:
-        """A path in the report folder; the first one asked for ends the report of an earlier run."""
-        if not self._started:
-            clear_report(self.settings.report_dir)
-            facts = {self._fingerprint: self._environment}
-            write_text(self.settings.report_dir / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
-            asked = {"specs": [spec for spec, _ in self.cards()], "modules": list(self.settings.modules)}
-            write_text(self.settings.report_dir / SESSION, json.dumps(asked, indent=1) + "\n")
-            self._started = True
-        return self.settings.report_dir.joinpath(*parts)
+        """A path in the report folder."""
+        return self._recorder.folder(*parts)
 
     def trained(self, spec: str, seed: int) -> TrainedRun:
         """The reference trained under the profile, once per run of pytest, whichever suite asks first."""
@@ -284,24 +263,10 @@ class SuiteSession:
         protocol: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """Write one record, at once."""
-        entry = Record(
-            suite=self.suite,
-            reference=spec,
-            metric=metric,
-            value=value,
-            unit=unit,
-            better=better,
-            status=status,
-            profile=self.profile.name,
-            data=data.title if data else "",
-            real_data=data.real if data else True,
-            device=str(self._environment["device"]),
-            environment=self._fingerprint,
-            protocol=dict(protocol or {}) | ({"data": data.fingerprint} if data else {}),
-            **more,
+        """Write one record of the suite that runs, at once."""
+        self._recorder.record(
+            self.suite, spec, metric, value, unit, better, data=data, status=status, protocol=protocol, **more
         )
-        self._keep(entry)
 
     def note(self, suite: str, check: str, parameters: Mapping[str, Any], status: Status, reason: str) -> None:
         """Write that a check was skipped or failed."""
@@ -342,7 +307,7 @@ class SuiteSession:
         verdicts = ", ".join(f"{counted[v]} {v}" for v in get_args(Verdict))
         shown = self.settings.report_dir
         return [
-            f"profile {self.profile.name} on {self._environment['device']}, torch {torch.__version__}; records: "
+            f"profile {self.profile.name} on {self.records[0].device}, torch {torch.__version__}; records: "
             + ", ".join(f"{count} {status}" for status, count in statuses.items()),
             f"claims: {verdicts}",
             *self._verdicts(),
@@ -363,19 +328,3 @@ class SuiteSession:
         if self.profile.reduced_steps is None or not options:
             return None
         return registry.spec_of(registry.get(f"{spec}{',' if '@' in spec else '@'}{options}"))
-
-    def _check_report_folder(self) -> None:
-        """Refuse a folder that holds anything but a report, and one that can't be written."""
-        folder = self.settings.report_dir
-        strange = foreign_files(folder)
-        if strange:
-            raise ValueError(
-                f"the report folder {folder} holds {strange[0]!r}, which no report has: nothing is deleted"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise ValueError(f"the report folder {folder} can't be written")
-
-    def _keep(self, entry: Record) -> None:
-        self.records.append(entry)
-        append_record(self.folder(RECORDS), entry)

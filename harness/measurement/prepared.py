@@ -1,0 +1,73 @@
+"""A reference's step on one drawn batch, ready to be run again and again: what memory and speed are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.training.player import EnginePlayer
+from harness.training.streams import GeneratorNoise
+from reference import Batch, Card, Reference
+
+MakePlayer = Callable[[str, nn.Module, torch.optim.Optimizer], EnginePlayer]
+
+
+class PreparedStep:
+    """Networks, optimisers, noise and a batch on `device`; each call is one documented iteration.
+
+    What pixels show plays no part in how long a step takes or what it holds, so that no data set is needed. Call it
+    within `torch.random.fork_rng`, for layers may draw from the global state.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        batch_size: int,
+        device: torch.device,
+        *,
+        make_player: MakePlayer = lambda _, network, optimizer: EnginePlayer(network, optimizer),
+        prepare: Callable[[Mapping[str, nn.Module], Mapping[str, torch.optim.Optimizer]], None] = lambda *_: None,
+    ) -> None:
+        self.reference = reference
+        self.batch_size = batch_size
+        torch.default_generator.manual_seed(reference.card.seed)
+        networks = reference.networks()
+        # Fake tensors, which live on the CPU, can't be moved.
+        self.networks = networks if device.type == "cpu" else {role: n.to(device) for role, n in networks.items()}
+        self.optimizers = reference.optimizers(self.networks)
+        prepare(self.networks, self.optimizers)
+        self.batch = drawn_batch(reference.card, batch_size, device)
+        self.noise = GeneratorNoise(torch.Generator(device).manual_seed(reference.card.seed))
+        self.players: Any = SimpleNamespace(
+            **{
+                role: make_player(role, network, self.optimizers[role]) if role in self.optimizers else network
+                for role, network in self.networks.items()
+            }
+        )
+
+    def __call__(self) -> dict[str, Tensor]:
+        return self.reference.step(self.players, self.batch, self.noise)
+
+
+def drawn_batch(card: Card, n: int, device: torch.device) -> Batch:
+    """`n` samples in the card's shape and range: uniform values, uniform labels, a condition where there is one."""
+    low, high = card.data_range
+
+    def values() -> Tensor:
+        return torch.rand(n, *card.data_shape, device=device).mul_(high - low).add_(low)
+
+    data = values()
+    labels = torch.randint(card.classes, (n,), device=device) if card.classes else None
+    return Batch(data, labels, values() if card.condition else None)
+
+
+def check_batch_size(batch_size: int, card: Card, samples: int | None = None) -> None:
+    """Raise ValueError unless a batch of this size can be drawn from `samples` samples (None: any number)."""
+    if batch_size < 1:
+        raise ValueError(f"a batch size must be 1 or more, not {batch_size}")
+    if samples is not None and batch_size > samples:
+        raise ValueError(f"a batch of {batch_size} is larger than the data set of {card.name}: {samples:,} samples")

@@ -1,0 +1,88 @@
+"""The records of one run: each written at once into a report folder, with the machine beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.data.dataset import Dataset
+from harness.environment import environment, fingerprint
+from harness.files import write_text
+from harness.record import Better, Record, Status, append_record
+from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, clear_report, foreign_files
+
+
+class Recorder:
+    """What several suites, or one command, write of what they measure.
+
+    Args:
+        asked: the specs, and the modules that register some of them, that the tables are made for.
+
+    Raises:
+        ValueError: the folder holds anything but a report, or can't be written.
+    """
+
+    def __init__(self, report: Path, profile: str, device: torch.device, asked: Mapping[str, list[str]]) -> None:
+        self.report = report
+        self.profile = profile
+        self.environment = environment(device)
+        self.records: list[Record] = []
+        self._fingerprint = fingerprint(self.environment)
+        self._asked = asked
+        self._started = False
+        strange = foreign_files(report)
+        if strange:
+            raise ValueError(
+                f"the report folder {report} holds {strange[0]!r}, which no report has: nothing is deleted"
+            )
+        report.mkdir(parents=True, exist_ok=True)
+        if not os.access(report, os.W_OK):
+            raise ValueError(f"the report folder {report} can't be written")
+
+    def folder(self, *parts: str) -> Path:
+        """A path in the report folder; the first one asked for ends the report of an earlier run."""
+        if not self._started:
+            clear_report(self.report)
+            facts = {self._fingerprint: self.environment}
+            write_text(self.report / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
+            write_text(self.report / SESSION, json.dumps(self._asked, indent=1) + "\n")
+            self._started = True
+        return self.report.joinpath(*parts)
+
+    def record(
+        self,
+        suite: str,
+        spec: str,
+        metric: str,
+        value: float | None,
+        unit: str,
+        better: Better,
+        *,
+        data: Dataset | None = None,
+        status: Status = "measured",
+        protocol: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Write one record, at once."""
+        given = {"data": data.title, "real_data": data.real} if data else {"data": ""}
+        entry = Record(
+            suite=suite,
+            reference=spec,
+            metric=metric,
+            value=value,
+            unit=unit,
+            better=better,
+            status=status,
+            profile=self.profile,
+            device=str(self.environment["device"]),
+            environment=self._fingerprint,
+            protocol=dict(protocol or {}) | ({"data": data.fingerprint} if data else {}),
+            **(given | more),
+        )
+        self.records.append(entry)
+        append_record(self.folder(RECORDS), entry)
