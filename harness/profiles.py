@@ -13,7 +13,9 @@ class Profile:
     are spent, whichever comes first (None: always the document's length). Counting operations instead of seconds
     gives the same number of steps on every machine, for anybody's reference, without naming one.
     `determinism_batch` None means the document's. With `reduced_steps`, a system whose card names a reduced form takes
-    that form wherever it is trained, for this many steps; its record carries the reduced form's spec. `pictures` says
+    that form wherever it is trained, for this many steps; its record carries the reduced form's spec. `cell_flops`
+    bounds the batch sizes that are measured on a CPU, each for `cell_steps` steps or `cell_seconds`, whichever is over
+    first; `profiled_batch` is the batch at which the profiler looks on. `pictures` says
     whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told which
     references to check leaves out the variants of systems.
     """
@@ -31,6 +33,12 @@ class Profile:
     mode_samples: int = 10_000
     latent_samples: int = 1000
     quality_samples: int = 10_000
+    cell_flops: float | None = None
+    cell_steps: int = 50
+    cell_seconds: float = 60.0
+    profiled_batch: int = 16
+    leak_steps: tuple[int, int] = (50, 200)
+    speed_rounds: int = 50
     pictures: bool = True
     variants: bool = True
 
@@ -49,6 +57,12 @@ PROFILES = {
             reduced_steps=30,
             latent_samples=100,
             quality_samples=256,
+            cell_flops=1e9,
+            cell_steps=5,
+            cell_seconds=0.5,
+            profiled_batch=2,
+            leak_steps=(2, 5),
+            speed_rounds=5,
             pictures=False,
             variants=False,
         ),
@@ -60,6 +74,9 @@ PROFILES = {
             mode_seeds=3,
             determinism_steps=8,
             determinism_batch=16,
+            cell_flops=1e11,
+            cell_seconds=20.0,
+            speed_rounds=20,
         ),
         Profile(
             "documented",

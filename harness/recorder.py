@@ -63,26 +63,21 @@ class Recorder:
         unit: str,
         better: Better,
         *,
-        data: Dataset | None = None,
+        data: Dataset | str = "",
         status: Status = "measured",
         protocol: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """Write one record, at once."""
-        given = {"data": data.title, "real_data": data.real} if data else {"data": ""}
+        """Write one record, at once. `data` is what it was measured on, or says so in words."""
+        given = {"data": data} if isinstance(data, str) else {"data": data.title, "real_data": data.real}
+        mark = {} if isinstance(data, str) else {"data": data.fingerprint}
+        facts: dict[str, Any] = {
+            "device": str(self.environment["device"]),
+            "protocol": dict(protocol or {}) | mark,
+        }
         entry = Record(
-            suite=suite,
-            reference=spec,
-            metric=metric,
-            value=value,
-            unit=unit,
-            better=better,
-            status=status,
-            profile=self.profile,
-            device=str(self.environment["device"]),
-            environment=self._fingerprint,
-            protocol=dict(protocol or {}) | ({"data": data.fingerprint} if data else {}),
-            **(given | more),
-        )
+            suite, spec, metric, value, unit, better, status, self.profile,
+            environment=self._fingerprint, **(facts | given | more),
+        )  # fmt: skip
         self.records.append(entry)
         append_record(self.folder(RECORDS), entry)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -35,7 +34,7 @@ from harness.recorder import Recorder
 from harness.reporting.pages import COMPARISON, write_report, write_table
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
-from harness.training.device import resolve_device
+from harness.training.device import numerics_of, resolve_device
 from harness.training.pictures import picture_of
 from harness.training.run_folder import folder_name
 from harness.training.streams import Streams
@@ -55,22 +54,6 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
 _READ = 4000  # images that a reader gets to see
-NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
-
-
-def matching(specs: Sequence[str], patterns: str) -> list[str]:
-    """The specs that match one of the comma-separated shell patterns, in their order.
-
-    Raises:
-        ValueError: a pattern that none matches; the message lists the specs.
-    """
-    chosen: set[str] = set()
-    for pattern in patterns.split(","):
-        found = fnmatch.filter(specs, pattern.strip())
-        if not found:
-            raise ValueError(f"no reference matches {pattern!r}; there are: {', '.join(specs)}")
-        chosen |= set(found)
-    return [spec for spec in specs if spec in chosen]
 
 
 class SuiteSession:
@@ -88,13 +71,14 @@ class SuiteSession:
         self.suite = ""
         for module in settings.modules:
             registry.load_module(module)
-        self._specs = matching(registry.specs(), settings.references or "*")
+        self._specs = registry.matching(registry.specs(), settings.references or "*")
         if settings.references is None and not self.profile.variants:
             self._specs = [spec for spec in self._specs if "@" not in spec]
         self._trained: dict[tuple[str, int], TrainedRun] = {}
         self._points: dict[str, NDArray[np.float64]] = {}
         self._samples: dict[str, Picture] = {}
         self._datasets: dict[str, Dataset] = {}
+        self._operations: dict[str, float] = {}
         self._readers: dict[str, LinearReader] = {}
         self._extractors: dict[str, Extractor] = {}
         self._reduced = {spec: form for spec in self._specs if (form := self._reduced_form(spec)) is not None}
@@ -129,7 +113,7 @@ class SuiteSession:
 
     def numerics(self) -> list[str]:
         """On CUDA both ways of computing; on the CPU there is only one."""
-        return list(NUMERICS) if self.device.type == "cuda" else ["deterministic"]
+        return numerics_of(self.device)
 
     def dataset(self, spec: str) -> Dataset:
         """The data set of a reference, opened once."""
@@ -168,7 +152,7 @@ class SuiteSession:
             if spec in self._reduced.values():
                 steps = min(documented, self.profile.reduced_steps or documented)
             else:
-                per_step = step_operations(registry.get(spec), dataset, batch)
+                per_step = batch * self.operations_per_sample(spec)
                 steps = affordable_steps(per_step, self.profile.training_flops, documented)
             config = self.config(spec, seed=seed, batch_size=batch, steps=steps, checkpoint_every=0)
             folder = self.folder("runs", f"{folder_name(spec)}-seed{seed}")
@@ -189,6 +173,12 @@ class SuiteSession:
     def batch_size(self, spec: str) -> int:
         """The document's batch size, or all of a stand-in that is smaller."""
         return min(registry.get(spec).card.batch_size, len(self.dataset(spec)))
+
+    def operations_per_sample(self, spec: str) -> float:
+        """Floating-point operations that a step takes for each sample of its batch."""
+        if spec not in self._operations:
+            self._operations[spec] = step_operations(registry.get(spec), self.dataset(spec), 1)
+        return self._operations[spec]
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
         """A trained run, ready to be sampled; another `extra` draws otherwise."""
@@ -258,7 +248,7 @@ class SuiteSession:
         unit: str,
         better: Better,
         *,
-        data: Dataset | None = None,
+        data: Dataset | str = "",
         status: Status = "measured",
         protocol: Mapping[str, str] | None = None,
         **more: Any,

@@ -19,7 +19,7 @@ from reference.card import (
     exactly,
 )
 from reference.contract import Batch, Networks, Noise, Player, Players, Reference, given_condition, guard
-from reference.registry import get, load_module, names, register, spec_of, specs, unlisted
+from reference.registry import get, load_module, matching, names, register, spec_of, specs, unlisted
 
 __all__ = [
     "Batch",
@@ -48,6 +48,7 @@ __all__ = [
     "given_condition",
     "guard",
     "load_module",
+    "matching",
     "names",
     "register",
     "spec_of",

@@ -64,9 +64,9 @@ class Claim:
 
     `metric` names the records that decide. `epochs` is the training length that the claim speaks of: a value
     measured after less training doesn't decide it. None means that training length plays no part. `needs_data`
-    says that the claim speaks of the card's real data set, so that a stand-in doesn't decide it. `obstacle` says why
-    nobody can decide it. `versus` names another reference: then the condition is on the value over the median of that
-    one's, both measured in the same way.
+    says that the claim speaks of the card's real data set, so that a stand-in doesn't decide it; `needs_gpu` that it
+    speaks of a GPU. `obstacle` says why nobody can decide it. `versus` names another reference: then the condition is
+    on the value over the median of that one's, both measured in the same way.
     """
 
     identifier: str
@@ -77,6 +77,7 @@ class Claim:
     condition: Condition
     epochs: float | None = None
     needs_data: bool = False
+    needs_gpu: bool = False
     obstacle: str = ""
     versus: str = ""
 

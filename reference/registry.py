@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import fnmatch
 import importlib
 import importlib.metadata
 import pkgutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -77,6 +79,21 @@ def names() -> list[str]:
 def specs() -> list[str]:
     """Every registered name, and beside it the variants that its card lists, as specs."""
     return [spec for name in names() for spec in (name, *(f"{name}@{v}" for v in _registered[name].card.variants))]
+
+
+def matching(specs: Sequence[str], patterns: str) -> list[str]:
+    """The specs that match one of the comma-separated shell patterns, in their order.
+
+    Raises:
+        ValueError: a pattern that none matches; the message lists the specs.
+    """
+    chosen: set[str] = set()
+    for pattern in patterns.split(","):
+        found = fnmatch.filter(specs, pattern.strip())
+        if not found:
+            raise ValueError(f"no reference matches {pattern!r}; there are: {', '.join(specs)}")
+        chosen |= set(found)
+    return [spec for spec in specs if spec in chosen]
 
 
 def get(spec: str, **options: object) -> Reference:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.measurement.determinism import compare_variations
-from harness.suite_session import NUMERICS, SuiteSession
+from harness.suite_session import SuiteSession
+from harness.training.device import NUMERICS
 
 
 def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def record(
     protocol = {"expected": expected} | (digits.extractor.protocol() if digits else {})
     harness.record(
         f"calibration: {case}", metric, value, "", "none", n=n or None, protocol=protocol,
-        data=digits.train if digits else None,
+        data=digits.train if digits else "",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from harness.commands import DataRoot, Modules, app
+from harness.commands import DataRoot, Device, Modules, app
 
 
 @app.command("list")
@@ -59,27 +59,46 @@ def doctor(data_root: DataRoot = None) -> None:
 
 @app.command()
 def tables(
-    folder: Annotated[Path, typer.Argument(help="A report folder with records.jsonl.")] = Path("reports/latest"),
+    what: Annotated[
+        str, typer.Argument(help="A report folder with records.jsonl; or the word memory, to make that report.")
+    ] = "reports/latest",
     documented: Annotated[
         Path | None, typer.Option(help="Write the documents' own figures into this folder instead.")
     ] = None,
+    references: Annotated[
+        str, typer.Option(help="For memory: only references that match; '*' with all variants.")
+    ] = "",
+    batch_sizes: Annotated[str, typer.Option(help="For memory: e.g. 64,128; default the documents'.")] = "",
+    out: Annotated[Path, typer.Option(help="For memory: the report folder.")] = Path("reports/memory"),
+    device: Device = None,
+    data_root: DataRoot = None,
     reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
-    """Make the tables of a report folder again, from its records alone.
+    """Make the tables of a report folder again, from its records alone; or those of memory by batch size.
 
-    Example: [bold]gan-harness tables reports/latest[/bold]
+    The latter are estimated on any machine, and measured where there is a GPU.
+
+    Example: [bold]gan-harness tables reports/latest[/bold], [bold]gan-harness tables memory[/bold]
     """
     import reference
     from harness.reporting.pages import read_session, write_documented, write_report
 
-    if documented is not None:
+    if what == "memory":
+        from harness.batch_sizes import Asked, write_memory_report
+
+        asked = Asked(references, batch_sizes, device or "auto", data_root, out, tuple(reference_module))
+        with Console().status("starting") as status:
+            written = write_memory_report(asked, lambda text: status.update(escape(text)))
+    elif documented is not None:
         # A variant has its system's card: the documents print each system once.
         written = write_documented(documented, [(name, reference.get(name).card) for name in reference.names()])
     else:
-        asked = read_session(folder)
-        for module in (*asked["modules"], *reference_module):
+        if references or batch_sizes:
+            raise ValueError("--references and --batch-sizes play a part for `tables memory` alone")
+        session = read_session(Path(what))
+        for module in (*session["modules"], *reference_module):
             reference.load_module(module)
-        written = write_report(folder, [(spec, reference.get(spec).card) for spec in asked["specs"]])
+        written = write_report(Path(what), [(spec, reference.get(spec).card) for spec in session["specs"]])
     for path in written:
         print(path)
 

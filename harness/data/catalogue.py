@@ -49,7 +49,8 @@ class _Source:
     """Where a data set lies below the data root, what stands in for it, and how either is opened.
 
     `opened` gets a root that holds `folder`, the shape and range asked for, and the stand-in's title, None for the real
-    data. `shape` is one that the data can be given in.
+    data. `shape` is one that the data can be given in, `samples` how many the real set has for training, None where
+    that is the user's affair.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class _Source:
     stand_in: Callable[[], Path]
     opened: Callable[[Path, Shape, Range, str | None], Dataset]
     shape: Shape = (3, 64, 64)
+    samples: int | None = None
 
     def at(self, root: Path | None) -> Path | None:
         """The data root, if it holds this data set."""
@@ -112,6 +114,20 @@ def open_dataset(card: Card, root: Path | None) -> Dataset:
         case name:
             choices = ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
             raise ValueError(f"{card.name} asks for the data set {name!r}; there are: {choices}")
+
+
+def documented_samples(card: Card) -> int | None:
+    """How many training samples the real data set of a card has; None where nobody says."""
+    if card.dataset == "gaussian-grid":
+        return len(GaussianGrid())
+    source = _SOURCES.get(card.dataset)
+    return source.samples if source else None
+
+
+def has_real_data(card: Card, root: Path | None) -> bool:
+    """Whether the data root holds the card's data set; what is computed is always real."""
+    source = _SOURCES.get(card.dataset)
+    return source is None or source.at(root) is not None
 
 
 def availability(root: Path | None) -> list[Availability]:
@@ -231,11 +247,13 @@ def _drawn_pictures() -> Path:
 
 
 _SOURCES: dict[str, _Source] = {
-    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,)),
-    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28)),
-    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, _drawn_faces, _open_faces),
-    "celeba-hq": _Source(image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, _drawn_faces, _open_high_quality_faces),
-    "lsun-bedroom": _Source(lsun.FOLDER, PACKED_FACES_TITLE, _packed_faces, _open_lsun),
+    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,), 60_000),
+    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28), 60_000),
+    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, _drawn_faces, _open_faces, samples=202_599),
+    "celeba-hq": _Source(
+        image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, _drawn_faces, _open_high_quality_faces, samples=30_000
+    ),
+    "lsun-bedroom": _Source(lsun.FOLDER, PACKED_FACES_TITLE, _packed_faces, _open_lsun, samples=3_033_042),
     "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, _drawn_pairs, _open_pairs),
     "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, _drawn_pairs, partial(_open_pairs, swapped=True)),
     "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, _drawn_pictures, _open_content_and_style),

@@ -49,7 +49,7 @@ def profiled_allocations(reference: Reference, batch_size: int, steps: int = 2) 
         prepared = PreparedStep(reference, batch_size, torch.device("cpu"))
         for _ in range(steps - 1):
             prepared()
-        with record_function(_STEP), _MarkOperators():
+        with record_function(_STEP), _MarkOperators():  # type: ignore[no-untyped-call]
             prepared()
     seen = [(e.name(), e.start_ns(), e.duration_ns(), e.nbytes()) for e in _events(profiler)]
     (step,) = [(start, start + length) for name, start, length, _ in seen if name == _STEP]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import pandas as pd
 
 from harness.files import write_text
 from harness.record import Record, read_records
+from harness.reporting.memory import memory_note, memory_rows, times_per_image
+from harness.reporting.plots import save_batch_sizes
 from harness.reporting.tables import TABLES, Cards, documented_tables
 
 RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
 COMPARISON = "comparison"  # what this run is against a baseline, if there is one
 _FOLDERS = ("plots", "runs")
+_NOTES: Mapping[str, Callable[[Sequence[Record], Cards], str]] = {"memory": memory_note}
 
 _TITLES = {
     "scorecard": "Scorecard: what the documents claim and what was measured",
@@ -31,6 +34,12 @@ _TITLES = {
     "conduct": "Conduct: rules that every GAN's step keeps",
     "mutants": "Mutants: GAN code broken on purpose, and which suite notices",
     "training": "Training logs beside the documents'",
+    "memory": "GPU memory by batch size, as the documents tabulate it",
+    "memory_fit": "GPU memory: the lines through these rows",
+    "footprint": "What a step holds at its peak",
+    "estimator": "The estimator beside PyTorch's profiler, on the CPU",
+    "leaks": "Memory held after some steps and after more",
+    "speed": "Time of a step",
     "left_out": "Skipped and failed",
 }
 
@@ -49,8 +58,12 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
         if table.empty:
             continue
         table = _without_gaps(table)
-        written += write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}")
-        parts.append(f"## {_TITLES[name]}\n\n{_markdown(table)}")
+        note = f"\n\n{_NOTES[name](records, cards)}" if name in _NOTES else ""
+        written += write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}{note}")
+        parts.append(f"## {_TITLES[name]}{note}\n\n{_markdown(table)}")
+    rows = memory_rows(records, cards)
+    if rows:
+        save_batch_sizes(folder / "plots" / "memory.png", rows, times_per_image(records, cards))
     plots = sorted((folder / "plots").glob("*.png"))
     if plots:
         parts.append("## Plots\n\n" + "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from harness.canvas import Picture, figure, rendered, save_picture
+from harness.measurement.batch_size import Tried
+from harness.reporting.memory import Row
 
 _LIMIT = 1.5
+_STYLES = {"documented": ("-", "s"), "measured": ("-", "o"), "estimated": ("--", "")}
+_BOLD = ("the driver's figure", "reserved by PyTorch's allocator")
 
 
 def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]]) -> None:
@@ -37,6 +41,54 @@ def save_strips(path: Path, strips: Mapping[str, Picture]) -> None:
         axes.imshow(picture)
         axes.set_title(title, fontsize=7, loc="left", pad=2)
         axes.set_axis_off()
+    save_picture(path, rendered(drawn))
+
+
+def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mapping[int, float]]) -> None:
+    """Memory over batch size, documented, measured and estimated; beside it the time per image, where measured."""
+    drawn = figure(12, 4.5)
+    memory, time = drawn.add_subplot(1, 2, 1), drawn.add_subplot(1, 2, 2)
+    colours = {spec: f"C{place}" for place, spec in enumerate(dict.fromkeys(row.reference for row in rows))}
+    for row in rows:
+        if not row.numbers:
+            continue
+        dashes, marker = _STYLES[row.status]
+        faint = 1.0 if row.figure in _BOLD else 0.5
+        label = f"{row.reference}: {row.figure}, {row.status}"
+        memory.plot(list(row.numbers), list(row.numbers.values()), dashes, marker=marker, alpha=faint,
+                    color=colours[row.reference], label=label, markersize=4, linewidth=1)  # fmt: skip
+    for title, values in times.items():
+        sizes = sorted(values)
+        time.plot(sizes, [values[size] for size in sizes], "-o", label=title, markersize=4, linewidth=1)
+    if not times:
+        time.text(0.5, 0.5, "not measured yet", ha="center", transform=time.transAxes)
+    for axes, title in ((memory, "memory, MiB"), (time, "time per image, ms")):
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("batch size", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        if axes.has_data() and axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=6)
+    save_picture(path, rendered(drawn))
+
+
+def save_curve(path: Path, name: str, tried: Sequence[Tried]) -> None:
+    """Memory over batch size, as `gan-harness batch-size` tried it."""
+    drawn = figure(6, 4)
+    axes = drawn.add_subplot()
+    for label, values in (
+        ("reserved, estimated", [(one.batch_size, one.estimated) for one in tried]),
+        ("reserved, measured", [(one.batch_size, one.measured) for one in tried]),
+        ("by the driver, measured", [(one.batch_size, one.driver) for one in tried]),
+    ):
+        known = [(size, taken / 2**20) for size, taken in values if taken is not None]
+        if known:
+            axes.plot(*zip(*known, strict=True), "-o", label=label, markersize=3, linewidth=1)
+    axes.set_title(f"{name}: memory, MiB", fontsize=9)
+    axes.set_xlabel("batch size", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=7)
     save_picture(path, rendered(drawn))
 
 

@@ -10,6 +10,7 @@ import torch
 
 # cuBLAS is deterministic only with a fixed workspace, and reads this once, when it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
 
 
 def resolve_device(name: str) -> torch.device:
@@ -29,6 +30,11 @@ def resolve_device(name: str) -> torch.device:
     if int(index or 0) >= count:
         raise ValueError(f"the device {name!r} isn't there: PyTorch finds {count} CUDA devices")
     return torch.device("cuda", int(index or 0))
+
+
+def numerics_of(device: torch.device) -> list[str]:
+    """The ways of computing that there are on a device: on CUDA both of NUMERICS, on the CPU only one."""
+    return list(NUMERICS) if device.type == "cuda" else ["deterministic"]
 
 
 @contextlib.contextmanager

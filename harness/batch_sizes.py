@@ -1,0 +1,213 @@
+"""From a reference and its batch sizes to records of memory and time: what `gan-harness tables memory` and the suite
+of memory do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from harness.data import batches_per_epoch
+from harness.data.catalogue import data_root, documented_samples, has_real_data
+from harness.evaluation.features import Said
+from harness.measurement.batch_size import parse_batch_sizes
+from harness.measurement.cell import Cell, Measured, measure
+from harness.measurement.estimate import Estimate, estimate
+from harness.record import Better
+from harness.recorder import Recorder
+from harness.reporting.pages import write_report
+from harness.training.device import NUMERICS, numerics_of, resolve_device
+from reference import Card, Reference, get, load_module, matching, specs
+
+MIB = 2**20
+COMPUTED_ON = "computed on"  # the key of every record's protocol here: cuda or cpu
+NOT_YET = "not measured yet: there is no GPU here"
+_ESTIMATED_FOR = "any CUDA device"
+_DRAWN = "drawn values in the card's shape"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `gan-harness tables memory` is asked for; "" stands for every system, and for the documents' batch sizes."""
+
+    references: str
+    batch_sizes: str
+    device: str
+    data_root: Path | None
+    out: Path
+    modules: tuple[str, ...]
+
+
+class Write(Protocol):
+    """`SuiteSession.record`, or a recorder's for one suite."""
+
+    def __call__(self, spec: str, metric: str, value: float | None, unit: str, better: Better, **more: Any) -> None: ...
+
+
+def write_memory_report(asked: Asked, said: Said) -> list[Path]:
+    """Estimate every cell, measure it where there is a GPU, and write the tables; what was written.
+
+    Raises:
+        ValueError: anything asked for that can't be had.
+    """
+    for module in asked.modules:
+        load_module(module)
+    device, root = resolve_device(asked.device), data_root(asked.data_root)
+    chosen = matching(specs(), asked.references or "*")
+    if not asked.references:
+        chosen = [spec for spec in chosen if "@" not in spec]
+    sizes = {spec: _sizes(get(spec).card, asked.batch_sizes) for spec in chosen}
+    recorder = Recorder(asked.out, "tables", device, {"specs": chosen, "modules": list(asked.modules)})
+    write = partial(recorder.record, "memory")
+    ways = numerics_of(device) if device.type == "cuda" else []
+    total, done = sum(len(listed) * (1 + len(ways)) for listed in sizes.values()), 0
+    for spec in chosen:
+        reference = get(spec)
+        for size in sizes[spec]:
+            said(f"{spec}, batch {size}: estimating ({done} of {total})")
+            record_estimate(write, spec, reference, size)
+            done += 1
+        for way in ways:
+            cells = []
+            for size in sizes[spec]:
+                said(f"{spec}, batch {size}, {way}: measuring ({done} of {total})")
+                cell = Cell(spec, size, str(device), NUMERICS[way], modules=asked.modules)
+                cells.append((cell, record_cell(write, cell, reference.card, root, way)))
+                done += 1
+            if not NUMERICS[way]:
+                record_epoch_ratio(write, spec, reference.card, cells)
+        if not ways:
+            record_not_yet(write, spec, reference.card)
+    return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
+
+
+def documented_batch_sizes(card: Card) -> tuple[int, ...]:
+    """Those of the document's memory table, else the one that it trains with."""
+    return tuple(figure.batch_size for figure in card.memory) or (card.batch_size,)
+
+
+def record_estimate(write: Write, spec: str, reference: Reference, batch_size: int) -> Estimate:
+    """Estimate one cell and record it.
+
+    Raises:
+        ValueError: the step can't be followed, or refuses this batch size.
+    """
+    found = estimate(reference, batch_size)
+    facts: dict[str, Any] = {
+        "batch_size": batch_size, "status": "estimated", "device": _ESTIMATED_FOR, "data": _DRAWN,
+    }  # fmt: skip
+    protocol = {COMPUTED_ON: "cuda"}
+    where = f"{found.layer or 'the step'}, {found.operator}" if found.operator else "between steps"
+    write(spec, "peak_allocated_mib", found.peak_allocated / MIB, "MiB", "lower", reason=where,
+          protocol=protocol, **facts)  # fmt: skip
+    write(spec, "peak_reserved_mib", found.peak_reserved / MIB, "MiB", "lower", protocol=protocol, **facts)
+    for part, size in found.parts.items():
+        write(spec, "peak_part_mib", size / MIB, "MiB", "none", protocol=protocol | {"part": part}, **facts)
+    return found
+
+
+def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numerics: str) -> Measured:
+    """Measure one cell and record it: running out of memory is a row too.
+
+    Raises:
+        ValueError: the reference refuses this batch size.
+        RuntimeError: its step fails.
+    """
+    found = measure(cell)
+    on_cuda = torch.device(cell.device).type == "cuda"
+    facts: dict[str, Any] = {
+        "batch_size": cell.batch_size, "data": _DRAWN,
+        "protocol": {COMPUTED_ON: "cuda" if on_cuda else "cpu", "numerics": numerics},
+    }  # fmt: skip
+
+    def mib(metric: str, size: int | None, why_not: str = "", reason: str = "") -> None:
+        if size is None:
+            write(cell.spec, metric, None, "MiB", "lower", status="skipped", reason=why_not, **facts)
+        else:
+            write(cell.spec, metric, size / MIB, "MiB", "lower", reason=reason, **facts)
+
+    if found.ended:
+        mib("peak_allocated_mib" if on_cuda else "peak_resident_mib", None, found.ended)
+        return found
+    if on_cuda:
+        mib("peak_allocated_mib", found.peak_allocated)
+        mib("peak_reserved_mib", found.peak_reserved)
+        mib("context_mib", found.context, found.driver_how)
+        others = "; ".join(found.others)
+        mib("driver_mib", found.driver, found.driver_how, found.driver_how)
+        write(cell.spec, "other_processes", float(len(found.others)), "processes", "none", reason=others, **facts)
+        if not cell.deterministic:  # as the documents compute
+            mib(f"driver_memory_mb_b{cell.batch_size}", found.driver, found.driver_how)
+    else:
+        mib("peak_resident_mib", found.resident, reason=_before(found))
+    _record_times(write, cell, card, root, found, facts)
+    return found
+
+
+def _before(found: Measured) -> str:
+    return f"of which {(found.resident_before or 0) / MIB:.0f} MiB before the networks were made"
+
+
+def _record_times(
+    write: Write, cell: Cell, card: Card, root: Path | None, found: Measured, facts: dict[str, Any]
+) -> None:
+    low, high = found.quartiles_ms
+    steps = f"{len(found.step_ms)} steps, quartiles {low:.4g} to {high:.4g}"
+    write(cell.spec, "step_ms_median", found.median_ms, "ms", "lower", reason=steps, **facts)
+    write(cell.spec, "step_ms_q1", low, "ms", "none", **facts)
+    write(cell.spec, "step_ms_q3", high, "ms", "none", **facts)
+    write(cell.spec, "images_per_second", 1000 * cell.batch_size / found.median_ms, "1/s", "higher", **facts)
+    samples = documented_samples(card)
+    if samples is not None and cell.batch_size == card.batch_size:
+        # A stand-in's pixels would take as long; whether the claim is decided is a matter of the real data's presence.
+        minutes = (
+            found.median_ms
+            / 60_000
+            * card.epochs
+            * batches_per_epoch(samples, cell.batch_size, drop_last=card.drop_last)
+        )
+        what = f"steps alone, {samples:,} samples, {card.epochs} epochs; loading isn't in it"
+        real = has_real_data(card, root)
+        write(cell.spec, "documented_run_minutes", minutes, "min", "lower", real_data=real, reason=what, **facts)
+
+
+def record_epoch_ratio(write: Write, spec: str, card: Card, cells: Sequence[tuple[Cell, Measured]]) -> None:
+    """The time of an epoch at the document's largest batch over that at the one it trains with, if both ran."""
+    times = {cell.batch_size: found.median_ms for cell, found in cells if not found.ended}
+    largest, own, samples = max(documented_batch_sizes(card)), card.batch_size, documented_samples(card)
+    if samples is None or not {largest, own} <= times.keys() or largest == own:
+        return
+    long, short = (times[size] * batches_per_epoch(samples, size, drop_last=card.drop_last) for size in (largest, own))
+    cell = cells[0][0]
+    on = torch.device(cell.device).type
+    write(spec, f"epoch_time_ratio_b{largest}_to_b{own}", long / short, "ratio", "none", data=_DRAWN,
+          protocol={COMPUTED_ON: on}, reason=f"steps alone, {samples:,} samples")  # fmt: skip
+
+
+def record_not_yet(write: Write, spec: str, card: Card) -> None:
+    """Say of every figure that the document prints that there is no GPU to measure it on."""
+    sizes = [figure.batch_size for figure in card.memory]
+    named = [f"driver_memory_mb_b{size}" for size in sizes]
+    named += [claim.metric for claim in card.claims if claim.needs_gpu]
+    for metric in dict.fromkeys(named):
+        write(spec, metric, None, "", "none", status="skipped", reason=NOT_YET)
+
+
+def affordable_sizes(sizes: Sequence[int], flops_per_sample: float, budget: float | None) -> list[int]:
+    """Those of `sizes` whose step stays within `budget` operations, else the largest power of two below them that does.
+
+    At least 1, however much that takes. None is no bound.
+    """
+    if budget is None or flops_per_sample <= 0:
+        return list(sizes)
+    most = max(1, int(budget / flops_per_sample))
+    return [size for size in sizes if size <= most] or [2 ** int(math.log2(min(most, *sizes)))]
+
+
+def _sizes(card: Card, asked: str) -> list[int]:
+    return parse_batch_sizes(asked, card, documented_samples(card)) if asked else list(documented_batch_sizes(card))

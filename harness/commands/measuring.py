@@ -1,0 +1,113 @@
+"""`batch-size`: how many samples a step can take at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from harness.commands import Device, Modules, app
+
+if TYPE_CHECKING:
+    from harness.measurement.batch_size import Tried
+
+
+@app.command("batch-size")
+def batch_size(
+    name: Annotated[str, typer.Argument(help="A reference, e.g. handson-dcgan-mnist.")],
+    budget: Annotated[
+        str, typer.Option(help="Memory to stay within, e.g. 8GiB: estimated, no GPU needed. Default: try on the GPU.")
+    ] = "",
+    context: Annotated[
+        str,
+        typer.Option(help="With --budget: what the CUDA context takes of it, as a card measured it: 500MiB."),
+    ] = "",
+    device: Device = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="On the GPU: deterministic algorithms, not cudnn.benchmark.")
+    ] = False,
+    steps: Annotated[int, typer.Option(help="On the GPU: steps to time at each size.")] = 10,
+    plot: Annotated[Path | None, typer.Option(help="PNG for the memory curve.")] = None,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Find the largest batch that fits: double until one doesn't, then bisect, as document 000 advises.
+
+    With a budget each size is estimated; without one each is really trained with, in a process of its own.
+
+    Example: [bold]gan-harness batch-size handson-dcgan-mnist --budget 8GiB[/bold]
+    """
+    from harness.data.catalogue import documented_samples
+    from harness.measurement.batch_size import in_mib, on_device, parse_size, within_budget
+    from harness.measurement.cell import Cell
+    from harness.training.device import resolve_device
+    from reference import get, load_module
+
+    for module in reference_module:
+        load_module(module)
+    reference = get(name)
+    limit = documented_samples(reference.card) or 2**20
+    tried: list[Tried] = []
+    console = Console()
+    if budget:
+        allowed = parse_size(budget, "--budget")
+        held = parse_size(context, "--context") if context else 0
+        with console.status("estimating") as status:
+
+            def said(one: Tried) -> None:
+                tried.append(one)
+                status.update(f"batch {one.batch_size}: {in_mib(one.estimated or 0)}, {_verdict(one)}")
+
+            found = within_budget(reference, allowed, held, limit, said)
+        beside = f"with {in_mib(held)} for the context" if held else "without the CUDA context, some hundred MiB"
+        how = f"estimated for any CUDA device, {beside}; budget {in_mib(allowed)}"
+    else:
+        if context:
+            raise ValueError("--context plays a part with --budget alone: on a GPU the context is measured")
+        chosen = resolve_device(device or "auto")
+        if chosen.type != "cuda":
+            raise ValueError("there is no GPU to try on: name what must suffice, such as --budget 8GiB")
+        if steps < 1:
+            raise ValueError(f"--steps must be 1 or more, not {steps}")
+        cell = Cell(name, 1, str(chosen), deterministic, steps=steps, seconds=20, modules=tuple(reference_module))
+        with console.status("trying") as status:
+
+            def noted(one: Tried) -> None:
+                tried.append(one)
+                status.update(f"batch {one.batch_size}: {_verdict(one)}")
+
+            found = on_device(cell, reference, limit, noted)
+        how = f"each size trained with on {chosen}"
+    console.print(_table(sorted(tried, key=lambda one: one.batch_size)))
+    if plot is not None:
+        from harness.reporting.plots import save_curve
+
+        save_curve(plot, name, sorted(tried, key=lambda one: one.batch_size))
+    whole = f", the whole data set of {limit:,}" if found == limit and documented_samples(reference.card) else ""
+    console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how})")
+
+
+def _verdict(one: Tried) -> str:
+    return "fits" if one.fits else one.why or "too large"
+
+
+def _table(tried: list[Tried]) -> Table:
+    table = Table(
+        Column("batch", justify="right"),
+        Column("reserved, estimated (MiB)", justify="right"),
+        Column("reserved, measured (MiB)", justify="right"),
+        Column("by the driver (MiB)", justify="right"),
+        Column("step (ms)", justify="right"),
+        Column("images/s", justify="right"),
+        "",
+    )
+    for one in tried:
+        mib = [
+            f"{size / 2**20:,.0f}" if size is not None else "–" for size in (one.estimated, one.measured, one.driver)
+        ]
+        speed = (f"{one.step_ms:.1f}", f"{1000 * one.batch_size / one.step_ms:,.0f}") if one.step_ms else ("–", "–")
+        table.add_row(str(one.batch_size), *mib, *speed, _verdict(one))
+    return table

@@ -1,0 +1,43 @@
+"""Whether a step holds on to memory: what is allocated after some steps and after more must be the same."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from harness.measurement.following import Follower
+from harness.measurement.prepared import PreparedStep
+from harness.measurement.timeline import held
+from harness.training.device import numerics
+from reference import Reference
+
+
+def held_after(reference: Reference, batch_size: int, steps: tuple[int, int], device: torch.device) -> tuple[int, int]:
+    """Bytes held after each of the two numbers of steps, within one run.
+
+    On CUDA what PyTorch's allocator has handed out; on the CPU, which keeps no such count, every storage is followed.
+
+    Raises:
+        ValueError: the reference refuses this batch size.
+    """
+    first, last = steps
+    assert 0 < first < last, "the second number of steps must be the larger"
+    if device.type == "cuda":
+        devices = [device]
+        with torch.random.fork_rng(devices), numerics(device, deterministic=True, threads=None):
+            prepared = PreparedStep(reference, batch_size, device)
+            return _run(prepared, first, device), _run(prepared, last - first, device)
+    with torch.random.fork_rng([]), Follower() as follower:
+        prepared = PreparedStep(reference, batch_size, device)
+        _run(prepared, first, device)
+        early = held(follower.events)
+        _run(prepared, last - first, device)
+        return early, held(follower.events)
+
+
+def _run(prepared: PreparedStep, steps: int, device: torch.device) -> int:
+    for _ in range(steps):
+        prepared()
+    gc.collect()
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0

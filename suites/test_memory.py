@@ -1,0 +1,92 @@
+"""Memory by batch size: estimated for every reference, measured here, and whether the two agree; and nothing leaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.batch_sizes import (
+    COMPUTED_ON,
+    affordable_sizes,
+    documented_batch_sizes,
+    record_cell,
+    record_epoch_ratio,
+    record_estimate,
+    record_not_yet,
+)
+from harness.measurement.allocations import profiled_allocations
+from harness.measurement.cell import Cell
+from harness.measurement.estimate import estimate, estimated_tensors
+from harness.measurement.leaks import held_after
+from harness.suite_session import SuiteSession
+from harness.training.device import NUMERICS
+
+CPU_TOLERANCE, GPU_TOLERANCE = 0.02, 0.05
+
+
+def test_estimate(spec: str, harness: SuiteSession) -> None:
+    chosen = harness.reference(spec)
+    for size in documented_batch_sizes(chosen.card):
+        found = record_estimate(harness.record, spec, chosen, size)
+        assert sum(found.parts.values()) == found.peak_allocated <= found.peak_reserved
+        assert found.between_steps < found.peak_allocated
+
+
+def test_estimator(spec: str, harness: SuiteSession) -> None:
+    """The estimate of all tensors beside what PyTorch's profiler sees the CPU's allocator do."""
+    spec = harness.trainable(spec)
+    chosen = harness.reference(spec)
+    batch = min(harness.profile.profiled_batch, chosen.card.batch_size)
+    estimated, seen = estimated_tensors(chosen, batch), profiled_allocations(chosen, batch)
+    facts: dict[str, Any] = {"batch_size": batch, "protocol": {COMPUTED_ON: "cpu"}}
+    harness.record(spec, "cpu_peak_tensors", estimated, "bytes", "none", status="estimated", **facts)
+    harness.record(spec, "cpu_peak_tensors", seen.tensors, "bytes", "none", **facts)
+    harness.record(spec, "cpu_peak_everything", seen.everything, "bytes", "none", **facts)
+    assert abs(seen.tensors / estimated - 1) <= CPU_TOLERANCE, (
+        f"the profiler saw {seen.tensors:,} bytes of tensors at the peak, estimated were {estimated:,}"
+    )
+
+
+def test_cells(spec: str, numerics: str, harness: SuiteSession) -> None:
+    """Each batch size in a process of its own; on a GPU the estimate must hold."""
+    on_cuda = harness.device.type == "cuda"
+    if not on_cuda:
+        record_not_yet(harness.record, spec, harness.reference(spec).card)
+        spec = harness.trainable(spec)
+    chosen, profile = harness.reference(spec), harness.profile
+    sizes = list(documented_batch_sizes(chosen.card))
+    if not on_cuda:
+        sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops)
+    cells, wrong = [], []
+    for size in sizes:
+        cell = Cell(
+            spec, size, str(harness.device), NUMERICS[numerics], profile.cell_steps, profile.cell_seconds,
+            harness.settings.modules,
+        )  # fmt: skip
+        found = record_cell(harness.record, cell, chosen.card, harness.root, numerics)
+        cells.append((cell, found))
+        if found.peak_allocated is not None:
+            ratio = found.peak_allocated / estimate(chosen, size).peak_allocated
+            if abs(ratio - 1) > GPU_TOLERANCE:
+                wrong.append(f"batch {size}: {ratio:.3f} of the estimate is allocated")
+        if found.ended.startswith("the process"):
+            wrong.append(f"batch {size}: {found.ended}")
+    if not on_cuda or not NUMERICS[numerics]:
+        record_epoch_ratio(harness.record, spec, chosen.card, cells)
+    assert not wrong, "; ".join(wrong)
+
+
+def test_leak(spec: str, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
+    chosen = harness.reference(spec)
+    batch = min(harness.profile.profiled_batch, chosen.card.batch_size)
+    first, last = harness.profile.leak_steps
+    early, late = held_after(chosen, batch, (first, last), harness.device)
+    if late != early:  # a network may grow at first
+        first, last = 4 * last, 5 * last
+        early, late = held_after(chosen, batch, (first, last), harness.device)
+    how = "PyTorch's allocator" if harness.device.type == "cuda" else "every storage followed"
+    harness.record(
+        spec, "leaked_bytes", late - early, "bytes", "lower", batch_size=batch,
+        protocol={"steps": f"{first} and {last}", "by": how},
+    )  # fmt: skip
+    assert late == early, f"{late - early:,} bytes more are held after {last} steps than after {first}"

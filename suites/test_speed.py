@@ -1,0 +1,52 @@
+"""The step of every reference, timed by pytest-benchmark, whose options all work as ever.
+
+Two revisions are better timed in turn, within one session: `gan-harness compare BASE CANDIDATE --speed`.
+"""
+
+from __future__ import annotations
+
+from statistics import quantiles
+from typing import Any
+
+import pytest
+import torch
+
+from harness.batch_sizes import COMPUTED_ON, affordable_sizes
+from harness.measurement.prepared import PreparedStep
+from harness.suite_session import SuiteSession
+from harness.training.device import NUMERICS
+from harness.training.device import numerics as computing
+
+
+def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -> None:
+    if benchmark.disabled:
+        pytest.skip("pytest-benchmark is switched off here")
+    spec = harness.trainable(spec)
+    chosen, device, profile = harness.reference(spec), harness.device, harness.profile
+    on_cuda = device.type == "cuda"
+    sizes = [chosen.card.batch_size]
+    if not on_cuda:
+        sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops)
+    with (
+        torch.random.fork_rng([device] if on_cuda else []),
+        computing(device, deterministic=NUMERICS[numerics], threads=None),
+    ):
+        prepared = PreparedStep(chosen, sizes[0], device)
+
+        def step() -> None:
+            prepared()
+            if on_cuda:
+                torch.cuda.synchronize(device)
+
+        benchmark.extra_info |= {"batch_size": sizes[0], "device": str(device), "numerics": numerics}
+        benchmark.pedantic(step, rounds=profile.speed_rounds, warmup_rounds=3)
+    times = [1000 * seconds for seconds in benchmark.stats.stats.data]
+    low, middle, high = quantiles(times, n=4, method="inclusive")
+    facts: dict[str, Any] = {
+        "batch_size": sizes[0], "protocol": {COMPUTED_ON: device.type, "numerics": numerics},
+    }  # fmt: skip
+    harness.record(spec, "step_ms_median", middle, "ms", "lower", reason=f"{len(times)} rounds", **facts)
+    harness.record(spec, "step_ms_q1", low, "ms", "none", **facts)
+    harness.record(spec, "step_ms_q3", high, "ms", "none", **facts)
+    harness.record(spec, "images_per_second", 1000 * sizes[0] / middle, "1/s", "higher", **facts)
+    assert len(times) == profile.speed_rounds
