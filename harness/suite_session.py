@@ -177,7 +177,7 @@ class SuiteSession:
     def operations_per_sample(self, spec: str) -> float:
         """Floating-point operations that a step takes for each sample of its batch."""
         if spec not in self._operations:
-            self._operations[spec] = step_operations(registry.get(spec), self.dataset(spec), 1)
+            self._operations[spec] = step_operations(registry.get(spec), 1)
         return self._operations[spec]
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.data.dataset import RandomlyChanged
 from harness.measurement.conduct import Finding, watch_conduct, watch_order
-from harness.measurement.operations import affordable_steps, step_operations
+from harness.measurement.operations import affordable_steps
 from harness.suite_session import SuiteSession
 
 FEW = 4  # samples a step are enough for the rules that don't wait for training to show
@@ -28,7 +28,7 @@ def test_conduct(spec: str, harness: SuiteSession) -> None:
     spec = harness.trainable(spec)
     chosen, profile = harness.reference(spec), harness.profile
     batch, steps = profile.conduct_batch, profile.conduct_steps
-    per_step = step_operations(chosen, harness.dataset(spec), batch)
+    per_step = batch * harness.operations_per_sample(spec)
     if affordable_steps(per_step, profile.training_flops, 2 * steps) < 2 * steps:
         reason = f"training either player alone takes more operations than the profile {profile.name} allows"
         harness.record(

@@ -84,6 +84,13 @@ def compare(
     device: Device = None,
     data_root: DataRoot = None,
     out: Annotated[Path, typer.Option(help="Where revisions' records and the table go.")] = Path("runs/compare"),
+    speed: Annotated[
+        bool, typer.Option("--speed", help="For revisions: time and memory of a step instead of quality.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(help="With --speed: rounds of either side, in turn.")] = 20,
+    batch_size: Annotated[
+        int | None, typer.Option(help="With --speed: default the document's, on a CPU what the profile affords.")
+    ] = None,
     reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
     """Say whether CANDIDATE kept what BASE had: kept, better, worse, inconclusive or not comparable, per metric.
@@ -97,7 +104,7 @@ def compare(
     asked = harness.comparison.command.Asked(
         base, candidate, alpha=alpha, margin=margin, metrics=metrics, seeds=seeds, first_seed=first_seed,
         references=references, profile=profile, device=device, data_root=data_root, out=out,
-        modules=tuple(reference_module),
+        modules=tuple(reference_module), speed=speed, rounds=rounds, batch_size=batch_size,
     )  # fmt: skip
     sys.exit(harness.comparison.command.compare_and_show(asked, Console()))
 

@@ -7,18 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.batch_sizes import affordable_sizes
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, measure_revisions
+from harness.comparison.speed import Timing, pace_exit_code, pace_table, time_revisions
 from harness.comparison.verdicts import ALPHA, Comparison, Rule, compare, exit_code, least_seeds, tally
-from harness.data.catalogue import ROOT_VARIABLE
-from harness.files import write_text
+from harness.data.catalogue import ROOT_VARIABLE, documented_samples
+from harness.environment import device_name
+from harness.measurement.operations import step_operations
+from harness.measurement.prepared import check_batch_size
 from harness.profiles import get_profile
 from harness.record import Record
+from harness.reporting.pages import COMPARISON, write_table
+from harness.training.device import resolve_device
+from reference import get, load_module, matching, specs
 
 _COLOURS = {"kept": "green", "better": "green", "worse": "red"}
 
@@ -44,11 +53,18 @@ class Asked:
     data_root: Path | None
     out: Path
     modules: tuple[str, ...]
+    speed: bool = False
+    rounds: int = 20
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         get_profile(self.profile)
         if self.seeds < 1 or self.first_seed < 0:
             raise ValueError(f"--seeds must be 1 or more and --first-seed 0 or more, not {self.seeds, self.first_seed}")
+        if self.rounds < 1:
+            raise ValueError(f"--rounds must be 1 or more, not {self.rounds}")
+        if self.batch_size is not None and not self.speed:
+            raise ValueError("--batch-size plays a part with --speed alone")
 
     @property
     def rule(self) -> Rule:
@@ -59,16 +75,60 @@ class Asked:
 
 def compare_and_show(asked: Asked, console: Console) -> int:
     """Compare, print the table, and return the exit code."""
+    if asked.speed:
+        return _compare_speed(asked, console)
     rule = asked.rule
     base, candidate = _sides(asked, console)
     comparisons = compare(base, candidate, rule)
     show(comparisons, console, rule.alpha)
     if not _is_record_set(asked.base):
-        table = comparison_table(comparisons)
-        write_text(asked.out / "comparison.csv", table.to_csv(index=False))
-        write_text(asked.out / "comparison.md", table.to_markdown(index=False, disable_numparse=True) + "\n")
+        heading = f"# {asked.candidate} against {asked.base}\n\n{tally(comparisons)}"
+        write_table(asked.out, COMPARISON, comparison_table(comparisons), heading)
         console.print(f"records and table: {escape(str(asked.out))}")
     return exit_code(comparisons)
+
+
+def _compare_speed(asked: Asked, console: Console) -> int:
+    """Time two revisions' steps in turn."""
+    for name in (asked.base, asked.candidate):
+        if _is_record_set(name):
+            raise ValueError(f"--speed compares git revisions, which it runs itself, not records: {name}")
+    for module in asked.modules:
+        load_module(module)
+    rule, device = asked.rule, resolve_device(asked.device or "auto")
+    chosen = [spec for spec in matching(specs(), asked.references) if "@" not in spec or asked.references != "*"]
+    what = Timing(
+        {spec: _batch_to_time(asked, spec, device) for spec in chosen}, asked.rounds, str(device), asked.modules,
+        rule.margin, rule.alpha,
+    )  # fmt: skip
+    with console.status("starting") as status:
+        found = time_revisions(asked.base, asked.candidate, what, lambda text: status.update(escape(text)))
+    table = pace_table(found)
+    _print(table, [(pace.verdict, pace.memory_verdict) for pace in found], console)
+    heading = f"# {asked.candidate} against {asked.base}: time and memory of a step, on {device_name(device)}"
+    write_table(asked.out, "speed", table, heading)
+    console.print(f"table: {escape(str(asked.out / 'speed.md'))}")
+    return pace_exit_code(found)
+
+
+def _batch_to_time(asked: Asked, spec: str, device: torch.device) -> int:
+    """What was asked for; else the document's, on a CPU as much of it as the profile affords."""
+    card = get(spec).card
+    if asked.batch_size is not None:
+        check_batch_size(asked.batch_size, card, documented_samples(card))
+        return asked.batch_size
+    if device.type == "cuda":
+        return card.batch_size
+    return affordable_sizes([card.batch_size], step_operations(get(spec), 1), get_profile(asked.profile).cell_flops)[0]
+
+
+def _print(shown: pd.DataFrame, verdicts: Sequence[tuple[str, ...]], console: Console) -> None:
+    """A table whose last columns are verdicts, in colour where they stand alone."""
+    table = Table(*shown.columns)
+    for row, mine in zip(shown.itertuples(index=False), verdicts, strict=True):
+        colours = {verdict: _COLOURS.get(verdict, "yellow") for verdict in mine}
+        table.add_row(*(f"[{colours[c]}]{c}[/]" if c in colours else escape(str(c)) for c in row))
+    console.print(table)
 
 
 def show(comparisons: Sequence[Comparison], console: Console, alpha: float = ALPHA) -> None:

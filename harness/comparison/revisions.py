@@ -54,7 +54,7 @@ def measure_revisions(
     sides = {"base": commit_of(base), "candidate": commit_of(candidate)}
     records: dict[str, list[Record]] = {name: [] for name in sides}
     with contextlib.ExitStack() as stack:
-        trees = {name: stack.enter_context(_worktree(commit)) for name, commit in sides.items()}
+        trees = {name: stack.enter_context(worktree(commit)) for name, commit in sides.items()}
         for seed in range(what.first_seed, what.first_seed + what.seeds):
             for name, tree in trees.items():
                 said(f"seed {seed}: {name} ({sides[name][:10]})")
@@ -69,11 +69,9 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
     suites = [suite for suite in _SUITES if (tree / suite).is_file()]
     if not suites:
         raise ValueError(f"the revision in {tree} has none of {', '.join(_SUITES)}")
-    # The worktree's own packages come before the ones installed.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "pytest", *suites, "-q", "--seeds", "1", "--first-seed", str(seed),
                "--report-dir", str(report), *options]  # fmt: skip
-    ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=tree, env=own_packages_first(tree), capture_output=True, text=True, check=False)
     # 1: a check failed, which its records say.
     if ended.returncode not in (0, 1) or not (report / RECORDS).is_file():
         said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
@@ -83,8 +81,14 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
     return read_record_set(report)
 
 
+def own_packages_first(tree: Path) -> dict[str, str]:
+    """The environment in which Python finds a source tree's packages before those that are installed."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
+
+
 @contextlib.contextmanager
-def _worktree(commit: str) -> Iterator[Path]:
+def worktree(commit: str) -> Iterator[Path]:
+    """A folder with the files of a commit, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
         tree = Path(folder) / commit[:10]
         added = _git("worktree", "add", "--detach", str(tree), commit)

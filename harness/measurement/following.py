@@ -36,7 +36,7 @@ KINDS = (WEIGHTS, GRADIENTS, OPTIMIZER, BATCH, ACTIVATIONS, BACKWARD, UPDATE, WO
 _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "dot", "_addmm_activation"}
 _WARM_UP = 1  # the first step makes the optimisers' state
 
-_UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
+UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
 
 
 def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> Timeline:
@@ -61,7 +61,7 @@ def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> T
         stack.enter_context(follower)
         try:
             follower.steps(reference, batch_size, as_on_cuda=as_on_cuda)
-        except _UNFOLLOWABLE as error:
+        except UNFOLLOWABLE as error:
             raise ValueError(
                 f"{reference.card.name} can't be followed without values: its step needs those of {error}"
             ) from error

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from harness.data import Dataset
-from harness.training.player import make_players
-from harness.training.streams import GeneratorNoise
+from harness.measurement.following import UNFOLLOWABLE
+from harness.measurement.prepared import PreparedStep
 from reference import Reference
 
 _COUNTED = 4
 
 
-def step_operations(reference: Reference, dataset: Dataset, batch_size: int) -> float:
+def step_operations(reference: Reference, batch_size: int) -> float:
     """Operations of one step in matrix products and convolutions, forwards and backwards.
 
-    Counted by running one step on four samples; operations grow in proportion to the batch.
+    Counted for four samples, with tensors that have no values unless the step reads some; operations grow in
+    proportion to the batch.
     """
-    counted = min(_COUNTED, len(dataset))
-    with torch.random.fork_rng([]):
-        torch.default_generator.manual_seed(0)
-        networks = reference.networks()
-        players = make_players(networks, reference.optimizers(networks))
-        noise = GeneratorNoise(torch.Generator().manual_seed(0))
+    counted = min(_COUNTED, reference.card.batch_size)
+    try:
+        operations = _count(reference, counted, FakeTensorMode())
+    except UNFOLLOWABLE:
+        operations = _count(reference, counted, contextlib.nullcontext())
+    return float(operations) * batch_size / counted
+
+
+def _count(reference: Reference, samples: int, tensors: contextlib.AbstractContextManager[Any]) -> int:
+    with torch.random.fork_rng([]), tensors:
+        prepared = PreparedStep(reference, samples, torch.device("cpu"))
         with _Counting() as counter:  # type: ignore[no-untyped-call]
-            reference.step(players, dataset[torch.arange(counted)], noise)
-    return float(counter.operations) * batch_size / counted
+            prepared()
+    return int(counter.operations)
 
 
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 import reference
-from harness.data.grid import GaussianGrid
 from harness.measurement.operations import affordable_steps, step_operations
 
 
@@ -17,13 +16,13 @@ def test_operations_of_the_grid_gan_by_hand() -> None:
     generator_forward = g_first + g_rest
     generator_step = d_first + d_rest + (d_first + d_rest) + g_first + 2 * g_rest
     expected = 2 * 128 * (discriminator_step + generator_forward + generator_step)
-    counted = step_operations(reference.get("idl-gan-grid"), GaussianGrid(10), 128)
+    counted = step_operations(reference.get("idl-gan-grid"), 128)
     assert counted == pytest.approx(expected, rel=1e-6)
 
 
 def test_counting_leaves_the_random_state_alone() -> None:
     before = torch.random.get_rng_state()
-    step_operations(reference.get("idl-gan-grid"), GaussianGrid(10), 2)
+    step_operations(reference.get("idl-gan-grid"), 2)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
