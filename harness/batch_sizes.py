@@ -26,6 +26,7 @@ from reference import Card, Reference, get, load_module, matching, specs
 
 MIB = 2**20
 COMPUTED_ON = "computed on"  # the key of every record's protocol here: cuda or cpu
+FAILED = "its step fails"
 NOT_YET = "not measured yet: there is no GPU here"
 _ESTIMATED_FOR = "any CUDA device"
 _DRAWN = "drawn values in the card's shape"
@@ -112,13 +113,15 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
 
 
 def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numerics: str) -> Measured:
-    """Measure one cell and record it: running out of memory is a row too.
+    """Measure one cell and record it: running out of memory is a row, and so is a step that fails.
 
     Raises:
         ValueError: the reference refuses this batch size.
-        RuntimeError: its step fails.
     """
-    found = measure(cell)
+    try:
+        found = measure(cell)
+    except RuntimeError as error:
+        found = Measured(ended=f"{FAILED}: {error}")
     on_cuda = torch.device(cell.device).type == "cuda"
     facts: dict[str, Any] = {
         "batch_size": cell.batch_size, "data": _DRAWN,
@@ -127,7 +130,8 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numeric
 
     def mib(metric: str, size: int | None, why_not: str = "", reason: str = "") -> None:
         if size is None:
-            write(cell.spec, metric, None, "MiB", "lower", status="skipped", reason=why_not, **facts)
+            status = "failed" if why_not.startswith(FAILED) else "skipped"
+            write(cell.spec, metric, None, "MiB", "lower", status=status, reason=why_not, **facts)
         else:
             write(cell.spec, metric, size / MIB, "MiB", "lower", reason=reason, **facts)
 

@@ -29,7 +29,7 @@ def findings(root: Path | None) -> list[Finding]:
     Raises:
         ValueError: the data root named isn't there.
     """
-    found = [*_devices(), *_data(data_root(root)), _weights(), *_versions()]
+    found = [*_devices(), _nvml(), *_data(data_root(root)), _weights(), *_versions()]
     cache = cache_folder()
     found.append(Finding("cache", cache.is_dir(), str(cache), "stand-ins are drawn once and kept here"))
     return found
@@ -49,6 +49,17 @@ def _devices() -> list[Finding]:
         listed.append(Finding("GPU", False, "PyTorch finds none",
                               "GPU figures stay 'not measured'; the profile `documented` would take days"))  # fmt: skip
     return listed
+
+
+def _nvml() -> Finding:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        pynvml.nvmlShutdown()
+    except Exception as error:  # NVML raises its own types
+        return Finding("NVML", False, str(error), "the driver's own figure of GPU memory is left out, with this reason")
+    return Finding("NVML", True, "the driver answers", "GPU memory is also measured as nvidia-smi shows it")
 
 
 def _data(root: Path | None) -> list[Finding]:

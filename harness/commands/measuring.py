@@ -14,6 +14,7 @@ from harness.commands import Device, Modules, app
 
 if TYPE_CHECKING:
     from harness.measurement.batch_size import Tried
+    from reference import Reference
 
 
 @app.command("batch-size")
@@ -51,6 +52,7 @@ def batch_size(
     reference = get(name)
     limit = documented_samples(reference.card) or 2**20
     tried: list[Tried] = []
+    predicted = ""
     console = Console()
     if budget:
         allowed = parse_size(budget, "--budget")
@@ -81,13 +83,25 @@ def batch_size(
 
             found = on_device(cell, reference, limit, noted)
         how = f"each size trained with on {chosen}"
+        predicted = _predicted(reference, tried, limit)
     console.print(_table(sorted(tried, key=lambda one: one.batch_size)))
     if plot is not None:
         from harness.reporting.plots import save_curve
 
         save_curve(plot, name, sorted(tried, key=lambda one: one.batch_size))
     whole = f", the whole data set of {limit:,}" if found == limit and documented_samples(reference.card) else ""
-    console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how})")
+    console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how}){predicted}")
+
+
+def _predicted(reference: Reference, tried: list[Tried], limit: int) -> str:
+    """What the estimate would have said, given the memory that is free beside the context."""
+    from harness.measurement.batch_size import in_mib, within_budget
+
+    free = next((one.available for one in tried if one.available is not None), None)
+    if free is None:
+        return ""
+    number = within_budget(reference, free, 0, limit, lambda _: None)
+    return f"; the estimate says {number}, for {in_mib(free)} free beside the context"
 
 
 def _verdict(one: Tried) -> str:

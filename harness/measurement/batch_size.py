@@ -26,7 +26,7 @@ class Tried:
     estimated: int | None = None
     measured: int | None = None
     driver: int | None = None
-    context: int | None = None
+    available: int | None = None
     step_ms: float | None = None
     why: str = ""
 
@@ -62,7 +62,8 @@ def within_budget(reference: Reference, budget: int, context: int, limit: int, s
         )
 
     def fits(batch_size: int) -> bool:
-        taken = estimate(reference, batch_size).peak_reserved + context
+        one = smallest if batch_size == 1 else estimate(reference, batch_size)
+        taken = one.peak_reserved + context
         said(Tried(batch_size, taken <= budget, estimated=taken))
         return taken <= budget
 
@@ -92,7 +93,7 @@ def on_device(cell: Cell, reference: Reference, limit: int, said: Callable[[Trie
                 estimated=estimate(reference, batch_size).peak_reserved,
                 measured=found.peak_reserved,
                 driver=found.driver,
-                context=found.context,
+                available=found.available,
                 step_ms=found.median_ms if done else None,
                 why=found.ended,
             )

@@ -56,6 +56,7 @@ class Measured:
         ended: "" when the step ran, else what kept it from running ("out of memory").
         peak_allocated, peak_reserved: of PyTorch's allocator on CUDA, None on the CPU.
         context: what the process holds on the card before the first tensor's segment, by the driver.
+        available: what is free on the card then, for the allocator to reserve.
         driver: what the process holds in the end, by the driver; `driver_how` says how that was found, or why not.
         others: other processes that hold memory on the card.
         resident_before, resident: the process' own memory (RAM) before the networks are made, and at its highest.
@@ -66,6 +67,7 @@ class Measured:
     peak_allocated: int | None = None
     peak_reserved: int | None = None
     context: int | None = None
+    available: int | None = None
     driver: int | None = None
     driver_how: str = ""
     others: tuple[str, ...] = ()
@@ -126,7 +128,10 @@ def measure_here(cell: Cell) -> Measured:
     check_batch_size(cell.batch_size, reference.card)
     device = resolve_device(cell.device)
     with numerics(device, deterministic=cell.deterministic, threads=None):
-        return _on_cuda(cell, device) if device.type == "cuda" else _on_cpu(cell)
+        if device.type == "cpu":
+            return _on_cpu(cell)
+        with torch.cuda.device(device):
+            return _on_cuda(cell, device)
 
 
 def _on_cpu(cell: Cell) -> Measured:
@@ -153,6 +158,7 @@ def _on_cuda(cell: Cell, device: torch.device) -> Measured:
     context = _held(opened, idle)
     if context is not None:
         context -= torch.cuda.memory_reserved(device)
+    available = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     with _running_out() as out:
         prepared = PreparedStep(get(cell.spec), cell.batch_size, device)
         for _ in range(_WARM_UP):
@@ -165,13 +171,14 @@ def _on_cuda(cell: Cell, device: torch.device) -> Measured:
             marks.append(_mark())
         torch.cuda.synchronize(device)
     if out:
-        return Measured(ended=OUT_OF_MEMORY, context=context, others=idle.others)
+        return Measured(ended=OUT_OF_MEMORY, context=context, available=available, others=idle.others)
     busy = driver_view(device)
     return Measured(
         step_ms=tuple(a.elapsed_time(b) for a, b in pairwise(marks)),
         peak_allocated=torch.cuda.max_memory_allocated(device),
         peak_reserved=torch.cuda.max_memory_reserved(device),
         context=context,
+        available=available,
         driver=_held(busy, idle),
         driver_how=_how(busy),
         others=idle.others,

@@ -58,13 +58,15 @@ def _ask(nvml: Any, handle: Any) -> DriverView:
     used = int(nvml.nvmlDeviceGetMemoryInfo(handle).used)
     processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     own = [p for p in processes if p.pid == os.getpid()]
-    others = tuple(
-        f"process {p.pid}, {'memory unknown' if p.usedGpuMemory is None else f'{p.usedGpuMemory / MIB:.0f} MiB'}"
-        for p in processes
-        if p.pid != os.getpid()
-    )
+    others = tuple(_described(p) for p in processes if p.pid != os.getpid())
     if not own:
         return DriverView(None, used, others, "the driver lists this process under no number of its own (a container)")
     if own[0].usedGpuMemory is None:
         return DriverView(None, used, others, "the driver doesn't say what a process holds")
     return DriverView(int(own[0].usedGpuMemory), used, others)
+
+
+def _described(process: Any) -> str:
+    who = "the process that started this one" if process.pid == os.getppid() else f"process {process.pid}"
+    known = process.usedGpuMemory is not None
+    return f"{who}, {process.usedGpuMemory / MIB:.0f} MiB" if known else f"{who}, memory unknown"

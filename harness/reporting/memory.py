@@ -271,7 +271,7 @@ def _rows(spec: str, records: Sequence[Record], status: str) -> list[Row]:
         source = record.device if status == "estimated" else _source(record)
         if record.status == status and record.value is not None:
             groups.setdefault((record.metric, source), {})[record.batch_size] = float(record.value)
-        elif record.status == "skipped" and status == "measured":
+        elif record.status in ("skipped", "failed") and status == "measured":
             groups.setdefault((record.metric, source), {})[record.batch_size] = record.reason
     order = list(_FIGURES)
     return [
