@@ -18,6 +18,7 @@ from harness.evaluation.features import Said
 from harness.measurement.batch_size import parse_batch_sizes
 from harness.measurement.cell import Cell, Measured, measure
 from harness.measurement.estimate import Estimate, estimate
+from harness.measurement.following import NotFollowableError
 from harness.record import Better
 from harness.recorder import Recorder
 from harness.reporting.pages import write_report
@@ -71,7 +72,10 @@ def write_memory_report(asked: Asked, said: Said) -> list[Path]:
         reference = get(spec)
         for size in sizes[spec]:
             said(f"{spec}, batch {size}: estimating ({done} of {total})")
-            record_estimate(write, spec, reference, size)
+            try:
+                record_estimate(write, spec, reference, size)
+            except NotFollowableError as error:
+                write(spec, "peak_allocated_mib", None, "MiB", "lower", status="skipped", reason=str(error))
             done += 1
         for way in ways:
             cells = []
@@ -96,7 +100,8 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
     """Estimate one cell and record it.
 
     Raises:
-        ValueError: the step can't be followed, or refuses this batch size.
+        NotFollowableError: the step reads values.
+        ValueError: it refuses this batch size.
     """
     found = estimate(reference, batch_size)
     facts: dict[str, Any] = {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from harness.batch_sizes import (
     COMPUTED_ON,
@@ -16,6 +20,7 @@ from harness.batch_sizes import (
 from harness.measurement.allocations import profiled_allocations
 from harness.measurement.cell import OUT_OF_MEMORY, Cell
 from harness.measurement.estimate import estimate, estimated_tensors
+from harness.measurement.following import NotFollowableError
 from harness.measurement.leaks import held_after
 from harness.suite_session import SuiteSession
 from harness.training.device import NUMERICS
@@ -23,10 +28,19 @@ from harness.training.device import NUMERICS
 CPU_TOLERANCE, GPU_TOLERANCE = 0.02, 0.05
 
 
+@contextlib.contextmanager
+def skipping_what_reads_values() -> Iterator[None]:
+    try:
+        yield
+    except NotFollowableError as error:
+        pytest.skip(str(error))
+
+
 def test_estimate(spec: str, harness: SuiteSession) -> None:
     chosen = harness.reference(spec)
     for size in documented_batch_sizes(chosen.card):
-        found = record_estimate(harness.record, spec, chosen, size)
+        with skipping_what_reads_values():
+            found = record_estimate(harness.record, spec, chosen, size)
         assert sum(found.parts.values()) == found.peak_allocated <= found.peak_reserved
         assert found.between_steps < found.peak_allocated
 
@@ -36,7 +50,9 @@ def test_estimator(spec: str, harness: SuiteSession) -> None:
     spec = harness.trainable(spec)
     chosen = harness.reference(spec)
     batch = min(harness.profile.profiled_batch, chosen.card.batch_size)
-    estimated, seen = estimated_tensors(chosen, batch), profiled_allocations(chosen, batch)
+    with skipping_what_reads_values():
+        estimated = estimated_tensors(chosen, batch)
+    seen = profiled_allocations(chosen, batch)
     facts: dict[str, Any] = {"batch_size": batch, "protocol": {COMPUTED_ON: "cpu"}}
     harness.record(spec, "cpu_peak_tensors", estimated, "bytes", "none", status="estimated", **facts)
     harness.record(spec, "cpu_peak_tensors", seen.tensors, "bytes", "none", **facts)
@@ -65,7 +81,8 @@ def test_cells(spec: str, numerics: str, harness: SuiteSession) -> None:
         found = record_cell(harness.record, cell, chosen.card, harness.root, numerics)
         cells.append((cell, found))
         if found.peak_allocated is not None:
-            ratio = found.peak_allocated / estimate(chosen, size).peak_allocated
+            with skipping_what_reads_values():
+                ratio = found.peak_allocated / estimate(chosen, size).peak_allocated
             if abs(ratio - 1) > GPU_TOLERANCE:
                 wrong.append(f"batch {size}: {ratio:.3f} of the estimate is allocated")
         if found.ended and not found.ended.startswith(OUT_OF_MEMORY):

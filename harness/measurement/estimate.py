@@ -41,7 +41,8 @@ def estimate(reference: Reference, batch_size: int) -> Estimate:
     """Follow one step and let the caching allocator's rules act on it.
 
     Raises:
-        ValueError: a batch size below 1, or one that the step refuses; a step that reads values.
+        NotFollowableError: the step reads values.
+        ValueError: a batch size below 1, or one that the step refuses.
     """
     check_batch_size(batch_size, reference.card)
     followed = follow_step(reference, batch_size, as_on_cuda=True)

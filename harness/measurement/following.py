@@ -53,7 +53,8 @@ def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> T
             the backward's, which PyTorch takes from its allocator and keeps.
 
     Raises:
-        ValueError: the step reads values, which fake tensors don't have; or it refuses this batch size.
+        NotFollowableError: the step reads values.
+        ValueError: it refuses this batch size.
     """
     follower = Follower(cublas_workspace() if as_on_cuda else 0)
     with torch.random.fork_rng([]), contextlib.ExitStack() as stack:
@@ -62,10 +63,14 @@ def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> T
         try:
             follower.steps(reference, batch_size, as_on_cuda=as_on_cuda)
         except UNFOLLOWABLE as error:
-            raise ValueError(
+            raise NotFollowableError(
                 f"{reference.card.name} can't be followed without values: its step needs those of {error}"
             ) from error
     return follower.timeline()
+
+
+class NotFollowableError(ValueError):
+    """A step that reads values, which fake tensors don't have."""
 
 
 class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ import time
 import torch
 
 from harness.measurement.estimate import estimate
+from harness.measurement.following import NotFollowableError
 from harness.measurement.prepared import PreparedStep, check_batch_size
 from harness.training.device import numerics, resolve_device
 from reference import get, load_module
@@ -36,7 +37,7 @@ def serve(asked: dict[str, object]) -> None:
     device = resolve_device(str(asked["device"]))
     try:
         taken: int | None = estimate(reference, batch_size).peak_allocated
-    except ValueError:  # its step reads values: then nothing is estimated
+    except NotFollowableError:
         taken = None
     with numerics(device, deterministic=True, threads=None):
         prepared = PreparedStep(reference, batch_size, device)
