@@ -39,8 +39,12 @@ _WARM_UP = 1  # the first step makes the optimisers' state
 UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
 
 
+class NotFollowableError(ValueError):
+    """A step that reads values, which fake tensors don't have."""
+
+
 def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> Timeline:
-    """The memory of one step after another until nothing new is left to happen; the last one is the timeline's.
+    """The memory of a first step, which makes the optimisers' state, and of a second, which is the timeline's last.
 
     Kinds: weights (with buffers), gradients of parameters, optimiser state, the batch, activations (all else that the
     losses' computation takes: outputs that the backward pass needs, noise, losses), what the backward pass takes
@@ -67,10 +71,6 @@ def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> T
                 f"{reference.card.name} can't be followed without values: its step needs those of {error}"
             ) from error
     return follower.timeline()
-
-
-class NotFollowableError(ValueError):
-    """A step that reads values, which fake tensors don't have."""
 
 
 class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -149,6 +149,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         size, key = storage.nbytes(), id(storage)
         number = self._numbers.get(key)
         if number is not None and self._sizes[number] == size:
+            if operator.endswith("_") and self._layers and self.kinds[number] == ACTIVATIONS:
+                self._owners[number] = self._layers[-1]  # changed in place: now it is this layer's
             return
         if number is None:
             number = len(self._sizes)
@@ -169,12 +171,12 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.events.append(Event(number, -self._sizes[number]))
 
     def _layer_of(self, args: Any) -> str:
-        """Whose backward pass this is: the layer of the first parameter among the arguments, else of an activation."""
+        """Whose backward pass this is: that of the first parameter among the arguments, else of an activation."""
         tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
         numbers = [self._numbers.get(id(tensor.untyped_storage())) for tensor in tensors]
         known = [n for n in numbers if n is not None and self._owners.get(n)]
-        weights = [n for n in known if self.kinds[n] == WEIGHTS]
-        return self._owners[(weights or known)[0]] if known else ""
+        known.sort(key=lambda n: (self.kinds[n] != WEIGHTS, self.kinds[n] != ACTIVATIONS))
+        return self._owners[known[0]] if known else ""
 
     def name(self, tensor: Tensor | None, kind: str, owner: str = "") -> None:
         """Say what a tensor's storage holds."""
