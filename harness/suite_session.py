@@ -295,9 +295,9 @@ class SuiteSession:
         statuses = Counter(r.status for r in self.records)
         counted = Counter(judgement.verdict for judgement in judge_all(self.cards(), self.records))
         verdicts = ", ".join(f"{counted[v]} {v}" for v in get_args(Verdict))
-        shown = self.settings.report_dir
+        shown, device = self.settings.report_dir, self._recorder.environment["device"]
         return [
-            f"profile {self.profile.name} on {self.records[0].device}, torch {torch.__version__}; records: "
+            f"profile {self.profile.name} on {device}, torch {torch.__version__}; records: "
             + ", ".join(f"{count} {status}" for status, count in statuses.items()),
             f"claims: {verdicts}",
             *self._verdicts(),

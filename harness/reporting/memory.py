@@ -129,7 +129,7 @@ def footprint_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
         rows.append(
             {
                 "reference": record.reference,
-                "batch": record.batch_size,
+                "batch size": record.batch_size,
                 "allocated, estimated (MiB)": f"{record.value:.1f}",
                 "reserved, estimated (MiB)": ", ".join(f"{value:.0f}" for value in reserved),
                 **{part: f"{parts.get(part, 0.0):.1f}" for part in _PARTS},
