@@ -58,18 +58,25 @@ def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mappin
         memory.plot(list(row.numbers), list(row.numbers.values()), dashes, marker=marker, alpha=faint,
                     color=colours[row.reference], label=label, markersize=4, linewidth=1)  # fmt: skip
     for title, values in times.items():
-        sizes = sorted(values)
-        time.plot(sizes, [values[size] for size in sizes], "-o", label=title, markersize=4, linewidth=1)
-    if not times:
-        time.text(0.5, 0.5, "not measured yet", ha="center", transform=time.transAxes)
+        known = sorted(values)
+        time.plot(known, [values[size] for size in known], "-o", label=title, markersize=4, linewidth=1)
+    sizes = sorted({size for row in rows for size in row.values})
     for axes, title in ((memory, "memory, MiB"), (time, "time per image, ms")):
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("batch size", fontsize=8)
+        axes.set_xticks([size for size in sizes if size >= max(sizes) / 8])
+        axes.set_xlim(0, 1.03 * max(sizes))
+        axes.set_ylim(bottom=0)
         axes.tick_params(labelsize=7)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        if axes.has_data() and axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=6)
+    memory.legend(fontsize=6)
+    if times:
+        time.set_xscale("log", base=2)
+        time.set_xticks(sizes, [str(size) for size in sizes])
+        time.set_xlim(min(sizes[0], *(size for values in times.values() for size in values)) / 1.2, 1.2 * sizes[-1])
+        time.legend(fontsize=6)
+    else:
+        time.text(0.5, 0.5, "not measured yet", ha="center", transform=time.transAxes)
+        time.set_axis_off()
     save_picture(path, rendered(drawn))
 
 
