@@ -141,7 +141,8 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numeric
             write(cell.spec, metric, size / MIB, "MiB", "lower", reason=reason, **facts)
 
     if found.ended:
-        mib("peak_allocated_mib" if on_cuda else "peak_resident_mib", None, found.ended)
+        for metric in ("peak_allocated_mib", "peak_reserved_mib", "driver_mib") if on_cuda else ("peak_resident_mib",):
+            mib(metric, None, found.ended)
         return found
     if on_cuda:
         mib("peak_allocated_mib", found.peak_allocated)

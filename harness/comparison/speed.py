@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +135,7 @@ def pace_table(found: Sequence[Pace]) -> pd.DataFrame:
                 "batch": pace.batch_size,
                 "base, ms a step": f"{1000 * median(pace.base):.4g}",
                 "candidate, ms a step": f"{1000 * median(pace.candidate):.4g}",
-                "candidate / base (interval)": f"{pace.ratio:.3f} ({pace.low:.3f} to {pace.high:.3f})",
+                "candidate / base (interval)": f"{pace.ratio:.3f} ({_interval(pace)})",
                 "rounds": f"{len(pace.base)}, look {pace.looks}",
                 "time": pace.verdict,
                 "memory, estimated": (
@@ -144,6 +146,10 @@ def pace_table(found: Sequence[Pace]) -> pd.DataFrame:
             for pace in found
         ]
     )
+
+
+def _interval(pace: Pace) -> str:
+    return "open: too few rounds" if math.isnan(pace.low) else f"{pace.low:.3f} to {pace.high:.3f}"
 
 
 def pace_exit_code(found: Sequence[Pace]) -> int:
@@ -173,20 +179,24 @@ class _Server:
 @contextlib.contextmanager
 def _server(tree: Path, asked: Mapping[str, object]) -> Iterator[_Server]:
     command = [sys.executable, "-P", "-m", "harness.measurement.pace", json.dumps(asked)]
-    process = subprocess.Popen(
-        command, cwd=tree, env=own_packages_first(tree), text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            said = process.communicate()[1].strip().splitlines()
-            raise ValueError(f"{tree.name} can't time {asked['spec']}: {said[-1] if said else 'no word why'}")
-        yield _Server(process, json.loads(line))
-    finally:
-        process.kill()
-        process.communicate()
+    # What it says on standard error goes to a file: a pipe that nobody reads would fill up and stop it.
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=tree, env=own_packages_first(tree), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                process.wait()
+                said.seek(0)
+                words = said.read().strip().splitlines()
+                raise ValueError(f"{tree.name} can't time {asked['spec']}: {words[-1] if words else 'no word why'}")
+            yield _Server(process, json.loads(line))
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def _round(one: _Server, other: _Server, steps: int, *, swapped: bool) -> tuple[float, float]:

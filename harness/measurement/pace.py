@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import TextIO
 
 import torch
 
@@ -23,8 +24,8 @@ from reference import get, load_module
 _WARM_UP = 3
 
 
-def serve(asked: dict[str, object]) -> None:
-    """Answer until standard input ends.
+def serve(asked: dict[str, object], answers: TextIO) -> None:
+    """Answer on `answers` until standard input ends.
 
     Raises:
         ValueError: the reference, the batch size or the device can't be had.
@@ -42,9 +43,9 @@ def serve(asked: dict[str, object]) -> None:
     with numerics(device, deterministic=True, threads=None):
         prepared = PreparedStep(reference, batch_size, device)
         _timed(prepared, _WARM_UP, device)
-        print(json.dumps({"peak_allocated": taken, "threads": torch.get_num_threads()}), flush=True)
+        print(json.dumps({"peak_allocated": taken, "threads": torch.get_num_threads()}), file=answers, flush=True)
         for line in sys.stdin:
-            print(_timed(prepared, int(line), device), flush=True)
+            print(_timed(prepared, int(line), device), file=answers, flush=True)
 
 
 def _timed(prepared: PreparedStep, steps: int, device: torch.device) -> float:
@@ -60,6 +61,7 @@ def _timed(prepared: PreparedStep, steps: int, device: torch.device) -> float:
 
 if __name__ == "__main__":
     try:
-        serve(json.loads(sys.argv[1]))
+        own, sys.stdout = sys.stdout, sys.stderr  # what a stranger's code prints is no answer
+        serve(json.loads(sys.argv[1]), own)
     except ValueError as error:
         sys.exit(f"{error}")

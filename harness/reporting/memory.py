@@ -110,7 +110,7 @@ def memory_fit_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                 "source": row.source,
                 "MiB per image": f"{line.slope:.3f}",
                 "intercept, MiB": f"{line.intercept:.0f}",
-                "residuals, MiB": ", ".join(f"{size}: {left:+.0f}" for size, left in line.residuals.items()),
+                "residuals, MiB": ", ".join(f"{size}: {round(left):+d}" for size, left in line.residuals.items()),
             }
             for row, line in fits
         ]
@@ -299,8 +299,8 @@ def _ratios(records: Sequence[Record], estimated: float) -> str:
 
 
 def _timed(values: Mapping[str, Record]) -> str:
-    middle, low, high = (values[name].value for name in ("step_ms_median", "step_ms_q1", "step_ms_q3"))
-    return f"{middle:.4g} ({low:.4g} to {high:.4g})"
+    middle, low, high = (_number(values, name, "{:.4g}") for name in ("step_ms_median", "step_ms_q1", "step_ms_q3"))
+    return f"{middle} ({low} to {high})"
 
 
 def _number(values: Mapping[str, Record], metric: str, form: str) -> str:

@@ -68,7 +68,8 @@ def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mappin
         axes.set_xlim(0, 1.03 * max(sizes))
         axes.set_ylim(bottom=0)
         axes.tick_params(labelsize=7)
-    memory.legend(fontsize=6)
+    if memory.has_data():
+        memory.legend(fontsize=6)
     if times:
         time.set_xscale("log", base=2)
         time.set_xticks(sizes, [str(size) for size in sizes])
@@ -95,7 +96,8 @@ def save_curve(path: Path, name: str, tried: Sequence[Tried]) -> None:
     axes.set_title(f"{name}: memory, MiB", fontsize=9)
     axes.set_xlabel("batch size", fontsize=8)
     axes.tick_params(labelsize=7)
-    axes.legend(fontsize=7)
+    if axes.has_data():
+        axes.legend(fontsize=7)
     save_picture(path, rendered(drawn))
 
 
