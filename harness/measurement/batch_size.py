@@ -32,9 +32,10 @@ class Tried:
 
 
 def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
-    """The largest number from 1 to `limit` that fits, 0 if none does; `fits` must not be true above a false one.
+    """A number from 1 to `limit` that fits while the next one doesn't (or is beyond the limit); 0 if 1 doesn't fit.
 
-    Each number is asked for at most once.
+    That is the largest one if nothing fits above one that doesn't, which caches may spoil by a little. Each number is
+    asked for at most once.
     """
     good, bad = 0, 1
     while bad <= limit and fits(bad):

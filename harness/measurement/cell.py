@@ -20,7 +20,7 @@ import psutil
 import torch
 
 from harness.measurement.driver import DriverView, driver_view
-from harness.measurement.prepared import PreparedStep, check_batch_size
+from harness.measurement.prepared import PreparedStep
 from harness.training.device import numerics, resolve_device
 from reference import get, load_module
 
@@ -124,8 +124,6 @@ def measure_here(cell: Cell) -> Measured:
     """
     for module in cell.modules:
         load_module(module)
-    reference = get(cell.spec)
-    check_batch_size(cell.batch_size, reference.card)
     device = resolve_device(cell.device)
     with numerics(device, deterministic=cell.deterministic, threads=None):
         if device.type == "cpu":

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from harness.measurement.caching_allocator import occupy
 from harness.measurement.following import ACTIVATIONS, COUNTERS, follow_step
-from harness.measurement.prepared import check_batch_size
 from harness.measurement.timeline import live, peak, split
 from reference import Reference
 
@@ -44,7 +43,6 @@ def estimate(reference: Reference, batch_size: int) -> Estimate:
         NotFollowableError: the step reads values.
         ValueError: a batch size below 1, or one that the step refuses.
     """
-    check_batch_size(batch_size, reference.card)
     followed = follow_step(reference, batch_size, as_on_cuda=True)
     timeline = followed.without(followed.of_kind(COUNTERS))
     found = occupy(timeline)
@@ -63,5 +61,4 @@ def estimated_tensors(reference: Reference, batch_size: int) -> int:
     Raises:
         ValueError: as `estimate`.
     """
-    check_batch_size(batch_size, reference.card)
     return peak(follow_step(reference, batch_size, as_on_cuda=False)).size

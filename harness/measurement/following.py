@@ -192,7 +192,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             layer = f"{role}.{name}" if name else role
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
                 self.name(tensor, WEIGHTS, layer)
-            module.register_forward_pre_hook(_Entering(self._layers, layer))
+            # First of all hooks: one that refuses an input comes later, and leaving is undone in any case.
+            module.register_forward_pre_hook(_Entering(self._layers, layer), prepend=True)
             module.register_forward_hook(self._leave, always_call=True)
 
     def _leave(self, *_: Any) -> None:

@@ -17,7 +17,7 @@ import torch
 
 from harness.measurement.estimate import estimate
 from harness.measurement.following import NotFollowableError
-from harness.measurement.prepared import PreparedStep, check_batch_size
+from harness.measurement.prepared import PreparedStep
 from harness.training.device import numerics, resolve_device
 from reference import get, load_module
 
@@ -34,7 +34,6 @@ def serve(asked: dict[str, object], answers: TextIO) -> None:
         load_module(module)
     reference = get(str(asked["spec"]))
     batch_size = int(str(asked["batch_size"]))
-    check_batch_size(batch_size, reference.card)
     device = resolve_device(str(asked["device"]))
     try:
         taken: int | None = estimate(reference, batch_size).peak_allocated

@@ -21,6 +21,9 @@ class PreparedStep:
 
     What pixels show plays no part in how long a step takes or what it holds, so that no data set is needed. Call it
     within `torch.random.fork_rng`, for layers may draw from the global state.
+
+    Raises:
+        ValueError: a batch size below 1.
     """
 
     def __init__(
@@ -32,8 +35,8 @@ class PreparedStep:
         make_player: MakePlayer = lambda _, network, optimizer: EnginePlayer(network, optimizer),
         prepare: Callable[[Mapping[str, nn.Module], Mapping[str, torch.optim.Optimizer]], None] = lambda *_: None,
     ) -> None:
+        check_batch_size(batch_size, reference.card)
         self.reference = reference
-        self.batch_size = batch_size
         torch.default_generator.manual_seed(reference.card.seed)
         networks = reference.networks()
         # Fake tensors, which live on the CPU, can't be moved.

@@ -253,8 +253,18 @@ def test_what_a_pace_process_is_asked_for_is_checked(changes: dict[str, object],
 def test_what_a_strangers_code_prints_is_no_answer_and_fills_no_pipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "talkative.py").write_text("import sys\nprint('loading')\nsys.stderr.write('a warning\\n' * 20_000)\n")
+    (tmp_path / "talkative.py").write_text(
+        "import sys, dataclasses\n"
+        "from reference import register\n"
+        "from tests.toys import CARD, Toy\n"
+        "print('loading')\n"
+        "sys.stderr.write('a warning\\n' * 20_000)\n"
+        "@register\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Talkative(Toy):\n"
+        "    card = dataclasses.replace(CARD, name='toy-talkative')\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    asked = {"spec": "idl-gan-grid", "batch_size": 4, "device": "cpu", "modules": ["talkative"]}
+    asked = {"spec": "toy-talkative", "batch_size": 4, "device": "cpu", "modules": ["talkative"]}
     with _server(ROOT, asked) as server:
         assert server.seconds(1) > 0
