@@ -18,7 +18,6 @@ from harness.evaluation.features import Said
 from harness.measurement.batch_size import parse_batch_sizes
 from harness.measurement.cell import Cell, Measured, measure
 from harness.measurement.estimate import Estimate, estimate
-from harness.measurement.following import NotFollowableError
 from harness.record import Better
 from harness.recorder import Recorder
 from harness.reporting.pages import write_report
@@ -74,7 +73,7 @@ def write_memory_report(asked: Asked, said: Said) -> list[Path]:
             said(f"{spec}, batch {size}: estimating ({done} of {total})")
             try:
                 record_estimate(write, spec, reference, size)
-            except NotFollowableError as error:
+            except ValueError as error:  # the step reads values, or takes no such batch
                 write(spec, "peak_allocated_mib", None, "MiB", "lower", status="skipped", reason=str(error))
             done += 1
         for way in ways:
@@ -118,14 +117,11 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
 
 
 def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numerics: str) -> Measured:
-    """Measure one cell and record it: running out of memory is a row, and so is a step that fails.
-
-    Raises:
-        ValueError: the reference refuses this batch size.
-    """
+    """Measure one cell and record it: running out of memory is a row, and so is a step that fails or takes no such
+    batch."""
     try:
         found = measure(cell)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         found = Measured(ended=f"{FAILED}: {error}")
     on_cuda = torch.device(cell.device).type == "cuda"
     facts: dict[str, Any] = {
@@ -215,7 +211,7 @@ def affordable_sizes(sizes: Sequence[int], flops_per_sample: float, budget: floa
     """
     if budget is None or flops_per_sample <= 0:
         return list(sizes)
-    most = max(1, int(budget / flops_per_sample))
+    most = max(1, int(min(budget / flops_per_sample, 2**31)))
     return [size for size in sizes if size <= most] or [2 ** int(math.log2(min(most, *sizes)))]
 
 

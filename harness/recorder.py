@@ -25,6 +25,7 @@ class Recorder:
 
     Raises:
         ValueError: the folder holds anything but a report, or can't be written.
+        OSError: it can't be made.
     """
 
     def __init__(self, report: Path, profile: str, device: torch.device, asked: Mapping[str, list[str]]) -> None:

@@ -170,10 +170,11 @@ def test_a_cell_that_does_not_run_is_a_row_with_its_reason(
     assert row.reason.startswith(reason)
 
 
-def test_a_batch_that_the_reference_refuses_writes_nothing(recorder: Recorder, write: Any) -> None:
-    with pytest.raises(ValueError, match="not 0"):
-        record_cell(write, Cell(MLP, 0, "cpu"), get(MLP).card, None, "deterministic")
-    assert by_metric(recorder) == {}
+def test_a_batch_that_the_reference_refuses_is_a_row_with_its_reason(recorder: Recorder, write: Any) -> None:
+    record_cell(write, Cell(MLP, 0, "cpu"), get(MLP).card, None, "deterministic")
+    (only,) = by_metric(recorder).values()
+    assert (only.value, only.status) == (None, "failed")
+    assert only.reason.endswith("a batch size must be 1 or more, not 0")
 
 
 def test_every_figure_that_waits_for_a_gpu_says_so(recorder: Recorder, write: Any) -> None:

@@ -50,6 +50,10 @@ def batch_size(
     for module in reference_module:
         load_module(module)
     reference = get(name)
+    chosen = resolve_device(device or "auto")
+    if plot is not None and plot.suffix != ".png":
+        raise ValueError(f"--plot must name a .png file, not {plot}")
+    cell = Cell(name, 1, str(chosen), deterministic, steps=steps, seconds=20, modules=tuple(reference_module))
     limit = documented_samples(reference.card) or 2**20
     tried: list[Tried] = []
     predicted = ""
@@ -69,12 +73,8 @@ def batch_size(
     else:
         if context:
             raise ValueError("--context plays a part with --budget alone: on a GPU the context is measured")
-        chosen = resolve_device(device or "auto")
         if chosen.type != "cuda":
             raise ValueError("there is no GPU to try on: name what must suffice, such as --budget 8GiB")
-        if steps < 1:
-            raise ValueError(f"--steps must be 1 or more, not {steps}")
-        cell = Cell(name, 1, str(chosen), deterministic, steps=steps, seconds=20, modules=tuple(reference_module))
         with console.status("trying") as status:
 
             def noted(one: Tried) -> None:
@@ -88,7 +88,7 @@ def batch_size(
     if plot is not None:
         from harness.reporting.plots import save_curve
 
-        save_curve(plot, name, sorted(tried, key=lambda one: one.batch_size))
+        save_curve(plot, name, _curves(tried))
     whole = f", the whole data set of {limit:,}" if found == limit and documented_samples(reference.card) else ""
     console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how}){predicted}")
 
@@ -106,6 +106,19 @@ def _predicted(reference: Reference, tried: list[Tried], limit: int) -> str:
 
 def _verdict(one: Tried) -> str:
     return "fits" if one.fits else one.why or "too large"
+
+
+def _curves(tried: list[Tried]) -> dict[str, dict[int, float]]:
+    """MiB by batch size."""
+    known = {
+        "reserved, estimated": {one.batch_size: one.estimated for one in tried},
+        "reserved, measured": {one.batch_size: one.measured for one in tried},
+        "by the driver, measured": {one.batch_size: one.driver for one in tried},
+    }
+    return {
+        label: {size: taken / 2**20 for size, taken in values.items() if taken is not None}
+        for label, values in known.items()
+    }
 
 
 def _table(tried: list[Tried]) -> Table:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.measurement.cell import Cell, measure
-from harness.measurement.estimate import estimate
-from harness.measurement.following import WEIGHTS
+from harness.measurement.estimate import Estimate, estimate
+from harness.measurement.following import WEIGHTS, NotFollowableError
 from harness.measurement.prepared import check_batch_size
 from reference import Card, Reference
 
@@ -31,13 +31,13 @@ class Tried:
     why: str = ""
 
 
-def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
-    """A number from 1 to `limit` that fits while the next one doesn't (or is beyond the limit); 0 if 1 doesn't fit.
+def largest_that_fits(fits: Callable[[int], bool], limit: int, start: int = 1) -> int:
+    """A number from `start` to `limit` that fits while the next one doesn't (or is beyond the limit), else 0.
 
     That is the largest one if nothing fits above one that doesn't, which caches may spoil by a little. Each number is
     asked for at most once.
     """
-    good, bad = 0, 1
+    good, bad = start - 1, start
     while bad <= limit and fits(bad):
         good, bad = bad, min(2 * bad, limit) if bad < limit else limit + 1
     while bad - good > 1:
@@ -46,16 +46,33 @@ def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
             good = middle
         else:
             bad = middle
-    return good
+    return good if good >= start else 0
+
+
+def smallest_batch(reference: Reference) -> Estimate:
+    """The estimate for the smallest batch that the step takes: 1, or 2 where statistics are over the batch.
+
+    Raises:
+        ValueError: it takes neither, or can't be followed.
+    """
+    try:
+        return estimate(reference, 1)
+    except NotFollowableError:
+        raise
+    except ValueError as error:
+        try:
+            return estimate(reference, 2)
+        except ValueError:
+            raise error from None
 
 
 def within_budget(reference: Reference, budget: int, context: int, limit: int, said: Callable[[Tried], None]) -> int:
     """The largest batch whose estimate (reserved, and `context` beside it) stays within `budget` bytes.
 
     Raises:
-        ValueError: not even one sample fits; or as `estimate`.
+        ValueError: not even the smallest batch fits; or as `smallest_batch`.
     """
-    smallest = estimate(reference, 1)
+    smallest = smallest_batch(reference)
     weights = smallest.parts.get(WEIGHTS, 0)
     if budget < weights:
         raise ValueError(
@@ -63,16 +80,20 @@ def within_budget(reference: Reference, budget: int, context: int, limit: int, s
         )
 
     def fits(batch_size: int) -> bool:
-        one = smallest if batch_size == 1 else estimate(reference, batch_size)
+        try:
+            one = smallest if batch_size == smallest.batch_size else estimate(reference, batch_size)
+        except ValueError as error:
+            said(Tried(batch_size, False, why=str(error)))
+            return False
         taken = one.peak_reserved + context
         said(Tried(batch_size, taken <= budget, estimated=taken))
         return taken <= budget
 
-    found = largest_that_fits(fits, limit)
+    found = largest_that_fits(fits, limit, smallest.batch_size)
     if not found:
         raise ValueError(
             f"a budget of {in_mib(budget)} holds no batch of {reference.card.name}: "
-            f"one sample takes {in_mib(smallest.peak_reserved + context)}"
+            f"{smallest.batch_size} at a time takes {in_mib(smallest.peak_reserved + context)}"
         )
     return found
 
@@ -81,11 +102,15 @@ def on_device(cell: Cell, reference: Reference, limit: int, said: Callable[[Trie
     """The largest batch whose step really runs on the device of `cell`, each size in a process of its own; 0 for none.
 
     Raises:
-        ValueError: as `harness.measurement.cell.measure`.
+        ValueError: as `smallest_batch`.
     """
 
     def fits(batch_size: int) -> bool:
-        found = measure(dataclasses.replace(cell, batch_size=batch_size))
+        try:
+            found = measure(dataclasses.replace(cell, batch_size=batch_size))
+        except ValueError as error:
+            said(Tried(batch_size, False, why=str(error)))
+            return False
         done = not found.ended
         said(
             Tried(
@@ -101,7 +126,7 @@ def on_device(cell: Cell, reference: Reference, limit: int, said: Callable[[Trie
         )
         return done
 
-    return largest_that_fits(fits, limit)
+    return largest_that_fits(fits, limit, smallest_batch(reference).batch_size)
 
 
 def parse_size(text: str, what: str) -> int:
@@ -127,10 +152,9 @@ def parse_batch_sizes(text: str, card: Card, samples: int | None) -> list[int]:
     """
     sizes = set()
     for part in text.split(","):
-        try:
-            size = int(part)
-        except ValueError:
-            raise ValueError(f"a batch size must be a whole number, not {part.strip()!r}") from None
+        if not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", part):
+            raise ValueError(f"a batch size must be a whole number, not {part.strip()!r}")
+        size = int(part)
         check_batch_size(size, card, samples)
         sizes.add(size)
     return sorted(sizes)

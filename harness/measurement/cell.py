@@ -37,6 +37,9 @@ class Cell:
     """What to measure: at most `steps` steps, and no more (but three) once `seconds` have passed.
 
     `deterministic` plays a part on CUDA only; False is `cudnn.benchmark`, as document 000 sets it.
+
+    Raises:
+        ValueError: fewer than two steps.
     """
 
     spec: str
@@ -46,6 +49,10 @@ class Cell:
     steps: int = 50
     seconds: float = 60.0
     modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ValueError(f"to be timed, a step must run twice or more, not {self.steps} times")
 
 
 @dataclass(frozen=True)
@@ -258,7 +265,7 @@ def _context(device: str) -> ForkServerContext | SpawnContext:
 
 def _how_it_ended(code: int | None) -> str:
     if code is not None and code < 0:
-        name = signal.Signals(-code).name
+        name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
         killed = f"{OUT_OF_MEMORY}: the system ended the process" if -code == signal.SIGKILL else "the process ended"
         return f"{killed} ({name})"
     return f"the process ended with code {code} and said nothing"

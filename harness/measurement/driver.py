@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,8 @@ def driver_view(device: torch.device) -> DriverView:
     except Exception as error:
         return DriverView(missing=f"NVML doesn't answer: {error}")
     finally:
-        pynvml.nvmlShutdown()
+        with contextlib.suppress(Exception):
+            pynvml.nvmlShutdown()
 
 
 def _handle(nvml: Any, device: torch.device) -> Any:

@@ -13,6 +13,7 @@ from harness.training.player import EnginePlayer
 from harness.training.streams import GeneratorNoise
 from reference import Batch, Card, Reference
 
+_MOST = 10**12  # beyond this, sizes in bytes no longer fit 64 bits
 MakePlayer = Callable[[str, nn.Module, torch.optim.Optimizer], EnginePlayer]
 
 
@@ -72,5 +73,7 @@ def check_batch_size(batch_size: int, card: Card, samples: int | None = None) ->
     """Raise ValueError unless a batch of this size can be drawn from `samples` samples (None: any number)."""
     if batch_size < 1:
         raise ValueError(f"a batch size must be 1 or more, not {batch_size}")
+    if batch_size > _MOST:
+        raise ValueError(f"a batch of {batch_size} is more than any device holds")
     if samples is not None and batch_size > samples:
         raise ValueError(f"a batch of {batch_size} is larger than the data set of {card.name}: {samples:,} samples")

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from harness.canvas import Picture, figure, rendered, save_picture
-from harness.measurement.batch_size import Tried
 from harness.reporting.memory import Row
 
 _LIMIT = 1.5
@@ -81,18 +80,13 @@ def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mappin
     save_picture(path, rendered(drawn))
 
 
-def save_curve(path: Path, name: str, tried: Sequence[Tried]) -> None:
-    """Memory over batch size, as `gan-harness batch-size` tried it."""
+def save_curve(path: Path, name: str, curves: Mapping[str, Mapping[int, float]]) -> None:
+    """Memory (MiB) over batch size, a line for each way of knowing it."""
     drawn = figure(6, 4)
     axes = drawn.add_subplot()
-    for label, values in (
-        ("reserved, estimated", [(one.batch_size, one.estimated) for one in tried]),
-        ("reserved, measured", [(one.batch_size, one.measured) for one in tried]),
-        ("by the driver, measured", [(one.batch_size, one.driver) for one in tried]),
-    ):
-        known = [(size, taken / 2**20) for size, taken in values if taken is not None]
-        if known:
-            axes.plot(*zip(*known, strict=True), "-o", label=label, markersize=3, linewidth=1)
+    for label, values in curves.items():
+        if values:
+            axes.plot(*zip(*sorted(values.items()), strict=True), "-o", label=label, markersize=3, linewidth=1)
     axes.set_title(f"{name}: memory, MiB", fontsize=9)
     axes.set_xlabel("batch size", fontsize=8)
     axes.tick_params(labelsize=7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from harness.measurement.estimate import estimate
 from reference import get
 from tests.comparison.test_command import called
 from tests.test_cli import run
+from tests.toys import Toy
 
 MLP, DCGAN = "mlp-gan-mnist", "handson-dcgan-mnist"
 CARD = get(MLP).card
@@ -170,7 +172,7 @@ def test_a_budget_below_the_weights_names_both() -> None:
 
 
 def test_a_budget_that_holds_the_weights_and_no_sample_says_what_one_takes() -> None:
-    with pytest.raises(ValueError, match=r"8\.0 MiB holds no batch of mlp-gan-mnist: one sample takes \d+\.\d MiB"):
+    with pytest.raises(ValueError, match=r"8\.0 MiB holds no batch of mlp-gan-mnist: 1 at a time takes \d+\.\d MiB"):
         found_within(8 * MIB)
     with pytest.raises(ValueError, match="holds no batch"):
         found_within(reserved(1) - 1)
@@ -243,3 +245,19 @@ def one_line(capsys: pytest.CaptureFixture[str], said: str) -> None:
     assert lines[0].startswith("gan-harness: ")
     assert said in lines[0]
     assert shown.out.strip() == ""
+
+
+def test_a_reference_that_takes_one_picture_only_has_a_largest_batch_of_one() -> None:
+    """Its step refuses two."""
+    tried: list[Tried] = []
+    assert within_budget(get("style-transfer@size=32"), 2**33, 0, 100, tried.append) == 1
+    assert [(one.batch_size, one.fits) for one in tried] == [(1, True), (2, False)]
+    assert "not 2" in tried[1].why
+
+
+def test_statistics_over_the_batch_begin_with_two() -> None:
+    """Batch normalisation of vectors refuses a single one."""
+    tried: list[Tried] = []
+    toy: Any = Toy()
+    assert within_budget(toy, 2**33, 0, 7, tried.append) == 7
+    assert [one.batch_size for one in tried] == [2, 4, 7]

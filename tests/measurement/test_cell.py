@@ -54,7 +54,7 @@ def test_the_time_that_a_cell_may_take_ends_it_but_not_before_three_steps() -> N
 
 
 def test_what_a_large_cell_held_is_gone_before_the_next() -> None:
-    before, large, after = taken(), taken(batch_size=5_000, steps=1), taken()
+    before, large, after = taken(), taken(batch_size=5_000, steps=2), taken()
     assert large.resident is not None
     assert before.resident is not None
     assert after.resident is not None

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.measurement.batch_size import Tried
 from harness.record import Record
 from harness.reporting.memory import (
     MEMORY_TABLES,
@@ -359,13 +358,8 @@ def test_rows_of_words_alone_are_plotted_as_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "tried",
-    [
-        [Tried(size, True, estimated=size * 2**20, measured=size * 2**20 + 5, driver=size * 2**21) for size in (1, 2)],
-        [Tried(1, True, estimated=2**20), Tried(2, False, estimated=2**21, why="out of memory")],
-        [Tried(1, True, measured=2**20), Tried(2, False, why="out of memory")],
-    ],
+    "curves", [{"reserved, estimated": {1: 1.0, 2: 2.0}, "reserved, measured": {2: 2.5, 1: 1.5}}, {"none": {}}, {}]
 )
-def test_a_search_for_the_largest_batch_is_plotted(tried: list[Tried], tmp_path: Path) -> None:
-    save_curve(tmp_path / "curve.png", "toy-grid", tried)
+def test_a_search_for_the_largest_batch_is_plotted(curves: dict[str, dict[int, float]], tmp_path: Path) -> None:
+    save_curve(tmp_path / "curve.png", "toy-grid", curves)
     opened(tmp_path / "curve.png")
