@@ -10,14 +10,14 @@ class Profile:
     """One row of the table.
 
     `training_flops` bounds a training: it stops at the document's length or when this many floating-point operations
-    are spent, whichever comes first (None: always the document's length). Counting operations instead of seconds
-    gives the same number of steps on every machine, for anybody's reference, without naming one.
-    `determinism_batch` None means the document's. With `reduced_steps`, a system whose card names a reduced form takes
-    that form wherever it is trained, for this many steps; its record carries the reduced form's spec. `cell_flops`
-    bounds the batch sizes that are measured on a CPU, each for `cell_steps` steps or `cell_seconds`, whichever is over
-    first; `profiled_batch` is the batch at which the profiler looks on. `pictures` says
-    whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told which
-    references to check leaves out the variants of systems.
+    are spent, whichever comes first (None: always the document's length); where two steps would take more, the batch
+    is smaller. Counting operations instead of seconds gives the same number of steps on every machine, for anybody's
+    reference, without naming one. `determinism_batch` None means the document's. With `reduced_steps`, a system whose
+    card names a reduced form takes that form wherever it is trained, for this many steps; its record carries the
+    reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU, each for `cell_steps` steps or
+    `cell_seconds`, whichever is over first; `profiled_batch` is the batch at which the profiler looks on. `pictures`
+    says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told
+    which references to check leaves out the variants of systems.
     """
 
     name: str

@@ -29,6 +29,7 @@ from harness.evaluation.generated import generate
 from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
 from harness.measurement.operations import affordable_steps, step_operations
+from harness.measuring import affordable_sizes
 from harness.record import Better, Status
 from harness.recorder import Recorder
 from harness.reporting.pages import COMPARISON, write_report, write_table
@@ -171,8 +172,11 @@ class SuiteSession:
             return chosen.networks()
 
     def batch_size(self, spec: str) -> int:
-        """The document's batch size, or all of a stand-in that is smaller."""
-        return min(registry.get(spec).card.batch_size, len(self.dataset(spec)))
+        """The document's batch size, or all of a stand-in that is smaller, or what two steps may take of the budget."""
+        whole, budget = min(registry.get(spec).card.batch_size, len(self.dataset(spec))), self.profile.training_flops
+        if budget is None or spec in self._reduced.values():
+            return whole
+        return min(whole, max(2, affordable_sizes([whole], self.operations_per_sample(spec), budget / 2)[0]))
 
     def operations_per_sample(self, spec: str) -> float:
         """Floating-point operations that a step takes for each sample of its batch."""
@@ -217,7 +221,7 @@ class SuiteSession:
         return {
             "data": run.dataset,
             "seed": run.seed,
-            "batch_size": min(run.reference.card.batch_size, len(run.dataset)),
+            "batch_size": self.batch_size(registry.spec_of(run.reference)),
             "epochs": run.steps / run.steps_per_epoch,
         }
 

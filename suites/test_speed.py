@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from harness.batch_sizes import COMPUTED_ON, affordable_sizes
 from harness.measurement.prepared import PreparedStep
+from harness.measuring import COMPUTED_ON, affordable_sizes
 from harness.suite_session import SuiteSession
 from harness.training.device import NUMERICS
 from harness.training.device import numerics as computing

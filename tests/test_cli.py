@@ -21,6 +21,7 @@ from PIL import Image
 from harness.cli import main
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.run_folder import RunFolder, read_rows
+from tests.processes import Life, call
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -30,8 +31,13 @@ TOY = ("toy-grid", "--reference-module", "tests.toys", "--no-tensorboard", "--no
 def run(
     *arguments: str | Path, code: int = 0, before: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300, preexec_fn=before
+    """In a process of its own; with `before`, which acts in it first, in a fresh interpreter."""
+    done = (
+        call(arguments, ROOT)
+        if before is None
+        else subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300, preexec_fn=before
+        )
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done
@@ -271,8 +277,8 @@ def test_mistakes_get_one_line(
 
 
 def test_a_mistake_in_a_process_of_its_own() -> None:
-    assert "unknown reference 'mlp-gan-mnits'" in complaint("train", "mlp-gan-mnits")
-    assert "Missing argument" in complaint("train")
+    """The one of all tests of mistakes that starts a fresh interpreter."""
+    assert "unknown reference 'mlp-gan-mnits'" in complaint("train", "mlp-gan-mnits", before=lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -390,15 +396,13 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     arguments = ("train", "mlp-gan-mnist", "--epochs", "140", "--seed", "1", "--checkpoint-every", "37",
                  "--sample-every", "150", "--log-every", "10", "--no-tensorboard", "--no-pictures",
                  "--threads", "1")  # fmt: skip
-    whole = subprocess.Popen(
-        [*COMMAND, *arguments, "--out", str(tmp_path / "whole")], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
+    whole = Life([*arguments, "--out", tmp_path / "whole"], ROOT)
 
     out = tmp_path / "killed"
     kills = 0
     while kills < 10:
         resume = ("--resume",) if (out / "run.json").exists() else ()
-        life = subprocess.Popen([*COMMAND, *arguments, "--out", str(out), *resume], cwd=ROOT, stdout=subprocess.DEVNULL)
+        life = Life([*arguments, "--out", out, *resume], ROOT)
         # Somewhere in the next 150 steps, whatever the machine's speed; 37 of them may have to be done again.
         log = out / "log.txt"
         shown = log.read_text().count("\n") if log.exists() else 0

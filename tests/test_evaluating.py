@@ -20,8 +20,8 @@ from harness.evaluation.images import to_bytes, write_images
 from harness.record import read_records
 from harness.training import RunConfig, train
 from reference import get
+from tests.processes import call
 
-COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
 GAN, MLP = "idl-gan-mnist", "mlp-gan-mnist"
 METRICS = {
     "fid", "kid", "is", "precision", "recall", "fid_inf", "class_coverage", "class_kl", "share_of_0_3_8",
@@ -135,7 +135,7 @@ def refused(said: str, target: str | Path, **changes: object) -> None:
 
 
 def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    done = call(arguments, Path.cwd())
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -75,9 +76,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         for name, run in runs.items()
     ]
     asked.insert(-1, str(folder / "kept"))
+    # Under pytest-xdist, whose variables a process inherits, pytest-benchmark switches itself off.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, "-c", SEVERAL, json.dumps(asked)], capture_output=True, text=True, cwd=ROOT, timeout=300
-    )
+        [sys.executable, "-c", SEVERAL, json.dumps(asked)], capture_output=True, text=True, cwd=ROOT, env=own,
+        timeout=300,
+    )  # fmt: skip
     *parts, last = re.split(r"ended with (\d)\n", done.stdout)
     assert len(parts) == 10, done.stdout + done.stderr
     return Ran(folder, tuple(parts[::2]), tuple(parts[1::2]), last + done.stderr, done.returncode)

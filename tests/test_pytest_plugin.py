@@ -12,16 +12,14 @@ from pathlib import Path
 import pytest
 
 from harness.record import Record, read_records
+from tests.processes import call
 
 ROOT = Path(__file__).parents[1]
 
 
 def suites(report: Path, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "--report-dir", str(report),
-         *arguments],
-        capture_output=True, text=True, cwd=ROOT, timeout=600,
-    )  # fmt: skip
+    asked = ["suites", "-q", "-p", "no:cacheprovider", "--report-dir", str(report), *arguments]
+    done = call(asked, ROOT, timeout=600, program="pytest")
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

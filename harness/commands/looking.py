@@ -84,7 +84,7 @@ def tables(
     from harness.reporting.pages import read_session, write_documented, write_report
 
     if what == "memory":
-        from harness.batch_sizes import Asked, write_memory_report
+        from harness.measuring import Asked, write_memory_report
 
         asked = Asked(references, batch_sizes, device or "auto", data_root, out, tuple(reference_module))
         with Console().status("starting") as status:

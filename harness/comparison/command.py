@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.batch_sizes import affordable_sizes
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, measure_revisions
@@ -23,6 +22,7 @@ from harness.data.catalogue import ROOT_VARIABLE, documented_samples
 from harness.environment import device_name
 from harness.measurement.operations import step_operations
 from harness.measurement.prepared import check_batch_size
+from harness.measuring import affordable_sizes
 from harness.profiles import get_profile
 from harness.record import Record
 from harness.reporting.pages import COMPARISON, write_table

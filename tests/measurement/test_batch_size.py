@@ -92,7 +92,7 @@ def test_what_is_no_size_is_refused_by_name(text: str) -> None:
     ("text", "sizes"),
     [("64,128", [64, 128]), ("128,64,64", [64, 128]), (" 8 , 4 ", [4, 8]), ("60000", [60_000]), ("1", [1])],
 )
-def test_batch_sizes_are_in_rising_order_each_once(text: str, sizes: list[int]) -> None:
+def test_measuring_are_in_rising_order_each_once(text: str, sizes: list[int]) -> None:
     assert parse_batch_sizes(text, CARD, SAMPLES) == sizes
 
 

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.batch_sizes import (
+from harness.measurement.cell import Cell, Measured
+from harness.measurement.estimate import estimate
+from harness.measuring import (
     NOT_YET,
     affordable_sizes,
     documented_batch_sizes,
@@ -24,8 +26,6 @@ from harness.batch_sizes import (
     record_estimate,
     record_not_yet,
 )
-from harness.measurement.cell import Cell, Measured
-from harness.measurement.estimate import estimate
 from harness.record import Record, read_records
 from harness.recorder import Recorder
 from reference import get

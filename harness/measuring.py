@@ -1,5 +1,4 @@
-"""From a reference and its batch sizes to records of memory and time: what `gan-harness tables memory` and the suite
-of memory do."""
+"""What `gan-harness tables memory` and the memory suite do: from a reference and its batch sizes to records."""
 
 from __future__ import annotations
 
