@@ -168,14 +168,11 @@ def _record_times(
     write(cell.spec, "step_ms_q3", high, "ms", "none", **facts)
     write(cell.spec, "images_per_second", 1000 * cell.batch_size / found.median_ms, "1/s", "higher", **facts)
     samples = documented_samples(card)
-    if samples is not None and cell.batch_size == card.batch_size:
+    as_documented = facts["protocol"][COMPUTED_ON] == "cpu" or not cell.deterministic
+    if samples is not None and cell.batch_size == card.batch_size and as_documented:
         # A stand-in's pixels would take as long; whether the claim is decided is a matter of the real data's presence.
-        minutes = (
-            found.median_ms
-            / 60_000
-            * card.epochs
-            * batches_per_epoch(samples, cell.batch_size, drop_last=card.drop_last)
-        )
+        steps_of_run = card.epochs * batches_per_epoch(samples, cell.batch_size, drop_last=card.drop_last)
+        minutes = found.median_ms / 60_000 * steps_of_run
         what = f"steps alone, {samples:,} samples, {card.epochs} epochs; loading isn't in it"
         real = has_real_data(card, root)
         write(cell.spec, "documented_run_minutes", minutes, "min", "lower", real_data=real, reason=what, **facts)
@@ -203,15 +200,16 @@ def record_not_yet(write: Write, spec: str, card: Card) -> None:
         write(spec, metric, None, "", "none", status="skipped", reason=NOT_YET)
 
 
-def affordable_sizes(sizes: Sequence[int], flops_per_sample: float, budget: float | None) -> list[int]:
-    """Those of `sizes` whose step stays within `budget` operations, else the largest power of two below them that does.
+def affordable_sizes(sizes: Sequence[int], flops_per_sample: float, budget: float | None, count: int = 1) -> list[int]:
+    """Those of `sizes` whose step stays within `budget` operations; else the `count` largest powers of two that do.
 
     At least 1, however much that takes. None is no bound.
     """
     if budget is None or flops_per_sample <= 0:
         return list(sizes)
     most = max(1, int(min(budget / flops_per_sample, 2**31)))
-    return [size for size in sizes if size <= most] or [2 ** int(math.log2(min(most, *sizes)))]
+    largest = 2 ** int(math.log2(min(most, *sizes)))
+    return [size for size in sizes if size <= most] or sorted({max(1, largest >> i) for i in range(count)})
 
 
 def _sizes(card: Card, asked: str) -> list[int]:

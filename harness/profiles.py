@@ -14,8 +14,9 @@ class Profile:
     is smaller. Counting operations instead of seconds gives the same number of steps on every machine, for anybody's
     reference, without naming one. `determinism_batch` None means the document's. With `reduced_steps`, a system whose
     card names a reduced form takes that form wherever it is trained, for this many steps; its record carries the
-    reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU, each for `cell_steps` steps or
-    `cell_seconds`, whichever is over first; `profiled_batch` is the batch at which the profiler looks on. `pictures`
+    reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or where those
+    take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`, whichever is over
+    first; `profiled_batch` is the batch at which the profiler looks on. `pictures`
     says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told
     which references to check leaves out the variants of systems.
     """
@@ -34,6 +35,7 @@ class Profile:
     latent_samples: int = 1000
     quality_samples: int = 10_000
     cell_flops: float | None = None
+    cell_sizes: int = 3
     cell_steps: int = 50
     cell_seconds: float = 60.0
     profiled_batch: int = 16
@@ -58,6 +60,7 @@ PROFILES = {
             latent_samples=100,
             quality_samples=256,
             cell_flops=1e9,
+            cell_sizes=1,
             cell_steps=5,
             cell_seconds=0.5,
             profiled_batch=2,

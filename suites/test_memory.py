@@ -71,7 +71,7 @@ def test_cells(spec: str, numerics: str, harness: SuiteSession) -> None:
     chosen, profile = harness.reference(spec), harness.profile
     sizes = list(documented_batch_sizes(chosen.card))
     if not on_cuda:
-        sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops)
+        sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops, profile.cell_sizes)
     cells, wrong = [], []
     for size in sizes:
         cell = Cell(

@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from harness import measuring
 from harness.measurement.cell import Cell, Measured
 from harness.measurement.estimate import estimate
 from harness.measuring import (
+    COMPUTED_ON,
     NOT_YET,
     affordable_sizes,
     documented_batch_sizes,
@@ -303,3 +305,22 @@ def test_a_folder_that_holds_something_else_is_refused_and_keeps_it(
     assert "holds 'thesis.tex', which no report has: nothing is deleted" in said
     assert thesis.read_text() == "three years of work"
     assert list(thesis.parent.iterdir()) == [thesis]
+
+
+def test_where_the_documents_sizes_are_too_many_several_smaller_ones_can_be_had() -> None:
+    assert affordable_sizes([64, 128], 1.0, 40.0, 3) == [8, 16, 32]
+    assert affordable_sizes([64, 128], 1.0, 100.0, 3) == [64]
+    assert affordable_sizes([64, 128], 1.0, 2.0, 3) == [1, 2]
+
+
+def test_only_the_documented_way_of_computing_says_how_long_the_documented_run_takes(
+    recorder: Recorder, write: Any
+) -> None:
+    """On a GPU there are two; on the CPU there is one."""
+    card = get(MLP).card
+    found = Measured(step_ms=(10.0, 20.0, 30.0), peak_allocated=1, peak_reserved=1)
+    for deterministic, expected in ((True, 0), (False, 1)):
+        cell = Cell(MLP, card.batch_size, "cuda", deterministic)
+        facts = {"batch_size": card.batch_size, "protocol": {COMPUTED_ON: "cuda", "numerics": str(deterministic)}}
+        measuring._record_times(write, cell, card, None, found, facts)
+        assert sum(r.metric == "documented_run_minutes" for r in recorder.records) == expected
