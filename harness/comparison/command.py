@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
@@ -124,7 +124,7 @@ def _batch_to_time(asked: Asked, spec: str, device: torch.device) -> int:
 
 def _print(shown: pd.DataFrame, verdicts: Sequence[tuple[str, ...]], console: Console) -> None:
     """A table whose last columns are verdicts, in colour where they stand alone."""
-    table = Table(*shown.columns)
+    table = Table(*(Column(name, overflow="fold") for name in shown.columns))
     for row, mine in zip(shown.itertuples(index=False), verdicts, strict=True):
         colours = {verdict: _COLOURS.get(verdict, "yellow") for verdict in mine}
         table.add_row(*(f"[{colours[c]}]{c}[/]" if c in colours else escape(str(c)) for c in row))
