@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from harness.commands import app, complain, judging, looking, measuring, training
+from harness.commands import app, complain, judging, looking, measuring, storing, training
 
-__all__ = ["judging", "looking", "main", "measuring", "training"]  # importing them enters their commands
+__all__ = ["judging", "looking", "main", "measuring", "storing", "training"]  # importing them enters their commands
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from harness.data.catalogue import availability, cache_folder, data_root
+from harness.data.catalogue import availability, data_root
+from harness.data.stand_ins import cache_folder
 from harness.environment import device_name, environment
 
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # the name under which torch-fidelity keeps them

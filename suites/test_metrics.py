@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from harness.comparison.verdicts import compare
-from harness.data.catalogue import DIGITS_TITLE, digits_root, mnist_root
+from harness.data.catalogue import mnist_root
 from harness.data.dataset import evenly_spread
 from harness.data.mnist import Mnist
+from harness.data.stand_ins import DIGITS_TITLE, digits_root
 from harness.evaluation import quality
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.features import Features, features_of

@@ -27,7 +27,23 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-seedS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run in the folder first.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Loader processes; default 0, or 2 for image files.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Loader workers; default 0, or 2 for data on disk.")] = None,
+    prefetch: Annotated[int | None, typer.Option(help="Batches that each worker reads ahead; default 2.")] = None,
+    persistent_workers: Annotated[
+        bool | None, typer.Option(help="Keep workers from epoch to epoch; default yes.")
+    ] = None,
+    pin_memory: Annotated[bool | None, typer.Option(help="On a GPU: page-locked batches; default yes.")] = None,
+    pack: Annotated[
+        str | None, typer.Option(help="auto takes the pack beside the pictures if it is theirs; never; or a file.")
+    ] = None,
+    shuffle_window: Annotated[
+        int | None,
+        typer.Option(help="Shuffle so many samples at a time, 0 all; default all that fit half of the memory."),
+    ] = None,
+    skip_damaged: Annotated[
+        bool | None,
+        typer.Option("--skip-damaged/--refuse-damaged", help="Leave out pictures that can't be read, and list them."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default is PyTorch's.")] = None,
     log_every: Annotated[int | None, typer.Option(help="Steps between log lines; default is the document's.")] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between grids, 0 for none.")] = None,
@@ -55,6 +71,8 @@ def train(
         "seed": seed, "batch_size": batch_size, "workers": workers, "threads": threads, "log_every": log_every,
         "sample_every": sample_every, "checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints,
         "tensorboard": tensorboard, "pictures": pictures, "trace": trace or None,
+        "prefetch": prefetch, "persistent_workers": persistent_workers, "pin_memory": pin_memory, "pack": pack,
+        "shuffle_window": shuffle_window, "skip_damaged": skip_damaged,
         "deterministic": False if as_documented else None,
         "reference_modules": tuple(reference_module) or None,
     }  # fmt: skip

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import platformdirs
-
-from harness.data import content_and_style, faces, image_folder, lsun, mnist, pairs
+from harness.data import content_and_style, image_folder, lsun, mnist, pairs
+from harness.data.damaged import Pictures, Undamaged, damaged_pictures
 from harness.data.dataset import Dataset
 from harness.data.erasing import Erased
 from harness.data.grid import GaussianGrid
-from harness.files import write_folder
+from harness.data.packed import PackedImages, read_pack
+from harness.data.packing import pack_of, why_not
+from harness.data.pictures import Framing
+from harness.data.stand_ins import (
+    DATABASE_TITLE,
+    DIGITS_TITLE,
+    FACES_TITLE,
+    PAIRS_TITLE,
+    PICTURES_TITLE,
+    digits_root,
+    drawn_faces,
+    drawn_pairs,
+    drawn_pictures,
+    faces_in_a_database,
+    title_of,
+)
 from reference import Card, Shape
 
 Range = tuple[float, float]
 
 ROOT_VARIABLE = "GAN_HARNESS_DATA"
-CACHE_VARIABLE = "GAN_HARNESS_CACHE"
-DRAWN_FACES = 1024
-DRAWN_PAIRS = 96
-DIGITS_TITLE = "stand-in: scikit-learn digits"
-FACES_TITLE = "stand-in: drawn faces"
-PACKED_FACES_TITLE = "stand-in: drawn faces in an LMDB"
-PAIRS_TITLE = "stand-in: drawn faces and their outlines"
-PICTURES_TITLE = "stand-in: a drawn face and drawn strokes"
+AUTO, NEVER = "auto", "never"
 
 
 class MissingAttributesError(ValueError):
@@ -45,18 +52,35 @@ class Availability:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How data are read: which samples there are, and their bits, don't depend on it, but for damaged pictures.
+
+    Attributes:
+        pack: `auto` for the pack that lies beside the pictures, if it holds what they hold; `never`; or a pack's file.
+        skip_damaged: leave out pictures that can't be read, instead of refusing them.
+        said: hears what was decided, in words.
+        progress: hears how far something is that takes long.
+    """
+
+    pack: str = AUTO
+    skip_damaged: bool = False
+    said: Callable[[str], None] = field(default=lambda _: None, compare=False)
+    progress: Callable[[str], None] = field(default=lambda _: None, compare=False)
+
+
+@dataclass(frozen=True)
 class _Source:
     """Where a data set lies below the data root, what stands in for it, and how either is opened.
 
-    `opened` gets a root that holds `folder`, the shape and range asked for, and the stand-in's title, None for the real
-    data. `shape` is one that the data can be given in, `samples` how many the real set has for training, None where
-    that is the user's affair.
+    `opened` gets a root that holds `folder`, the shape and range asked for, the stand-in's title, None for the real
+    data, and how to read. `shape` is one that the data can be given in, `samples` how many the real set has for
+    training, None where that is the user's affair.
     """
 
     folder: Path
     otherwise: str
     stand_in: Callable[[], Path]
-    opened: Callable[[Path, Shape, Range, str | None], Dataset]
+    opened: Callable[[Path, Shape, Range, str | None, Reading], Dataset]
     shape: Shape = (3, 64, 64)
     samples: int | None = None
 
@@ -64,12 +88,16 @@ class _Source:
         """The data root, if it holds this data set."""
         return root if root is not None and (root / self.folder).is_dir() else None
 
-    def open(self, card: Card, root: Path | None) -> Dataset:
+    def title_at(self, root: Path) -> str | None:
+        """The stand-in's title, if that is what somebody has drawn into this data root; None for the real data."""
+        return title_of(root / self.folder.parts[0])
+
+    def open(self, card: Card, root: Path | None, reading: Reading) -> Dataset:
         """The real data, or the stand-in."""
         found = self.at(root)
         if found is None:
-            return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise)
-        dataset = self.opened(found, card.data_shape, card.data_range, None)
+            return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise, reading)
+        dataset = self.opened(found, card.data_shape, card.data_range, self.title_at(found), reading)
         labels = getattr(dataset, "labels", None)
         if card.classes and labels is not None and int(labels.max()) >= card.classes:
             raise ValueError(
@@ -93,24 +121,20 @@ def data_root(given: Path | None) -> Path | None:
     return named
 
 
-def cache_folder() -> Path:
-    """Where stand-ins are kept between runs: GAN_HARNESS_CACHE, else the user's cache folder."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("gan-harness"))
-
-
-def open_dataset(card: Card, root: Path | None) -> Dataset:
+def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) -> Dataset:
     """The training data that `card` asks for, in its shape and range.
 
     Raises:
-        ValueError: the card's data set is unknown, or its files are damaged.
+        ValueError: the card's data set is unknown, its files are damaged, or the pack asked for holds something else.
     """
+    reading = reading or Reading()
     match card.dataset:
         case "gaussian-grid":
             if card.data_shape != (2,):
                 raise ValueError(f"the Gaussian grid holds points of shape (2,), not {card.data_shape}")
             return GaussianGrid()
         case name if name in _SOURCES:
-            return _SOURCES[name].open(card, root)
+            return _SOURCES[name].open(card, root, reading)
         case name:
             choices = ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
             raise ValueError(f"{card.name} asks for the data set {name!r}; there are: {choices}")
@@ -127,7 +151,8 @@ def documented_samples(card: Card) -> int | None:
 def has_real_data(card: Card, root: Path | None) -> bool:
     """Whether the data root holds the card's data set; what is computed is always real."""
     source = _SOURCES.get(card.dataset)
-    return source is None or source.at(root) is not None
+    found = source.at(root) if source else None
+    return source is None or (found is not None and source.title_at(found) is None)
 
 
 def availability(root: Path | None) -> list[Availability]:
@@ -150,8 +175,9 @@ def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attribu
         raise MissingAttributesError(
             f"{at} has no {image_folder.ATTRIBUTES}: without it no attribute of its faces is known"
         )
-    title = FACES_TITLE if found is None else "CelebA"
-    return at, image_folder.read_attributes(at / image_folder.ATTRIBUTES), title, found is not None
+    title = source.otherwise if found is None else source.title_at(at)
+    attributes = image_folder.read_attributes(at / image_folder.ATTRIBUTES)
+    return at, attributes, title or "CelebA", title is None
 
 
 def mnist_root(root: Path | None) -> Path | None:
@@ -166,96 +192,110 @@ def _look(root: Path | None, name: str, source: _Source) -> Availability:
     if source.at(root) is None:
         return Availability(name, False, f"no {root / source.folder}", source.otherwise)
     try:
-        opened = source.opened(root, source.shape, (0.0, 1.0), None)
-        return Availability(name, True, f"{root / source.folder}, {len(opened)} samples", source.otherwise)
+        title = source.title_at(root)
+        opened = source.opened(root, source.shape, (0.0, 1.0), title, Reading())
+        said = f"{root / source.folder}, {len(opened)} samples"
+        return Availability(name, title is None, f"{said}; {title}" if title else said, source.otherwise)
     except ValueError as error:
         return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
 
 
-def _open_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+def _open_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
     return mnist.Mnist(root, shape, value_range, stand_in=stand_in)
 
 
-def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
-    return Erased(_open_mnist(root, shape, value_range, stand_in))
+def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
+    return Erased(_open_mnist(root, shape, value_range, stand_in, how))
 
 
-def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
-    return image_folder.ImageFolder(
-        root / image_folder.FOLDER, shape, value_range, stand_in or "CelebA", real=stand_in is None
+def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
+    return _pictures(image_folder.ImageFolder, root / image_folder.FOLDER, shape, value_range, stand_in, "CelebA", how)
+
+
+def _open_high_quality_faces(
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading
+) -> Dataset:
+    folder = root / image_folder.HIGH_QUALITY_FOLDER
+    if not folder.is_dir():  # the faces' stand-in is that of both
+        folder = root / image_folder.FOLDER
+    return _pictures(image_folder.ImageFolder, folder, shape, value_range, stand_in, "CelebA-HQ", how)
+
+
+def _open_lsun(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
+    return _pictures(lsun.Lsun, root / lsun.FOLDER, shape, value_range, stand_in, "LSUN bedrooms", how)
+
+
+def _pictures(
+    kind: type[image_folder.ImageFolder | lsun.Lsun],
+    source: Path,
+    shape: Shape,
+    value_range: Range,
+    stand_in: str | None,
+    title: str,
+    how: Reading,
+) -> Dataset:
+    """The pictures of a folder or database, from their pack where there is a valid one."""
+    packed = _packed(source, shape, value_range, stand_in, title, how)
+    if packed is not None:
+        return packed
+    opened: Pictures = kind(source, shape, value_range, stand_in or title, real=stand_in is None)
+    if not how.skip_damaged:
+        return opened
+    total = len(opened)
+    damaged = damaged_pictures(
+        opened, os.cpu_count() or 1, lambda done: how.progress(f"looking for damaged pictures: {done} of {total}")
     )
+    if len(damaged) == total:
+        raise ValueError(f"{source}: none of its {total} pictures can be read")
+    names = ", ".join(opened.name(index) for index in damaged)
+    how.said(f"left out {len(damaged)} of {total} pictures, which can't be read" + (f": {names}" if names else ""))
+    return Undamaged(opened, damaged) if damaged else opened
 
 
-def _open_high_quality_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
-    folder = image_folder.HIGH_QUALITY_FOLDER if stand_in is None else image_folder.FOLDER
-    return image_folder.ImageFolder(root / folder, shape, value_range, stand_in or "CelebA-HQ", real=stand_in is None)
-
-
-def _open_lsun(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
-    return lsun.Lsun(root / lsun.FOLDER, shape, value_range, stand_in or "LSUN bedrooms", real=stand_in is None)
+def _packed(
+    source: Path, shape: Shape, value_range: Range, stand_in: str | None, title: str, how: Reading
+) -> Dataset | None:
+    """The pack asked for, or the one that lies there; None to read the pictures themselves."""
+    path = pack_of(source, shape[-1]) if how.pack == AUTO else Path(how.pack)
+    if how.pack == NEVER or (how.pack == AUTO and not path.is_file()):
+        return None
+    pack = read_pack(path)
+    wrong = why_not(pack, source, shape, Framing(shape).described(), skip_damaged=how.skip_damaged)
+    if wrong and how.pack != AUTO:
+        raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
+    if wrong:
+        how.said(f"the pack {path} isn't used: {wrong}; `gan-harness pack {source}` makes it anew")
+        return None
+    left_out = f", without {len(pack.skipped)} that can't be read: {', '.join(pack.skipped)}" if pack.skipped else ""
+    how.said(f"reading the pack {path}{left_out}")
+    return PackedImages(pack, value_range, stand_in or title, real=stand_in is None)
 
 
 def _open_pairs(
-    root: Path, shape: Shape, value_range: Range, stand_in: str | None, *, swapped: bool = False
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading, *, swapped: bool = False
 ) -> Dataset:
     return pairs.PairedImages(
         root / pairs.FOLDER, shape, value_range, swapped=swapped, title=stand_in or "", real=stand_in is None
     )
 
 
-def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None) -> Dataset:
+def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
     return content_and_style.ContentAndStyle(
         root / content_and_style.FOLDER, shape, value_range, stand_in or "two pictures",
         real=stand_in is None,
     )  # fmt: skip
 
 
-def _kept(name: str, fill: Callable[[Path], None]) -> Path:
-    """The stand-in of this name in the cache, made when it isn't there yet."""
-    folder = cache_folder() / name
-    if not folder.is_dir():
-        write_folder(folder, fill)
-    return folder
-
-
-def digits_root() -> Path:
-    """The data root of MNIST's stand-in."""
-    return _kept("digits-1", mnist.write_digits)
-
-
-def _drawn_faces() -> Path:
-    return _kept(f"faces-{faces.VERSION}-{DRAWN_FACES}", lambda folder: faces.write_faces(folder, DRAWN_FACES, seed=0))
-
-
-def _packed_faces() -> Path:
-    def encoded() -> Iterator[tuple[bytes, bytes]]:
-        for file in sorted((_drawn_faces() / image_folder.FOLDER).iterdir()):
-            yield file.stem.encode(), file.read_bytes()
-
-    return _kept(f"lmdb-{faces.VERSION}-{DRAWN_FACES}", lambda folder: lsun.write_lmdb(folder / lsun.FOLDER, encoded()))
-
-
-def _drawn_pairs() -> Path:
-    return _kept(
-        f"pairs-{pairs.VERSION}-{faces.VERSION}-{DRAWN_PAIRS}",
-        lambda folder: pairs.write_drawn_pairs(folder, DRAWN_PAIRS, seed=0),
-    )
-
-
-def _drawn_pictures() -> Path:
-    return _kept(f"pictures-{content_and_style.VERSION}-{faces.VERSION}", content_and_style.write_drawn_pictures)
-
-
 _SOURCES: dict[str, _Source] = {
     "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,), 60_000),
     "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28), 60_000),
-    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, _drawn_faces, _open_faces, samples=202_599),
+    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599),
     "celeba-hq": _Source(
-        image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, _drawn_faces, _open_high_quality_faces, samples=30_000
+        image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, drawn_faces, _open_high_quality_faces, samples=30_000
     ),
-    "lsun-bedroom": _Source(lsun.FOLDER, PACKED_FACES_TITLE, _packed_faces, _open_lsun, samples=3_033_042),
-    "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, _drawn_pairs, _open_pairs),
-    "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, _drawn_pairs, partial(_open_pairs, swapped=True)),
-    "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, _drawn_pictures, _open_content_and_style),
+    "lsun-bedroom": _Source(lsun.FOLDER, DATABASE_TITLE, faces_in_a_database, _open_lsun, samples=3_033_042),
+    "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, _open_pairs),
+    "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(_open_pairs, swapped=True)),
+    "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, drawn_pictures, _open_content_and_style),
 }
 _DERIVED = {"mnist-erased", "pairs-swapped"}  # other views of a data set that is listed already

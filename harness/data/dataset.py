@@ -32,6 +32,17 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
+class HoldsPixels(Protocol):
+    """A data set of stored pixels, which are scaled where they are needed: they are a quarter of the bytes."""
+
+    value_range: tuple[float, float]
+
+    def pixels(self, indices: Tensor) -> Batch:
+        """As indexing gives them, but `data` is uint8 in [0, 255] and not scaled."""
+        ...
+
+
+@runtime_checkable
 class RandomlyChanged(Protocol):
     """A data set whose samples are changed at random while training: jittered, mirrored, erased.
 
@@ -45,6 +56,11 @@ class RandomlyChanged(Protocol):
 def evenly_spread(length: int, most: int) -> Tensor:
     """At most `most` of `length` indices, evenly spread: some sets lie sorted."""
     return torch.linspace(0, length - 1, min(most, length)).long()
+
+
+def scaled(batch: Batch, value_range: tuple[float, float]) -> Batch:
+    """A batch of uint8 pixels with `data` in `value_range`."""
+    return Batch(scale_pixels(batch.data, value_range), batch.labels, batch.condition)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +84,8 @@ def draw_face(attributes: Mapping[str, bool], seed: int, index: int) -> Image.Im
     return image.resize(SIZE, Image.Resampling.BOX)
 
 
-def write_faces(root: Path, n: int, seed: int) -> None:
-    """Write `n` faces as JPEG files with their attribute file, in CelebA's layout below `root`."""
+def write_faces(root: Path, n: int, seed: int, said: Callable[[int], None] = lambda _: None) -> None:
+    """Write `n` faces as JPEG files with their attribute file, in CelebA's layout below `root`; `said` hears each."""
     (root / FOLDER).mkdir(parents=True)
     rows, files = [], []
     for index in range(n):
@@ -94,6 +94,7 @@ def write_faces(root: Path, n: int, seed: int) -> None:
         draw_face(attributes, seed, index).save(root / FOLDER / file, quality=90)
         rows.append([attributes[name] for name in FREQUENCIES])
         files.append(file)
+        said(index + 1)
     write_attributes(root / ATTRIBUTES, Attributes(tuple(FREQUENCIES), tuple(files), torch.tensor(rows)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.data.dataset import scale_pixels
-from harness.data.pictures import Framing, picture_files, read_rgb
+from harness.data.dataset import scaled
+from harness.data.disk import Disk, OwnDisk
+from harness.data.pictures import Framing, UnreadablePictureError, picture_files, read_rgb
 from reference import Batch
 
 FOLDER = Path("celeba/img_align_celeba")
@@ -22,8 +24,12 @@ HIGH_QUALITY_FOLDER = Path("celeba_hq")
 class ImageFolder:
     """RGB images from one folder, in the order of their names: shorter side resized, centre cropped, scaled.
 
+    Args:
+        disk: what the files are read from.
+
     Raises:
-        ValueError: no images in the folder; or, when a batch is read, a file that can't be decoded, named.
+        ValueError: no images in the folder, or something else; or, when a batch is read, a file that isn't a coloured
+            picture of 8 bits a channel, named.
     """
 
     in_memory = False
@@ -35,20 +41,37 @@ class ImageFolder:
         value_range: tuple[float, float],
         title: str = "CelebA",
         real: bool = True,
+        disk: Disk | None = None,
     ) -> None:
         self.files = picture_files(folder)
         self.title = title
         self.real = real
         self.value_range = value_range
         self.fingerprint = f"image-folder-{len(self.files)}-{listing_digest(self.files)}"
-        self._framing = Framing(shape)
+        self.framing = Framing(shape)
+        self._disk = disk or OwnDisk()
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, indices: Tensor) -> Batch:
-        framed = torch.stack([self._framing(read_rgb(self.files[index])) for index in indices.tolist()])
-        return Batch(scale_pixels(framed, self.value_range))
+        return scaled(self.pixels(indices), self.value_range)
+
+    def pixels(self, indices: Tensor) -> Batch:
+        """The images at `indices`, (B, 3, S, S) uint8."""
+        return Batch(torch.stack([self._read(self.files[index]) for index in indices.tolist()]))
+
+    def name(self, index: int) -> str:
+        """What image `index` is called where it is stored."""
+        return self.files[index].name
+
+    def _read(self, file: Path) -> Tensor:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise UnreadablePictureError(f"{file} can't be read as an image: {error.strerror}") from error
+        self._disk.wait(file, 0, len(content))
+        return self.framing(read_rgb(io.BytesIO(content), str(file)))
 
 
 def listing_digest(files: Sequence[Path]) -> str:

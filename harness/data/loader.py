@@ -1,83 +1,205 @@
-"""Batches in a given order, read in this process or in workers, always the same ones."""
+"""Batches in a given order, read in this process, in workers or in threads: always the same ones."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
-from harness.data.dataset import Dataset, RandomlyChanged
+from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, scaled
 from reference import Batch
+
+PREFETCH = 2  # batches that each worker reads ahead, as PyTorch's loader does
+_Place = tuple[int, Tensor]
+
+
+class Loader:
+    """Reads batches of one data set, epoch after epoch.
+
+    Args:
+        workers: how many read ahead while a batch is used; 0 reads in this process, when a batch is asked for. They are
+            processes, or threads where the data set says that those suffice.
+        prefetch: batches that each of them reads ahead.
+        persistent: keep the processes from epoch to epoch.
+        pin_memory: give batches in page-locked memory, from which a GPU copies while it computes.
+
+    Raises:
+        ValueError: what the data set says of a sample that it can't read; a worker that ended.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        workers: int = 0,
+        prefetch: int = PREFETCH,
+        persistent: bool = True,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self._fetch = _Fetch(dataset)
+        self._pin = pin_memory
+        self._ahead = workers * prefetch
+        self._threads: ThreadPoolExecutor | None = None
+        self._processes: DataLoader[Any] | None = None
+        self._places = _Places()
+        if workers and getattr(dataset, "threads", False):
+            self._threads = ThreadPoolExecutor(workers, "loader")
+        else:
+            self._processes = self._of_processes(workers, prefetch, persistent)
+
+    def _of_processes(self, workers: int, prefetch: int, persistent: bool) -> DataLoader[Any]:
+        with warnings.catch_warnings():
+            # More workers than cores are slow, not wrong.
+            warnings.filterwarnings("ignore", "This DataLoader will create")
+            return DataLoader(
+                self._fetch,
+                sampler=self._places,  # each element is the index of one batch
+                batch_size=None,
+                collate_fn=_as_is,
+                num_workers=workers,
+                prefetch_factor=prefetch if workers else None,
+                persistent_workers=persistent and workers > 0,
+                pin_memory=self._pin,
+                # Without a generator of its own, the loader draws its workers' seed from the global random state.
+                generator=torch.Generator(),
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+        self._processes = None
+
+    def stored(self, chunks: Sequence[Tensor], seed: int = 0, skip: int = 0) -> Iterator[Batch]:
+        """One batch for each of `chunks` (its samples' indices) but the first `skip`, pixels as they are stored.
+
+        Random changes follow from `seed` and the batch's number, and PyTorch's global random state is left alone, so
+        that workers change nothing but speed.
+        """
+        places = [(seed + number, chunk) for number, chunk in enumerate(chunks)][skip:]
+        read = self._in_threads(places) if self._threads is not None else self._in_processes(places)
+        for item in read:
+            if isinstance(item, ValueError):
+                raise item
+            yield item
+
+    def _in_threads(self, places: Sequence[_Place]) -> Iterator[Batch | ValueError]:
+        assert self._threads is not None
+        waiting: deque[Future[Batch | ValueError]] = deque()
+        try:
+            for place in places:
+                waiting.append(self._threads.submit(self._pinned, place))
+                if len(waiting) > self._ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _pinned(self, place: _Place) -> Batch | ValueError:
+        item = self._fetch[place]
+        return item.pin_memory() if self._pin and isinstance(item, Batch) else item
+
+    def _in_processes(self, places: Sequence[_Place]) -> Iterator[Batch | ValueError]:
+        assert self._processes is not None
+        self._places.now = places
+        try:
+            yield from self._processes
+        except RuntimeError as error:
+            if "worker" not in str(error):
+                raise
+            raise ValueError(_how_a_worker_ended(error)) from error
+
+
+def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
+    """How many batches `chunks` makes of all samples."""
+    whole, rest = divmod(samples, batch_size)
+    return whole if drop_last or not rest else whole + 1
+
+
+def chunks_of(order: Tensor, batch_size: int, *, drop_last: bool) -> list[Tensor]:
+    """`order` (n,) cut into batches; the last, smaller one is left out with `drop_last`."""
+    chunks = list(torch.split(order, batch_size))
+    if drop_last and chunks and len(chunks[-1]) < batch_size:
+        chunks.pop()
+    return chunks
+
+
+def batches(
+    dataset: Dataset, order: Tensor, batch_size: int, *, drop_last: bool, seed: int, skip: int = 0, workers: int = 0
+) -> Iterator[Batch]:
+    """The samples of `dataset` in `order` (n,), in batches on the CPU, without the first `skip` batches.
+
+    Raises:
+        ValueError: as `Loader`.
+    """
+    value_range = range_to_scale_to(dataset)
+    with Loader(dataset, workers=workers, persistent=False) as loader:
+        for batch in loader.stored(chunks_of(order, batch_size, drop_last=drop_last), seed, skip):
+            yield batch if value_range is None else scaled(batch, value_range)
+
+
+def range_to_scale_to(dataset: Dataset) -> tuple[float, float] | None:
+    """Where the pixels of a loader's batches are still to be scaled to; None where batches are ready as they come."""
+    if isinstance(dataset, HoldsPixels) and not isinstance(dataset, RandomlyChanged):
+        return dataset.value_range
+    return None
+
+
+class _Places(Sampler[_Place]):
+    """What PyTorch's loader shall read next: set anew for each epoch, so that its workers can live on."""
+
+    def __init__(self) -> None:
+        self.now: Sequence[_Place] = ()
+
+    def __iter__(self) -> Iterator[_Place]:
+        return iter(self.now)
+
+    def __len__(self) -> int:
+        return len(self.now)
 
 
 class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
     """Hands a data set's complaint over as a value: PyTorch would wrap it in a worker's traceback."""
 
-    def __init__(self, dataset: Dataset, seed: int) -> None:
-        self.dataset = dataset
-        self.seed = seed
+    def __init__(self, dataset: Dataset) -> None:
+        self.draw = dataset.draw if isinstance(dataset, RandomlyChanged) else None
+        self.read = dataset.pixels if isinstance(dataset, HoldsPixels) else dataset.__getitem__
 
-    def __getitem__(self, place: tuple[int, Tensor]) -> Batch | ValueError:
-        number, indices = place
+    def __getitem__(self, place: _Place) -> Batch | ValueError:
+        seed, indices = place
         try:
-            if isinstance(self.dataset, RandomlyChanged):
-                return self.dataset.draw(indices, self.seed + number)
-            return self.dataset[indices]
+            return self.draw(indices, seed) if self.draw is not None else self.read(indices)
         except ValueError as error:
             return error
 
 
-def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
-    """How many batches `batches` makes of all samples."""
-    whole, rest = divmod(samples, batch_size)
-    return whole if drop_last or not rest else whole + 1
-
-
-def batches(
-    dataset: Dataset,
-    order: Tensor,
-    batch_size: int,
-    *,
-    drop_last: bool,
-    seed: int,
-    skip: int = 0,
-    workers: int = 0,
-    pin_memory: bool = False,
-) -> Iterator[Batch]:
-    """The samples of `dataset` in `order` (n,), in batches, without the first `skip` batches.
-
-    The order is fixed before any worker starts, random changes follow from `seed` and the batch's number, and PyTorch's
-    global random state is left alone, so that the number of workers changes nothing but speed.
-
-    Raises:
-        ValueError: what the data set says of a sample that it can't read.
-    """
-    chunks = list(torch.split(order, batch_size))
-    if drop_last and chunks and len(chunks[-1]) < batch_size:
-        chunks.pop()
-    with warnings.catch_warnings():
-        # More workers than cores are slow, not wrong.
-        warnings.filterwarnings("ignore", "This DataLoader will create")
-        loader = DataLoader(
-            _Fetch(dataset, seed),
-            sampler=list(enumerate(chunks))[skip:],  # each element is the index of one batch
-            batch_size=None,
-            collate_fn=_as_is,
-            num_workers=workers,
-            pin_memory=pin_memory,
-            # Without a generator of its own, the loader draws its workers' seed from the global random state.
-            generator=torch.Generator(),
-        )
-        items = iter(loader)
-    for item in items:
-        if isinstance(item, ValueError):
-            raise item
-        yield item
-
-
 def _as_is(item: Any) -> Any:
     return item
+
+
+def _how_a_worker_ended(error: RuntimeError) -> str:
+    free = ""
+    with contextlib.suppress(OSError):
+        free = f" ({shutil.disk_usage('/dev/shm').free / 2**20:,.0f} MiB are free in /dev/shm)"
+    first = str(error).split("\n")[0]
+    return (
+        f"a loader process ended: {first}; loader processes hand over their batches in shared memory{free}: give it "
+        "more, ask for fewer --workers or smaller batches, or read in this process with --workers 0"
+    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from harness.data.dataset import scale_pixels
+from harness.data.dataset import scaled
 from harness.data.idx import read_idx, write_idx
 from reference import Batch
 
@@ -82,12 +82,16 @@ class Mnist:
         return torch.from_numpy(self._images.copy())[:, None]
 
     def __getitem__(self, indices: Tensor) -> Batch:
+        return scaled(self.pixels(indices), self.value_range)
+
+    def pixels(self, indices: Tensor) -> Batch:
+        """The samples at `indices`, uint8."""
         for index in indices[~self._ready[indices]].tolist():
             side = self.shape[-1]
             resized = Image.fromarray(self._images[index]).resize((side, side), Image.Resampling.BILINEAR)
             self._pixels[index, 0] = torch.from_numpy(np.array(resized))
             self._ready[index] = True
-        return Batch(scale_pixels(self._pixels[indices], self.value_range), self.labels[indices])
+        return Batch(self._pixels[indices], self.labels[indices])
 
 
 def write_digits(root: Path) -> None:

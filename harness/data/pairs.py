@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -99,8 +100,8 @@ def outline(picture: Image.Image) -> Image.Image:
     return difference.point(lambda step: 0 if step > 18 else 255).convert("RGB")
 
 
-def write_drawn_pairs(root: Path, n: int, seed: int) -> None:
-    """Write `n` drawn faces, each beside its outline, in the layout of pix2pix' data sets below `root`."""
+def write_drawn_pairs(root: Path, n: int, seed: int, said: Callable[[int], None] = lambda _: None) -> None:
+    """Write `n` drawn faces, each beside its outline, in the layout of pix2pix' data sets; `said` hears each."""
     (root / FOLDER).mkdir(parents=True)
     for index in range(n):
         face = draw_face(draw_attributes(seed, index), seed, index)
@@ -109,3 +110,4 @@ def write_drawn_pairs(root: Path, n: int, seed: int) -> None:
         pair.paste(outline(square), (0, 0))
         pair.paste(square, (SIDE, 0))
         pair.save(root / FOLDER / f"{index + 1}.jpg", quality=92)
+        said(index + 1)

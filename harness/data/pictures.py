@@ -2,46 +2,78 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import PIL
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_COLOURED = {"RGB", "RGBA", "P"}
+_GREY = {"1": "black and white", "L": "grey", "LA": "grey"}
 
 
-def picture_files(folder: Path) -> list[Path]:
+class UnreadablePictureError(ValueError):
+    """One picture can't be used; others may be."""
+
+
+def picture_files(folder: Path, *, strangers: bool = False) -> list[Path]:
     """The picture files in `folder`, in the order of their names.
 
+    Args:
+        strangers: leave out what is no picture instead of refusing it. Hidden files are always left out.
+
     Raises:
-        ValueError: no such folder, or no pictures in it.
+        ValueError: no such folder, no pictures in it, or something else among them, named.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} isn't a folder")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ValueError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
-    return files
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    pictures = [name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+    known = ", ".join(sorted(SUFFIXES))
+    if not pictures:
+        raise ValueError(f"{folder} holds no images ({known})")
+    if len(pictures) < len(names) and not strangers:
+        others = sorted(set(names) - set(pictures))
+        more = f" and {len(others) - 1} more such" if len(others) > 1 else ""
+        raise ValueError(f"{folder / others[0]}{more} is no picture ({known}): move it out of the folder")
+    return [folder / name for name in pictures]
 
 
-def read_rgb(source: Path | BinaryIO, name: str = "") -> Image.Image:
-    """A picture in RGB; `name` says what it is where `source` isn't a file.
+def read_rgb(source: Path | BinaryIO, name: str = "", *, grey: bool = False) -> Image.Image:
+    """A picture in RGB; `name` says what it is where `source` isn't a file, `grey` that it may have one channel.
 
     Raises:
-        ValueError: it can't be decoded, named.
+        UnreadablePictureError: it can't be decoded, or isn't one coloured picture of 8 bits a channel, named.
     """
     shown = name or str(source)
     try:
-        with Image.open(source) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"{image.mode} pixels don't fit into 8 bits")
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{shown} can't be read as an image: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source) as image:
+                _check(image, grey)
+                return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadablePictureError(f"{shown} can't be read as an image: {error}") from error
+
+
+def _check(image: Image.Image, grey: bool) -> None:
+    """Refuse what `convert` would change without a word."""
+    # Pillow gives 16 bits a channel as 8; the raw mode of what it is about to decode tells.
+    if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in getattr(image, "tile", ())):
+        raise ValueError(f"{image.mode} pixels of more than 8 bits a channel don't fit into 8")
+    if getattr(image, "n_frames", 1) > 1:
+        raise ValueError(f"it is animated, {getattr(image, 'n_frames', 1)} pictures in one")
+    if image.mode in _GREY and not grey:
+        raise ValueError(f"it is {_GREY[image.mode]}, and three channels are asked for; convert it to RGB first")
+    if image.mode not in _COLOURED and image.mode not in _GREY:
+        raise ValueError(f"its colours are {image.mode}; convert it to RGB first")
 
 
 def pixels(image: Image.Image) -> Tensor:
@@ -55,9 +87,20 @@ class Framing:
     def __init__(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]:
             raise ValueError(f"pictures can be given as (3, S, S), not as {shape}")
+        self.shape = shape
         self._resize = Resize(shape[-1], InterpolationMode.BILINEAR)
         self._crop = CenterCrop(shape[-1])
 
     def __call__(self, image: Image.Image) -> Tensor:
         """(3, S, S) uint8."""
         return pixels(self._crop(self._resize(image)))
+
+    def described(self) -> dict[str, str]:
+        """What decides the pixels, in words: the transform, and who decodes and resizes."""
+        decoders = {name: features.version(name) or "none" for name in ("libjpeg_turbo", "webp", "zlib")}
+        return {
+            "resize": f"shorter side to {self.shape[-1]}, bilinear with antialiasing",
+            "crop": f"centre, {self.shape[-1]}×{self.shape[-1]}",
+            "Pillow": PIL.__version__,
+            **decoders,
+        }

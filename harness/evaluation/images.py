@@ -76,8 +76,8 @@ def read_images(folder: Path) -> Tensor:
         ValueError: no such folder, no pictures, one that can't be read, or pictures of several sizes.
     """
     read: list[Tensor] = []
-    for file in picture_files(folder):
-        image = torch.from_numpy(np.array(read_rgb(file))).permute(2, 0, 1)
+    for file in picture_files(folder, strangers=True):
+        image = torch.from_numpy(np.array(read_rgb(file, grey=True))).permute(2, 0, 1)
         if read and image.shape != read[0].shape:
             sizes = [f"{one.shape[2]}×{one.shape[1]}" for one in (image, read[0])]
             raise ValueError(f"{file} has {sizes[0]} pixels, those before it {sizes[1]}: one set has one size")

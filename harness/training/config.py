@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_OPTIONAL = {"steps", "epochs", "threads", "workers", "log_every", "sample_every", "checkpoint_every"}
-_MOST = {"threads": 1024, "workers": 256, "sample_count": 100_000}
+from harness.data.catalogue import AUTO
+from harness.data.loader import PREFETCH
+
+_OPTIONAL = {
+    "steps", "epochs", "threads", "workers", "log_every", "sample_every", "checkpoint_every", "shuffle_window",
+}  # fmt: skip
+_MOST = {"threads": 1024, "workers": 256, "prefetch": 1024, "sample_count": 100_000}
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,9 @@ class RunConfig:
     Exactly one of `steps` and `epochs` is given. A cadence of None is the document's, 0 is never; the last step is
     always sampled and checkpointed. `keep_checkpoints` 0 writes none at all. `threads` None leaves PyTorch's setting.
     `trace` writes the digest of the whole state after every step. `workers` None means 0 for data in memory and 2
-    otherwise.
+    otherwise; `prefetch` is what each reads ahead. `pack` is auto, never, or a pack's file. `shuffle_window` is how
+    many samples are shuffled at a time, 0 all of them; None decides by the data's size. `pin_memory` plays a part on a
+    GPU.
 
     Raises:
         ValueError: a value out of its range, named.
@@ -35,6 +42,12 @@ class RunConfig:
     deterministic: bool = True
     threads: int | None = None
     workers: int | None = None
+    prefetch: int = PREFETCH
+    persistent_workers: bool = True
+    pin_memory: bool = True
+    pack: str = AUTO
+    skip_damaged: bool = False
+    shuffle_window: int | None = None
     log_every: int | None = None
     sample_every: int | None = None
     checkpoint_every: int | None = None
@@ -54,6 +67,8 @@ class RunConfig:
             ("epochs", 1),
             ("threads", 1),
             ("workers", 0),
+            ("prefetch", 1),
+            ("shuffle_window", 0),
             ("log_every", 0),
             ("sample_every", 0),
             ("checkpoint_every", 0),
@@ -69,10 +84,12 @@ class RunConfig:
                 raise ValueError(f"{name} must be {least} or more, not {value}")
             if value > _MOST.get(name, 2**62):
                 raise ValueError(f"{name} must be {_MOST.get(name, 2**62)} or less, not {value}")
-        for name in ("reference", "device"):
+        for name in ("reference", "device", "pack"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a text, not {getattr(self, name)!r}")
-        for name in ("deterministic", "tensorboard", "pictures", "trace"):
+        for name in (
+            "deterministic", "tensorboard", "pictures", "trace", "persistent_workers", "pin_memory", "skip_damaged",
+        ):  # fmt: skip
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if not all(isinstance(module, str) for module in self.reference_modules):

@@ -15,7 +15,11 @@ from rich.console import Console
 from torch import nn
 
 from harness.canvas import save_picture
-from harness.data import Dataset, batches, batches_per_epoch, open_dataset
+from harness.data import Dataset, Loader, Reading, batches_per_epoch, open_dataset
+from harness.data.delivery import delivered
+from harness.data.loader import chunks_of
+from harness.data.order import decided_window, epoch_order
+from harness.data.packed import PackedImages
 from harness.environment import environment
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
@@ -34,7 +38,8 @@ OnStep = Callable[[int, TrainingState], None]
 # Settings that may change between the parts of a resumed run, because they change no bit of it.
 _FREE = {
     "steps", "epochs", "data_root", "workers", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
-    "sample_count", "tensorboard", "pictures", "trace", "reference_modules",
+    "sample_count", "tensorboard", "pictures", "trace", "reference_modules", "prefetch", "persistent_workers",
+    "pin_memory", "pack",
 }  # fmt: skip
 
 
@@ -83,16 +88,26 @@ def train(
     folder = RunFolder(out)
     with numerics(device, deterministic=config.deterministic, threads=config.threads):
         # What can fail for a user's mistake comes before anything is written.
-        dataset = open_dataset(reference.card, Path(config.data_root) if config.data_root else None)
+        decided: list[str] = []
+        with _showing_progress(console if config.skip_damaged else None) as progress:
+            reading = Reading(config.pack, config.skip_damaged, decided.append, progress)
+            dataset = open_dataset(reference.card, Path(config.data_root) if config.data_root else None, reading)
         if config.batch_size > len(dataset):
             raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")
-        config = dataclasses.replace(config, device=str(device))
+        window = config.shuffle_window
+        if window is None:
+            window = 0 if dataset.in_memory else decided_window(len(dataset), reference.card.data_shape)
+            if window:
+                decided.append(f"all samples don't fit into half of the memory: shuffling {window} at a time")
+        if window and isinstance(dataset, PackedImages):
+            dataset.hold(window)
+        config = dataclasses.replace(config, device=str(device), shuffle_window=window)
         facts = {"data": dataset.title, "data_fingerprint": dataset.fingerprint, "environment": environment(device)}
         if resume:
             _check_resumable(folder, config, facts)
         else:
             folder.check_free(overwrite=overwrite)
-        loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log)
+        loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log, decided)
         if resume:
             folder.clear_leftovers()
         else:
@@ -109,6 +124,7 @@ def train(
 def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
     earlier, earlier_facts = folder.read_run()
     saved, asked = earlier.to_json(), config.to_json()
+    saved["shuffle_window"] = saved["shuffle_window"] or 0  # what a run says that began before there were windows
     lines = [
         f"{key}: the run has {saved[key]}, asked was {asked[key]}"
         for key in asked
@@ -134,9 +150,11 @@ class _Loop:
         console: Console | None,
         on_step: OnStep | None,
         show_log: bool,
+        decided: list[str],
     ) -> None:
         self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
         self.folder, self.console, self.on_step, self.show_log = folder, console, on_step, show_log
+        self.decided = decided
         self.card = reference.card
         self.steps_per_epoch = batches_per_epoch(len(dataset), config.batch_size, drop_last=self.card.drop_last)
         self.total = config.steps or (config.epochs or 0) * self.steps_per_epoch
@@ -151,15 +169,15 @@ class _Loop:
         self.state = TrainingState(self.networks, optimizers, self.streams)
 
     def run(self) -> TrainedRun:
-        with self.streams.implicit():
+        with self.streams.implicit(), self._loader() as self.loader:
             complaints = self._load()
             with Journal(
                 self.folder, self.console, self.total, self.state.step,
                 tensorboard=self.config.tensorboard, trace=self.config.trace, show_log=self.show_log,
                 averaged=self.card.log.averaged,
             ) as self.journal:  # fmt: skip
-                for complaint in complaints:
-                    self.journal.say(complaint)
+                for text in (*self.decided, *complaints):
+                    self.journal.say(text)
                 self._announce()
                 while self.state.step < self.total and not self.stopping:
                     self._epoch()
@@ -168,6 +186,16 @@ class _Loop:
                 self.folder.path, self.reference, self.networks, self.device, self.dataset, self.state.step,
                 self.total, self.steps_per_epoch, self.config.seed, self.state.digests(),
             )  # fmt: skip
+
+    def _loader(self) -> Loader:
+        workers = self.config.workers
+        return Loader(
+            self.dataset,
+            workers=(0 if self.dataset.in_memory else 2) if workers is None else workers,
+            prefetch=self.config.prefetch,
+            persistent=self.config.persistent_workers,
+            pin_memory=self.config.pin_memory and self.device.type == "cuda",
+        )
 
     def _load(self) -> list[str]:
         """Continue from the newest checkpoint that can be read; a run killed before its first starts again."""
@@ -200,22 +228,14 @@ class _Loop:
 
     def _epoch(self) -> None:
         """The rest of the epoch that holds the next step."""
-        order = torch.randperm(len(self.dataset), generator=self.streams.order)
+        order = epoch_order(len(self.dataset), self.config.shuffle_window or 0, self.streams.order)
         epoch, done = divmod(self.state.step, self.steps_per_epoch)
         noise = GeneratorNoise(self.streams.noise)
-        workers = self.config.workers
-        loaded = batches(
-            self.dataset,
-            order,
-            self.config.batch_size,
-            drop_last=self.card.drop_last,
-            seed=self.streams.augmentation(epoch),
-            skip=done,
-            workers=(0 if self.dataset.in_memory else 2) if workers is None else workers,
-            pin_memory=self.device.type == "cuda",
-        )
+        chunks = chunks_of(order, self.config.batch_size, drop_last=self.card.drop_last)
+        stored = self.loader.stored(chunks, self.streams.augmentation(epoch), skip=done)
+        loaded = delivered(stored, self.dataset, self.device)
         for step_in_epoch, batch in enumerate(loaded, done + 1):
-            values = self.reference.step(self.players, batch.to(self.device), noise)
+            values = self.reference.step(self.players, batch, noise)
             self.state.step += 1
             if step_in_epoch == self.steps_per_epoch:
                 self.state.order = self.streams.order.get_state()
@@ -294,6 +314,16 @@ def _due(asked: int | None, documented: int | None, step: int, last_of_epoch: bo
     """Whether something with this cadence happens after `step`; without one it happens at the end of each epoch."""
     every = documented if asked is None else asked
     return last_of_epoch if every is None else every > 0 and step % every == 0
+
+
+@contextlib.contextmanager
+def _showing_progress(console: Console | None) -> Iterator[Callable[[str], None]]:
+    """Something to tell how far the opening of the data is, which takes long only when damaged pictures are sought."""
+    if console is None:
+        yield lambda _: None
+        return
+    with console.status("opening the data") as status:
+        yield lambda text: status.update(text)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ import torch_fidelity
 from scipy.linalg import sqrtm
 from torch import Tensor
 
-from harness.data.catalogue import DIGITS_TITLE, digits_root
 from harness.data.mnist import Mnist
+from harness.data.stand_ins import DIGITS_TITLE, digits_root
 from harness.evaluation import quality
 from harness.evaluation.extractors.opened import Extractor, open_extractor, weights_path
 from harness.evaluation.features import Features, features_of

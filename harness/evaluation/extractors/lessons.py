@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from harness.data import faces
-from harness.data.catalogue import DIGITS_TITLE, FACES_TITLE, digits_root, mnist_root
+from harness.data.catalogue import mnist_root
 from harness.data.mnist import Mnist, Split
 from harness.data.pictures import Framing
+from harness.data.stand_ins import DIGITS_TITLE, FACES_TITLE, digits_root
 from harness.evaluation.extractors.recipes import Lesson
 
 _DRAWN, _HELD_OUT = 4096, 512

@@ -1,0 +1,296 @@
+"""Packs: the documents' fixed transforms done once, all pixels in one file that is mapped, or read in blocks.
+
+A pack is a safetensors file: `pixels` (n, 3, S, S) uint8 in the order of the source, `checksums` (blocks,) uint32, the
+CRC-32 of each block of 256 samples; in its metadata what it was made of and how, and a SHA-256 of header and checksums.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import weakref
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.dataset import scaled
+from harness.data.disk import Disk, OwnDisk
+from harness.data.order import BLOCK, blocks_of
+from reference import Batch
+
+VERSION = "1"
+KIND = "gan-harness pack"
+NO_DIGEST = "0" * 64
+_PAGE = 4096
+_LONGEST_HEADER = 16 * 2**20
+
+
+class DamagedPackError(ValueError):
+    """The file isn't what was written."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What a pack says of itself, its header checked.
+
+    Attributes:
+        transform: what decided the pixels: resizing, cropping, who decoded.
+        source, stamp: what it was made of, and what of that changes when a file does: names, sizes, times.
+        fingerprint: that of the data set.
+        skipped: pictures that couldn't be read and were left out, by name.
+        offset: of the pixels, bytes.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    samples: int
+    transform: Mapping[str, str]
+    source: str
+    stamp: str
+    fingerprint: str
+    skipped: tuple[str, ...]
+    offset: int
+    checksums: NDArray[np.uint32]
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample."""
+        return prod(self.shape)
+
+    def block(self, number: int) -> range:
+        """The samples of a block."""
+        return range(number * BLOCK, min((number + 1) * BLOCK, self.samples))
+
+    def check(self, number: int, content: Tensor) -> None:
+        """Hold a block's pixels against its checksum.
+
+        Raises:
+            DamagedPackError: they aren't those that were written.
+        """
+        if zlib.crc32(content.numpy().data) != int(self.checksums[number]):
+            rows = self.block(number)
+            raise DamagedPackError(
+                f"{self.path} is damaged: the pixels of samples {rows.start} to {rows.stop - 1} aren't those that were "
+                "written; delete it and pack again"
+            )
+
+
+def header_bytes(pack: Pack, digest: str, length: int = 0) -> bytes:
+    """The header of a pack's file, up to the pixels: 8 bytes of length, then JSON padded to a page, or to `length`."""
+    size, blocks = pack.samples * pack.sample_bytes, len(pack.checksums)
+    described = {
+        "__metadata__": {
+            "kind": KIND,
+            "version": VERSION,
+            "transform": json.dumps(dict(pack.transform)),
+            "source": pack.source,
+            "stamp": pack.stamp,
+            "fingerprint": pack.fingerprint,
+            "skipped": json.dumps(pack.skipped),
+            "digest": digest,
+        },
+        "pixels": {"dtype": "U8", "shape": [pack.samples, *pack.shape], "data_offsets": [0, size]},
+        "checksums": {"dtype": "U32", "shape": [blocks], "data_offsets": [size, size + 4 * blocks]},
+    }
+    text = json.dumps(described, ensure_ascii=True).encode()
+    padded = (length or -(-(8 + len(text)) // _PAGE) * _PAGE) - 8
+    if len(text) > padded:
+        raise ValueError(
+            f"{pack.path} can't list {len(pack.skipped):,} pictures that can't be read: that is no data set"
+        )
+    return padded.to_bytes(8, "little") + text.ljust(padded)
+
+
+def digest_of(header: bytes, checksums: NDArray[np.uint32]) -> str:
+    """SHA-256 of the header, in which the digest itself is zeros, and of the checksums."""
+    return hashlib.sha256(header + checksums.astype("<u4").tobytes()).hexdigest()
+
+
+def read_pack(path: Path) -> Pack:
+    """The pack in `path`, its header checked; pixels are checked block by block, when they are first read.
+
+    Raises:
+        DamagedPackError: it isn't whole.
+        ValueError: no such file, or it is something else, or of another version.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
+                raise ValueError(f"{path} isn't a pack")
+            header = length.to_bytes(8, "little") + stream.read(length)
+            try:
+                described = json.loads(header[8:])
+                facts = described["__metadata__"]
+                if facts["kind"] != KIND:
+                    raise ValueError(f"{path} isn't a pack: it says it is {facts['kind']!r}")
+                if facts["version"] != VERSION:
+                    raise ValueError(
+                        f"{path} is a pack of version {facts['version']}, this reads {VERSION}: pack again"
+                    )
+                pixels, sums = described["pixels"], described["checksums"]
+                samples, *shape = (int(one) for one in pixels["shape"])
+                blocks, digest = int(sums["shape"][0]), facts["digest"]
+                pack = Pack(
+                    path, tuple(shape), samples, json.loads(facts["transform"]), facts["source"], facts["stamp"],
+                    facts["fingerprint"], tuple(json.loads(facts["skipped"])), 8 + length, np.zeros(0, np.uint32),
+                )  # fmt: skip
+            except (KeyError, TypeError, IndexError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise DamagedPackError(f"{path} isn't a pack, or its header is damaged") from error
+            content = samples * pack.sample_bytes
+            needed = 8 + length + content + 4 * blocks
+            if size != needed:
+                raise DamagedPackError(f"{path} is damaged: it has {size:,} bytes instead of {needed:,}")
+            stream.seek(8 + length + content)
+            checksums = np.frombuffer(stream.read(4 * blocks), "<u4").astype(np.uint32)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from error
+    blank = header.replace(str(digest).encode(), NO_DIGEST.encode(), 1)
+    if blocks != -(-samples // BLOCK) or digest_of(blank, checksums) != digest:
+        raise DamagedPackError(
+            f"{path} is damaged: its header isn't the one that was written; delete it and pack again"
+        )
+    return Pack(**{**vars(pack), "checksums": checksums})
+
+
+class PackedImages:
+    """The images of a pack, with the bits of the data set that it was made of.
+
+    The file is mapped as a whole, or after `hold` only as many blocks are in memory as two windows have. Each block is
+    read at once, in one piece, and checked, when one of its samples is first asked for. Several threads may read.
+
+    Raises:
+        DamagedPackError: when a batch is read, a block whose pixels aren't those that were written.
+    """
+
+    in_memory = False
+    threads = True  # reading and copying let other threads run: no worker needs a process of its own
+
+    def __init__(
+        self, pack: Pack, value_range: tuple[float, float], title: str, real: bool, disk: Disk | None = None
+    ) -> None:
+        self.pack = pack
+        self.value_range = value_range
+        self.title = title
+        self.real = real
+        self.fingerprint = pack.fingerprint
+        self._disk = disk or OwnDisk()
+        self._source: _Mapped | _Held | None = None
+        self._opening = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.pack.samples
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        return scaled(self.pixels(indices), self.value_range)
+
+    def pixels(self, indices: Tensor) -> Batch:
+        """The images at `indices`, (B, 3, S, S) uint8."""
+        if self._source is None:
+            with self._opening:
+                self._source = self._source or _Mapped(self.pack, self._disk)
+        return Batch(self._source.rows(indices))
+
+    def hold(self, window: int) -> None:
+        """Keep no more in memory than two windows of so many samples: the one that is read from, and the next."""
+        self._source = _Held(self.pack, self._disk, 2 * blocks_of(window))
+
+
+class _Mapped:
+    """The whole file, mapped."""
+
+    def __init__(self, pack: Pack, disk: Disk) -> None:
+        self.pack, self.disk = pack, disk
+        try:
+            # Private and writable, which nobody makes use of: PyTorch warns of what can't be written.
+            mapped = np.memmap(pack.path, np.uint8, "c", pack.offset, (pack.samples, *pack.shape))
+        except OSError as error:
+            raise ValueError(
+                f"{pack.path} can't be mapped: {error.strerror}; --shuffle-window N reads it in blocks"
+            ) from error
+        self.pixels = torch.from_numpy(mapped)
+        self.unread = torch.ones(len(pack.checksums), dtype=torch.bool)
+        self.reading = threading.Lock()
+
+    def rows(self, indices: Tensor) -> Tensor:
+        blocks = indices.div(BLOCK, rounding_mode="floor")
+        if self.unread[blocks].any():
+            with self.reading:
+                for number in torch.unique(blocks[self.unread[blocks]]).tolist():
+                    self._read(number)
+        return _taken(self.pixels, indices)
+
+    def _read(self, number: int) -> None:
+        rows = self.pack.block(number)
+        size = self.pack.sample_bytes
+        self.disk.wait(self.pack.path, self.pack.offset + rows.start * size, len(rows) * size)
+        self.pack.check(number, self.pixels[rows.start : rows.stop])
+        self.unread[number] = False
+
+
+class _Held:
+    """A few blocks in memory, those asked for last."""
+
+    def __init__(self, pack: Pack, disk: Disk, blocks: int) -> None:
+        self.pack, self.disk = pack, disk
+        slots = min(blocks, len(pack.checksums))
+        self.memory = torch.empty(slots * BLOCK, *pack.shape, dtype=torch.uint8)
+        self.free = list(range(slots))
+        self.slots: OrderedDict[int, int] = OrderedDict()  # block to slot, the one asked for last at the end
+        self.file = os.open(pack.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.file)
+        self.reading = threading.Lock()
+
+    def rows(self, indices: Tensor) -> Tensor:
+        with self.reading:
+            return self._rows(indices)
+
+    def _rows(self, indices: Tensor) -> Tensor:
+        blocks = indices.div(BLOCK, rounding_mode="floor")
+        needed, places = torch.unique(blocks, return_inverse=True)
+        if len(needed) > len(self.free) + len(self.slots):
+            half = len(indices) // 2
+            return torch.cat([self._rows(indices[:half]), self._rows(indices[half:])])
+        numbers = needed.tolist()
+        for number in numbers:
+            if number in self.slots:
+                self.slots.move_to_end(number)
+        for number in numbers:
+            if number not in self.slots:
+                self._read(number)
+        slots = torch.tensor([self.slots[number] for number in numbers])
+        return _taken(self.memory, slots[places] * BLOCK + indices % BLOCK)
+
+    def _read(self, number: int) -> None:
+        slot = self.free.pop() if self.free else self.slots.popitem(last=False)[1]
+        rows = self.pack.block(number)
+        offset, size = self.pack.offset + rows.start * self.pack.sample_bytes, len(rows) * self.pack.sample_bytes
+        into = self.memory[slot * BLOCK : slot * BLOCK + len(rows)]
+        view, done = into.numpy().data.cast("B"), 0
+        self.disk.wait(self.pack.path, offset, size)
+        try:
+            while done < size and (got := os.preadv(self.file, [view[done:]], offset + done)):
+                done += got
+            if done < size:
+                raise DamagedPackError(f"{self.pack.path} was cut off while it was read")
+            self.pack.check(number, into)
+        except BaseException:
+            self.free.append(slot)
+            raise
+        self.slots[number] = slot
+
+
+def _taken(rows: Tensor, indices: Tensor) -> Tensor:
+    # NumPy's copies on one core: PyTorch's, called in several threads, would ask for all cores in each.
+    return torch.from_numpy(rows.numpy().take(indices.numpy(), axis=0))

@@ -1,0 +1,191 @@
+"""Making packs, and finding the one that holds what a data set would give."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+
+from harness.data.damaged import Pictures, Tolerant, fingerprint_without
+from harness.data.image_folder import ImageFolder
+from harness.data.loader import Loader
+from harness.data.lsun import DATA, Lsun
+from harness.data.order import BLOCK
+from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes, read_pack
+
+SUFFIX = ".safetensors"
+
+
+def pack_of(source: Path, side: int) -> Path:
+    """Where `--pack auto` looks for the pack of a folder or database: beside it."""
+    return source.parent / f"{source.name}-{side}x{side}{SUFFIX}"
+
+
+def open_source(source: Path, side: int) -> Pictures:
+    """A folder of pictures, or an LMDB of them.
+
+    Raises:
+        ValueError: it is neither, or damaged.
+    """
+    if not source.exists():
+        raise ValueError(f"{source} isn't there")
+    kind = Lsun if (source / DATA).is_file() else ImageFolder
+    return kind(source, (3, side, side), (-1.0, 1.0))
+
+
+def stamp_of(source: Path) -> str:
+    """What changes with a folder's pictures, or with a database: names, sizes and times, not what is in them.
+
+    Raises:
+        OSError: it isn't there.
+    """
+    with os.scandir(source) as entries:
+        files = [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+        # Whoever opens a database touches its lock file.
+        if any(entry.name == DATA for entry in files):
+            files = [entry for entry in files if entry.name == DATA]
+        listed = sorted(f"{entry.name} {entry.stat().st_size} {entry.stat().st_mtime_ns}" for entry in files)
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+
+
+def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], *, skip_damaged: bool) -> str:
+    """Why a pack doesn't hold what reading `source` would give; "" when it does."""
+    if pack.shape != shape:
+        return f"its pictures are {pack.shape}, asked for are {shape}"
+    if dict(pack.transform) != transform:
+        names = [name for name in sorted(transform.keys() | pack.transform.keys())
+                 if transform.get(name) != pack.transform.get(name)]  # fmt: skip
+        return f"made with another {names[0]}: {pack.transform.get(names[0])}, here it is {transform.get(names[0])}"
+    if pack.stamp != stamp_of(source):
+        return f"{source} has changed since"
+    if pack.skipped and not skip_damaged:
+        return f"it leaves out {len(pack.skipped)} pictures that can't be read, which only --skip-damaged allows"
+    return ""
+
+
+def write_pack(
+    source: Path, path: Path, side: int, *, workers: int, skip_damaged: bool, said: Callable[[int, int], None]
+) -> Pack:
+    """Pack the pictures of `source` into `path`, which appears at once, complete; `said` hears how many of how many.
+
+    Raises:
+        ValueError: the source is damaged or changes meanwhile; the disk is too small or can't be written.
+    """
+    stamp = stamp_of(source) if source.is_dir() else ""
+    pictures = open_source(source, side)
+    shape = pictures.framing.shape
+    empty = np.zeros(-(-len(pictures) // BLOCK), np.uint32)
+    pack = Pack(path, shape, len(pictures), pictures.framing.described(), str(source.resolve()), stamp,
+                pictures.fingerprint, (), 0, empty)  # fmt: skip
+    # Room for the names of pictures that are left out, which are known only at the end.
+    length = len(header_bytes(pack, NO_DIGEST)) + (2**20 if skip_damaged else 0)
+    _check_room(path, length + len(pictures) * prod(shape) + 4 * len(empty))
+    with _appearing(path) as stream:
+        stream.write(bytes(length))
+        checksums: list[int] = []
+        damaged: list[int] = []
+        for block, lost in _blocks(pictures, workers, skip_damaged, said):
+            checksums.append(zlib.crc32(block))
+            damaged += lost
+            stream.write(block)
+        names = [pictures.name(index) for index in damaged]
+        sums = np.array(checksums, np.uint32)
+        pack = dataclasses.replace(
+            pack, samples=len(pictures) - len(damaged), skipped=tuple(names), checksums=sums, offset=length,
+            fingerprint=fingerprint_without(pictures.fingerprint, names),
+        )  # fmt: skip
+        if not pack.samples:
+            raise ValueError(f"{source}: none of its {len(pictures)} pictures can be read")
+        stream.write(sums.astype("<u4").tobytes())
+        digest = digest_of(header_bytes(pack, NO_DIGEST, length), sums)
+        stream.seek(0)
+        stream.write(header_bytes(pack, digest, length))
+        if stamp_of(source) != stamp:
+            raise ValueError(f"{source} changed while it was packed: nothing was written")
+    return read_pack(path)
+
+
+def _blocks(
+    pictures: Pictures, workers: int, skip_damaged: bool, said: Callable[[int, int], None]
+) -> Iterator[tuple[bytes, list[int]]]:
+    """The pixels of all pictures in order, cut into blocks, with the places of those lost on the way."""
+    waiting = torch.empty(0, *pictures.framing.shape, dtype=torch.uint8)
+    lost: list[int] = []
+    done = 0
+    with Loader(Tolerant(pictures) if skip_damaged else pictures, workers=workers) as loader:
+        for batch in loader.stored(torch.split(torch.arange(len(pictures)), BLOCK)):
+            if batch.labels is None:
+                done += len(batch.data)
+            else:
+                lost += (done + (~batch.labels).nonzero().flatten()).tolist()
+                done += len(batch.labels)
+            waiting = torch.cat([waiting, batch.data]) if len(waiting) else batch.data
+            said(done, len(pictures))
+            if len(waiting) >= BLOCK:
+                yield waiting[:BLOCK].numpy().tobytes(), lost
+                waiting, lost = waiting[BLOCK:], []
+    if len(waiting) or lost:
+        yield waiting.numpy().tobytes(), lost
+
+
+def _check_room(path: Path, needed: int) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise ValueError(f"{folder} isn't a folder: the pack {path.name} can't be written there")
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(f"the pack takes {needed / 1e6:,.0f} MB and {folder} has {free / 1e6:,.0f} MB left")
+
+
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its name when all is on the disk, and goes if anything fails.
+
+    Raises:
+        ValueError: it can't be written, or another process is writing it.
+    """
+    prefix = f".{path.name}."
+    try:
+        _clear_leftovers(path.parent, prefix)
+        descriptor, temporary = tempfile.mkstemp(".part", prefix, path.parent)
+        try:
+            with os.fdopen(descriptor, "w+b") as stream:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # ends with this process, however it ends
+                yield stream
+                stream.flush()
+                os.fsync(descriptor)
+                os.fchmod(descriptor, 0o644)
+                os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "the disk is full" if full else error.strerror
+        raise ValueError(f"{path} can't be written: {why}; nothing is left of it") from error
+
+
+def _clear_leftovers(folder: Path, prefix: str) -> None:
+    """Delete what writers that were killed have left; whoever still writes holds a lock on its file."""
+    for name in os.listdir(folder):
+        if not (name.startswith(prefix) and name.endswith(".part")):
+            continue
+        with (folder / name).open("rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"another process is writing this pack: {folder / name}") from None
+            (folder / name).unlink()

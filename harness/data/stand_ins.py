@@ -1,0 +1,133 @@
+"""What stands in for data that aren't there: drawn once and kept, or drawn into a folder of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import platformdirs
+from PIL import Image
+
+from harness.data import content_and_style, faces, image_folder, lsun, mnist, pairs
+from harness.files import write_folder
+
+CACHE_VARIABLE = "GAN_HARNESS_CACHE"
+DRAWN_FACES = 1024
+DRAWN_PAIRS = 96
+DIGITS_TITLE = "stand-in: scikit-learn digits"
+FACES_TITLE = "stand-in: drawn faces"
+DATABASE_TITLE = "stand-in: drawn faces in an LMDB"
+PAIRS_TITLE = "stand-in: drawn faces and their outlines"
+PICTURES_TITLE = "stand-in: a drawn face and drawn strokes"
+MARK = "STAND-IN"  # a file beside a drawn data set: it says that these aren't the real data
+_LSUN_SIDE = 256  # LSUN's pictures are that long on their shorter side, and WebP
+
+Said = Callable[[int], None]
+_Writer = Callable[[Path, int, int, Said], None]
+
+
+def cache_folder() -> Path:
+    """Where stand-ins are kept between runs: GAN_HARNESS_CACHE, else the user's cache folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("gan-harness"))
+
+
+def digits_root() -> Path:
+    """The data root of MNIST's stand-in."""
+    return _kept("digits-1", mnist.write_digits)
+
+
+def drawn_faces() -> Path:
+    """The data root of CelebA's stand-in."""
+    return _kept(f"faces-{faces.VERSION}-{DRAWN_FACES}", lambda folder: faces.write_faces(folder, DRAWN_FACES, seed=0))
+
+
+def faces_in_a_database() -> Path:
+    """The data root of LSUN's stand-in: the same faces, the same bytes."""
+
+    def encoded() -> Iterator[tuple[bytes, bytes]]:
+        for file in sorted((drawn_faces() / image_folder.FOLDER).iterdir()):
+            yield file.stem.encode(), file.read_bytes()
+
+    return _kept(f"lmdb-{faces.VERSION}-{DRAWN_FACES}", lambda folder: lsun.write_lmdb(folder / lsun.FOLDER, encoded()))
+
+
+def drawn_pairs() -> Path:
+    """The data root of the stand-in for pairs."""
+    return _kept(
+        f"pairs-{pairs.VERSION}-{faces.VERSION}-{DRAWN_PAIRS}",
+        lambda folder: pairs.write_drawn_pairs(folder, DRAWN_PAIRS, seed=0),
+    )
+
+
+def drawn_pictures() -> Path:
+    """The data root of the stand-in for content and style."""
+    return _kept(f"pictures-{content_and_style.VERSION}-{faces.VERSION}", content_and_style.write_drawn_pictures)
+
+
+def draw_into(root: Path, kind: str, n: int, seed: int, said: Said) -> Path:
+    """Draw `n` samples in the real layout of a data set below `root`, and mark them; the folder that was made.
+
+    Raises:
+        ValueError: an unknown kind, fewer than one sample, or there is such a data set already.
+    """
+    if kind not in DRAWN:
+        raise ValueError(f"unknown data {kind!r}; there are: {', '.join(DRAWN)}")
+    if n < 1:
+        raise ValueError(f"--n must be 1 or more, not {n}")
+    if seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {seed}")
+    folder, title, write = DRAWN[kind]
+    top = root / folder.parts[0]
+    if top.exists():
+        raise ValueError(f"{top} is there already: nothing is deleted")
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{kind}.", dir=root))
+    try:
+        write(temporary, n, seed, said)
+        (temporary / folder.parts[0] / MARK).write_text(f"{title}\n", encoding="utf-8")
+        (temporary / folder.parts[0]).rename(top)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return root / folder
+
+
+def title_of(folder: Path) -> str | None:
+    """What stands in at `folder`, the top of a data set below a data root; None for anything that isn't marked."""
+    mark = folder / MARK
+    return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
+
+
+def _write_lsun_like(root: Path, n: int, seed: int, said: Said) -> None:
+    """Drawn faces as LSUN has its bedrooms: WebP of 256 pixels on the shorter side, under 40 hexadecimal digits."""
+
+    def encoded() -> Iterator[tuple[bytes, bytes]]:
+        width, height = faces.SIZE
+        size = (_LSUN_SIDE, round(_LSUN_SIDE * height / width))
+        for index in range(n):
+            face = faces.draw_face(faces.draw_attributes(seed, index), seed, index)
+            buffer = io.BytesIO()
+            face.resize(size, Image.Resampling.BICUBIC).save(buffer, "WEBP")
+            yield hashlib.sha1(b"%d %d" % (seed, index)).hexdigest().encode(), buffer.getvalue()
+            said(index + 1)
+
+    lsun.write_lmdb(root / lsun.FOLDER, encoded())
+
+
+def _kept(name: str, fill: Callable[[Path], None]) -> Path:
+    """The stand-in of this name in the cache, made when it isn't there yet."""
+    folder = cache_folder() / name
+    if not folder.is_dir():
+        write_folder(folder, fill)
+    return folder
+
+
+DRAWN: Mapping[str, tuple[Path, str, _Writer]] = {
+    "faces": (image_folder.FOLDER, FACES_TITLE, faces.write_faces),
+    "lsun-like": (lsun.FOLDER, DATABASE_TITLE, _write_lsun_like),
+    "pairs": (pairs.FOLDER, PAIRS_TITLE, pairs.write_drawn_pairs),
+}
