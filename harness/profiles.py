@@ -16,7 +16,8 @@ class Profile:
     card names a reduced form takes that form wherever it is trained, for this many steps; its record carries the
     reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or where those
     take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`, whichever is over
-    first; `profiled_batch` is the batch at which the profiler looks on. `pictures`
+    first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on `loading_pictures`
+    pictures, in batches of `loading_batch` (None: the document's), for `loading_seconds` a cell. `pictures`
     says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told
     which references to check leaves out the variants of systems.
     """
@@ -41,6 +42,9 @@ class Profile:
     profiled_batch: int = 16
     leak_steps: tuple[int, int] = (50, 200)
     speed_rounds: int = 50
+    loading_pictures: int = 20_000
+    loading_batch: int | None = None
+    loading_seconds: float = 10.0
     pictures: bool = True
     variants: bool = True
 
@@ -66,6 +70,9 @@ PROFILES = {
             profiled_batch=2,
             leak_steps=(2, 5),
             speed_rounds=5,
+            loading_pictures=384,
+            loading_batch=32,
+            loading_seconds=0.3,
             pictures=False,
             variants=False,
         ),
@@ -80,6 +87,8 @@ PROFILES = {
             cell_flops=1e11,
             cell_seconds=20.0,
             speed_rounds=20,
+            loading_pictures=4096,
+            loading_seconds=4.0,
         ),
         Profile(
             "documented",

@@ -6,6 +6,7 @@ recorder. Nothing heavy is imported before a suite asks for it.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 from harness.profiles import PROFILES, Profile, get_profile
 
 if TYPE_CHECKING:
+    from harness.loading import Storage
     from harness.suite_session import SuiteSession
 
 _SESSION = pytest.StashKey["SuiteSession"]()
@@ -36,6 +38,8 @@ class Settings:
     first_seed: int | None = None
     inception_weights: Path | None = None
     baseline: Path | None = None
+    storages: tuple[Storage, ...] = ()
+    step_ms: float | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--first-seed", type=int, help="the first of the seeds (default: the document's)")
     group.addoption("--inception-weights", type=Path, help="file of Inception's weights (default torch-fidelity's own)")
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
+    group.addoption(
+        "--storage", action="append", metavar="hdd|ssd|FOLDER|NAME=FOLDER",
+        help="disks to load from: simulated ones, or those that folders lie on (default the report's, hdd and ssd)",
+    )  # fmt: skip
+    group.addoption("--step-ms", type=float, help="a step's milliseconds to hold loading against (default: measured)")
     group.addoption("--reference-module", action="append", default=[], help="module that registers more references")
 
 
@@ -87,6 +96,17 @@ def _settings(config: pytest.Config) -> Settings:
         raise ValueError(f"--first-seed must be 0 or more, not {first}")
     if hasattr(config, "workerinput"):
         raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
+    step_ms = config.getoption("--step-ms")
+    if step_ms is not None and not (0 < step_ms < math.inf):
+        raise ValueError(f"--step-ms must be more than 0, not {step_ms:g}")
+    from harness.data.disk import DISK_PROFILES
+    from harness.loading import OWN_STORAGE, parse_storage
+
+    asked = config.getoption("--storage")
+    storages = (OWN_STORAGE, *map(parse_storage, DISK_PROFILES)) if asked is None else tuple(map(parse_storage, asked))
+    names = [storage.name for storage in storages]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two storages have one name: {', '.join(names)}")
     return Settings(
         profile=get_profile(config.getoption("--profile")),
         device=config.getoption("--device"),
@@ -98,11 +118,15 @@ def _settings(config: pytest.Config) -> Settings:
         first_seed=first,
         inception_weights=config.getoption("--inception-weights"),
         baseline=config.getoption("--baseline"),
+        storages=storages,
+        step_ms=step_ms,
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`spec` runs over the references, `seed` over each reference's seeds, `numerics` over the device's."""
+    """`spec` runs over references, `seed` over each one's seeds, `numerics` over the device's, `storage` over disks."""
+    if "storage" in metafunc.fixturenames:
+        metafunc.parametrize("storage", [storage.name for storage in open_session(metafunc.config).storages()])
     if not {"harness", "spec"} <= set(metafunc.fixturenames):
         return
     session = open_session(metafunc.config)

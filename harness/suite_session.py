@@ -28,6 +28,7 @@ from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.generated import generate
 from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
+from harness.loading import SPEED_UP
 from harness.measurement.operations import affordable_steps, step_operations
 from harness.measuring import affordable_sizes
 from harness.record import Better, Status
@@ -42,6 +43,7 @@ from harness.training.streams import Streams
 from reference import Card, Reference
 
 if TYPE_CHECKING:
+    from harness.loading import Storage
     from harness.pytest_plugin import Settings
 
 _HAVING: Mapping[str, Callable[[Card], bool]] = {
@@ -52,6 +54,7 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "paired": lambda card: card.condition == "paired",
     "a printed text": lambda card: any(network.printed for network in card.networks.values()),
     "images": is_image_reference,
+    "a comparison of disks": lambda card: any(claim.metric == SPEED_UP for claim in card.claims),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
 _READ = 4000  # images that a reader gets to see
@@ -115,6 +118,14 @@ class SuiteSession:
     def numerics(self) -> list[str]:
         """On CUDA both ways of computing; on the CPU there is only one."""
         return numerics_of(self.device)
+
+    def storages(self) -> tuple[Storage, ...]:
+        """The disks to load from."""
+        return self.settings.storages
+
+    def storage(self, name: str) -> Storage:
+        """The disk of this name."""
+        return next(storage for storage in self.settings.storages if storage.name == name)
 
     def dataset(self, spec: str) -> Dataset:
         """The data set of a reference, opened once."""

@@ -168,16 +168,20 @@ def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attribu
         MissingAttributesError: there is no attribute file.
         ValueError: it is damaged.
     """
-    source = _SOURCES["celeba"]
-    found = source.at(root)
-    at = source.stand_in() if found is None else found
+    at, title, real = faces_root(root)
     if not (at / image_folder.ATTRIBUTES).is_file():
         raise MissingAttributesError(
             f"{at} has no {image_folder.ATTRIBUTES}: without it no attribute of its faces is known"
         )
-    title = source.otherwise if found is None else source.title_at(at)
-    attributes = image_folder.read_attributes(at / image_folder.ATTRIBUTES)
-    return at, attributes, title or "CelebA", title is None
+    return at, image_folder.read_attributes(at / image_folder.ATTRIBUTES), title, real
+
+
+def faces_root(root: Path | None) -> tuple[Path, str, bool]:
+    """The data root of CelebA or its stand-in, its title, and whether it is real."""
+    source = _SOURCES["celeba"]
+    found = source.at(root)
+    title = source.otherwise if found is None else source.title_at(found)
+    return found or source.stand_in(), title or "CelebA", title is None
 
 
 def mnist_root(root: Path | None) -> Path | None:

@@ -57,9 +57,7 @@ class Loader:
             self._processes = self._of_processes(workers, prefetch, persistent)
 
     def _of_processes(self, workers: int, prefetch: int, persistent: bool) -> DataLoader[Any]:
-        with warnings.catch_warnings():
-            # More workers than cores are slow, not wrong.
-            warnings.filterwarnings("ignore", "This DataLoader will create")
+        with _many_workers_are_no_matter():
             return DataLoader(
                 self._fetch,
                 sampler=self._places,  # each element is the index of one batch
@@ -119,8 +117,10 @@ class Loader:
     def _in_processes(self, places: Sequence[_Place]) -> Iterator[Batch | ValueError]:
         assert self._processes is not None
         self._places.now = places
+        with _many_workers_are_no_matter():
+            items = iter(self._processes)
         try:
-            yield from self._processes
+            yield from items
         except RuntimeError as error:
             if "worker" not in str(error):
                 raise
@@ -188,6 +188,14 @@ class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
             return self.draw(indices, seed) if self.draw is not None else self.read(indices)
         except ValueError as error:
             return error
+
+
+@contextlib.contextmanager
+def _many_workers_are_no_matter() -> Iterator[None]:
+    """More workers than cores are slow, not wrong."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        yield
 
 
 def _as_is(item: Any) -> Any:

@@ -13,14 +13,18 @@ import pandas as pd
 
 from harness.files import write_text
 from harness.record import Record, read_records
+from harness.reporting.loading import loading_note, loading_rates
 from harness.reporting.memory import memory_note, memory_rows, times_per_image
-from harness.reporting.plots import save_batch_sizes
+from harness.reporting.plots import save_batch_sizes, save_loading
 from harness.reporting.tables import TABLES, Cards, documented_tables
 
 RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
 COMPARISON = "comparison"  # what this run is against a baseline, if there is one
 _FOLDERS = ("plots", "runs")
-_NOTES: Mapping[str, Callable[[Sequence[Record], Cards], str]] = {"memory": memory_note}
+_NOTES: Mapping[str, Callable[[Sequence[Record], Cards], str]] = {
+    "memory": memory_note,
+    "loading": loading_note,
+}
 
 _TITLES = {
     "scorecard": "Scorecard: what the documents claim and what was measured",
@@ -40,6 +44,9 @@ _TITLES = {
     "estimator": "The estimator beside PyTorch's profiler, on the CPU",
     "leaks": "Memory held after some steps and after more",
     "speed": "Time of a step",
+    "loading": "Loading: which disk, which format, how many workers",
+    "loading_options": "Loading: prefetching, persistent workers, page-locked memory",
+    "same_pictures": "Loading: the same values in the same order",
     "left_out": "Skipped and failed",
 }
 
@@ -64,6 +71,9 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
     rows = memory_rows(records, cards)
     if rows:
         save_batch_sizes(folder / "plots" / "memory.png", rows, times_per_image(records, cards))
+    rates, computing = loading_rates(records)
+    if rates:
+        save_loading(folder / "plots" / "loading.png", rates, computing)
     plots = sorted((folder / "plots").glob("*.png"))
     if plots:
         parts.append("## Plots\n\n" + "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots))

@@ -80,6 +80,28 @@ def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mappin
     save_picture(path, rendered(drawn))
 
 
+def save_loading(path: Path, rates: Mapping[str, Mapping[str, float]], computing: float | None) -> None:
+    """Pictures a second by disk and format, and how many a step can use, on a logarithmic scale."""
+    drawn = figure(9, 0.9 * len(rates) + 1.2)
+    axes = drawn.add_subplot()
+    forms = list(dict.fromkeys(form for values in rates.values() for form in values))
+    thick = 0.8 / max(1, len(forms))
+    for place, form in enumerate(forms):
+        rows = [row for row, values in enumerate(rates.values()) if form in values]
+        widths = [values[form] for values in rates.values() if form in values]
+        bars = axes.barh([row + (place - (len(forms) - 1) / 2) * thick for row in rows], widths, thick, label=form)
+        axes.bar_label(bars, labels=[f"{width:,.0f}" for width in widths], fontsize=6, padding=2)
+    if computing is not None:
+        axes.axvline(computing, color="black", linestyle=":", label=f"a step here uses {computing:,.0f}")
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(rates)), list(rates), fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("pictures a second", fontsize=8)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.legend(fontsize=7, loc="lower right")
+    save_picture(path, rendered(drawn))
+
+
 def save_curve(path: Path, name: str, curves: Mapping[str, Mapping[int, float]]) -> None:
     """Memory (MiB) over batch size, a line for each way of knowing it."""
     drawn = figure(6, 4)

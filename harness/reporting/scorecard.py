@@ -117,5 +117,8 @@ def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record], fai
         return claim.obstacle
     reasons = [_reason_against(claim, r) for r in found]
     reasons += [r.reason for r in named if r.status in ("skipped", "failed")]
+    reasons += [
+        f"simulated, which decides nothing: {r.value:.3g}, {r.reason}" for r in named if r.status == "simulated"
+    ]
     reasons += [f"{r.metric} failed: {r.reason}" for r in failed]
     return "; ".join(dict.fromkeys(reasons)) or f"no record of {claim.metric}"

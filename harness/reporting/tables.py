@@ -8,6 +8,7 @@ from statistics import median
 import pandas as pd
 
 from harness.record import Record
+from harness.reporting.loading import LOADING_TABLES
 from harness.reporting.memory import MEMORY_TABLES
 from harness.reporting.scorecard import judge_all, spread
 from reference import Card
@@ -312,6 +313,7 @@ TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
     "mutants": mutants_table,
     "training": training_table,
     **MEMORY_TABLES,
+    **LOADING_TABLES,
     "left_out": left_out_table,
 }
 

@@ -1,0 +1,144 @@
+"""How fast pictures come from disks, in which format, by how many workers; and that they are the same pictures.
+
+`--storage hdd` and `ssd` are simulated; a folder, or NAME=FOLDER, measures the disk that it lies on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from harness.data.catalogue import faces_root
+from harness.data.dataset import evenly_spread
+from harness.data.disk import OwnDisk
+from harness.data.image_folder import FOLDER as FACES
+from harness.data.loader import batches
+from harness.data.order import epoch_order
+from harness.data.packed import PackedImages
+from harness.data.pictures import picture_files
+from harness.loading import WORKERS, digest, record_cell, record_computing, record_speed_up
+from harness.measurement.loading import FOLDER, FORMATS, LoadingCell, Stored, load, store
+from harness.suite_session import SuiteSession
+
+SIDE = 64
+ON_A_CPU = 4  # a step at the document's batch takes seconds there
+
+
+class Copies:
+    """The pictures in every format, once on each disk that is asked for."""
+
+    def __init__(self, session: SuiteSession, stack: ExitStack) -> None:
+        root, self.title, self.real = faces_root(session.root)
+        files = picture_files(root / FACES)
+        self.files = [files[index] for index in evenly_spread(len(files), session.profile.loading_pictures).tolist()]
+        self.session, self.stack = session, stack
+        self.stored: dict[Path | None, Stored] = {}
+
+    def on(self, place: Path | None) -> Stored:
+        if place not in self.stored:
+            if place is None:
+                folder = self.session.folder("runs", "loading")
+            else:
+                made = tempfile.TemporaryDirectory(prefix="gan-harness-loading-", dir=place)
+                folder = Path(self.stack.enter_context(made))
+            self.stored[place] = store(self.files, folder, SIDE)
+        return self.stored[place]
+
+
+@pytest.fixture(scope="module")
+def copies(session: SuiteSession) -> Iterator[Copies]:
+    with ExitStack() as stack:
+        yield Copies(session, stack)
+
+
+@pytest.fixture
+def reading(harness: SuiteSession) -> str:
+    """The first reference asked for that reads such pictures."""
+    specs = [*harness.specs(dataset="celeba"), *harness.specs(dataset="lsun-bedroom")]
+    if not specs:
+        pytest.skip("nothing to check: no reference asked for is on celeba or lsun-bedroom")
+    return specs[0]
+
+
+def batch_size(harness: SuiteSession, spec: str) -> int:
+    return harness.profile.loading_batch or harness.reference(spec).card.batch_size
+
+
+def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> None:
+    """Every format, number of workers and way of reading a pack gives the same values in the same order."""
+    stored, generator = copies.on(None), torch.Generator().manual_seed(0)
+    for window in (0, 256):
+        order = epoch_order(stored.samples, window, generator)[:128]
+        documented = DataLoader(stored.open_as_documented(OwnDisk()), batch_size=32, sampler=order.tolist())
+        expected = digest([data for data, _ in documented])
+        for form in FORMATS[1:]:
+            for workers in WORKERS[:2]:
+                data = stored.open(form, OwnDisk())
+                if window and isinstance(data, PackedImages):
+                    data.hold(window)
+                read = batches(data, order, 32, drop_last=False, seed=0, workers=workers)
+                found = digest([batch.data for batch in read])
+                harness.record(
+                    reading, "same_pictures", float(found == expected), "yes/no", "equal", data=copies.title,
+                    real_data=copies.real, n=len(order), reason=f"SHA-256 {found[:16]}",
+                    protocol={"format": form, "workers": str(workers), "window": str(window)},
+                )  # fmt: skip
+                assert found == expected, f"{form}, {workers} workers, window {window}: other values than documented"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_loading(storage: str, form: str, reading: str, copies: Copies, harness: SuiteSession) -> None:
+    chosen = harness.storage(storage)
+    stored = copies.on(chosen.place)
+    # What is in the page cache comes from no disk: warm is measured once.
+    for cold in (True, False) if chosen is harness.storages()[0] else (True,):
+        for workers in WORKERS:
+            cell = LoadingCell(
+                form, chosen.disk(), cold, workers, batch_size(harness, reading), harness.profile.loading_seconds,
+                harness.device,
+            )  # fmt: skip
+            found = record_cell(harness.record, reading, stored, cell, chosen, copies.title, copies.real)
+            assert found is None or found.images >= 2 * cell.batch_size
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("prefetch", 1), ("prefetch", 2), ("prefetch", 8), ("persistent", True), ("persistent", False),
+     ("pin_memory", True), ("pin_memory", False)],
+)  # fmt: skip
+def test_options(option: str, value: int, reading: str, copies: Copies, harness: SuiteSession) -> None:
+    """What prefetching, workers that live on, and page-locked memory are worth: two workers, warm."""
+    if option == "pin_memory" and harness.device.type != "cuda":
+        pytest.skip("page-locked memory plays a part on a GPU alone")
+    cell = LoadingCell(
+        FOLDER, OwnDisk(), False, 2, batch_size(harness, reading), harness.profile.loading_seconds, harness.device,
+        **{option: value},  # type: ignore[arg-type]
+    )  # fmt: skip
+    found = load(copies.on(None), cell)
+    protocol = {"option": option, "value": str(value), "format": FOLDER, "workers": "2"}
+    facts: dict[str, Any] = {
+        "protocol": protocol,
+        "data": copies.title,
+        "real_data": copies.real,
+        "batch_size": cell.batch_size,
+    }
+    harness.record(reading, "option_images_per_second", found.images_per_second, "1/s", "higher", **facts)
+    harness.record(reading, "option_next_epoch_ms", 1000 * found.next_first_seconds, "ms", "lower", **facts)
+    assert found.images >= 2 * cell.batch_size
+
+
+@pytest.mark.references(having="a comparison of disks")
+def test_disks(spec: str, harness: SuiteSession) -> None:
+    """The documents' comparison of two disks, with this machine's step time, or a stated one."""
+    chosen = harness.reference(spec)
+    batch = chosen.card.batch_size if harness.device.type == "cuda" else min(ON_A_CPU, chosen.card.batch_size)
+    rate = record_computing(harness.record, spec, chosen, batch, harness.device, harness.settings.step_ms)
+    assert rate > 0
+    record_speed_up(harness.record, spec, chosen.card.dataset, harness.records, rate)
