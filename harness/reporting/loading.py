@@ -161,10 +161,13 @@ def _documented(cards: Cards) -> list[dict[str, object]]:
         for duration in card.durations:
             if duration.epochs == 1 and name and any(disk in duration.hardware for disk in ("HDD", "SSD")):
                 hours.setdefault(duration.hardware, {})[name] = duration.minutes / 60
-    rows: list[dict[str, object]] = [
-        {"storage": hardware, "status": "documented"}
-        | {f"{name} epoch, h": f"{value:.3g}" for name, value in of.items()}
-        for hardware, of in hours.items()
+    return [
+        {
+            "storage": hardware,
+            "status": "documented",
+            **{f"{name} epoch, h": f"{one:.3g}" for name, one in known.items()},
+        }
+        for hardware, known in hours.items()
     ]
 
 

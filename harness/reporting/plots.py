@@ -92,13 +92,13 @@ def save_loading(path: Path, rates: Mapping[str, Mapping[str, float]], computing
         bars = axes.barh([row + (place - (len(forms) - 1) / 2) * thick for row in rows], widths, thick, label=form)
         axes.bar_label(bars, labels=[f"{width:,.0f}" for width in widths], fontsize=6, padding=2)
     if computing is not None:
-        axes.axvline(computing, color="black", linestyle=":", label=f"a step here uses {computing:,.0f}")
+        axes.axvline(computing, color="black", linestyle=":", label=f"steps here use {computing:,.3g}")
     axes.set_xscale("log")
     axes.set_yticks(range(len(rates)), list(rates), fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("pictures a second", fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False)
     save_picture(path, rendered(drawn))
 
 
