@@ -43,12 +43,10 @@ class Copies:
 
     def on(self, place: Path | None) -> Stored:
         if place not in self.stored:
-            if place is None:
-                folder = self.session.folder("runs", "loading")
-            else:
-                made = tempfile.TemporaryDirectory(prefix="gan-harness-loading-", dir=place)
-                folder = Path(self.stack.enter_context(made))
-            self.stored[place] = store(self.files, folder, SIDE)
+            on = place or self.session.folder("runs")
+            on.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix="gan-harness-loading-", dir=on)
+            self.stored[place] = store(self.files, Path(self.stack.enter_context(made)), SIDE)
         return self.stored[place]
 
 

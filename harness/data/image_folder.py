@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.data.dataset import scaled
 from harness.data.disk import Disk, OwnDisk
-from harness.data.pictures import Framing, UnreadablePictureError, picture_files, read_rgb
+from harness.data.pictures import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
 from reference import Batch
 
 FOLDER = Path("celeba/img_align_celeba")
@@ -59,7 +59,7 @@ class ImageFolder:
 
     def pixels(self, indices: Tensor) -> Batch:
         """The images at `indices`, (B, 3, S, S) uint8."""
-        return Batch(torch.stack([self._read(self.files[index]) for index in indices.tolist()]))
+        return Batch(stacked([self._read(self.files[index]) for index in indices.tolist()]))
 
     def name(self, index: int) -> str:
         """What image `index` is called where it is stored."""

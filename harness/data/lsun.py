@@ -14,13 +14,12 @@ from pathlib import Path
 
 import lmdb
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from harness.data.dataset import scaled
 from harness.data.disk import Disk, OwnDisk
-from harness.data.pictures import Framing, read_rgb
+from harness.data.pictures import Framing, read_rgb, stacked
 from reference import Batch
 
 if sys.platform != "win32":
@@ -79,7 +78,7 @@ class Lsun:
     def pixels(self, indices: Tensor) -> Batch:
         """The pictures at `indices`, (B, 3, S, S) uint8."""
         with _reading(self.folder) as transaction:
-            return Batch(torch.stack([self._read(transaction, index) for index in indices.tolist()]))
+            return Batch(stacked([self._read(transaction, index) for index in indices.tolist()]))
 
     def name(self, index: int) -> str:
         """What picture `index` is called where it is stored."""

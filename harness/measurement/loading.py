@@ -34,7 +34,7 @@ if sys.platform != "win32":
 DOCUMENTED, FOLDER, LMDB, PACKED = "folder, as documented", "folder", "LMDB", "packed"
 FORMATS = (DOCUMENTED, FOLDER, LMDB, PACKED)
 _FEWEST = 2  # batches that are timed, however long they take
-_MORE_THAN_POSSIBLE = 1_000_000  # pictures a second
+_MORE_THAN_POSSIBLE = {False: 50_000, True: 1_000_000}  # pictures a second, decoded and packed
 _RANGE = (-1.0, 1.0)
 
 
@@ -182,22 +182,25 @@ def load(stored: Stored, cell: LoadingCell) -> Loaded:
     before = simulated.work if simulated else None
     cpu = _cpu_seconds()
     with _source(stored, cell, disk) as epoch:
-        if not cell.cold:  # what is done once in a run, like checking a pack, isn't the disk's
-            for _ in epoch(torch.arange(min(stored.samples, cell.batch_size))):
+        if not cell.cold:  # what is done once in a run, like checking a pack, is done before
+            for _ in epoch(torch.arange(stored.samples if cell.form == PACKED else 1)):
                 pass
-        started = time.perf_counter()
+        asked, next_epoch = epoch(_order(stored, cell)), epoch(_order(stored, cell)[: cell.batch_size])
         images, first = 0, 0.0
-        for count in epoch(_order(stored, cell)):
+        started = time.perf_counter()
+        for count in asked:
             now = time.perf_counter() - started
             first = first or now
             images += count
             if not cell.cold and images >= _FEWEST * cell.batch_size and now > cell.seconds:
                 break
+        _finish(cell.device)
         seconds = time.perf_counter() - started
+        del asked
         again = time.perf_counter()
         next_first = 0.0
         if not cell.cold:
-            for _ in epoch(_order(stored, cell)[: cell.batch_size]):
+            for _ in next_epoch:
                 next_first = next_first or time.perf_counter() - again
     work = _difference(before, simulated.work) if simulated and before and cell.cold else None
     return Loaded(images, seconds, first, next_first, _cpu_seconds() - cpu, work)
@@ -207,7 +210,8 @@ def _order(stored: Stored, cell: LoadingCell) -> Tensor:
     """Which pictures a pass reads: a warm one, shuffled anew after each epoch, more than it will have time for."""
     generator = torch.Generator().manual_seed(0)
     if not cell.cold:
-        passes = max(1, int(cell.seconds * _MORE_THAN_POSSIBLE / stored.samples))
+        enough = _MORE_THAN_POSSIBLE[cell.form == PACKED]
+        passes = max(1, int(cell.seconds * enough / stored.samples))
         return torch.cat([torch.randperm(stored.samples, generator=generator) for _ in range(passes)])
     order = torch.randperm(stored.samples, generator=generator)
     if isinstance(cell.disk, SimulatedDisk) and cell.form != PACKED:
@@ -220,9 +224,10 @@ def _order(stored: Stored, cell: LoadingCell) -> Tensor:
 
 @contextlib.contextmanager
 def _source(stored: Stored, cell: LoadingCell, disk: Disk) -> Iterator[Callable[[Tensor], Iterator[int]]]:
-    """From an order to how many pictures each batch had, once it is where a step would use it."""
+    """From an order to the sizes of its batches, each once it is where a step would use it."""
     if cell.form == DOCUMENTED:
-        yield lambda order: _as_documented(stored.open_as_documented(disk), order, cell)
+        pictures = stored.open_as_documented(disk)
+        yield lambda order: _as_documented(pictures, order.tolist(), cell)
         return
     dataset = stored.open(cell.form, disk)
     pin = cell.pin_memory and cell.device.type == "cuda"
@@ -232,26 +237,23 @@ def _source(stored: Stored, cell: LoadingCell, disk: Disk) -> Iterator[Callable[
 
         def epoch(order: Tensor) -> Iterator[int]:
             read = loader.stored(chunks_of(order, cell.batch_size, drop_last=False))
-            for batch in delivered(read, dataset, cell.device):
-                yield len(batch.data)
-            _finish(cell.device)
+            return (len(batch.data) for batch in delivered(read, dataset, cell.device))
 
         yield epoch
 
 
-def _as_documented(pictures: datasets.ImageFolder, order: Tensor, cell: LoadingCell) -> Iterator[int]:
+def _as_documented(pictures: datasets.ImageFolder, order: list[int], cell: LoadingCell) -> Iterator[int]:
     """The document's loader, with an order given, so that all formats read the same."""
     with warnings.catch_warnings():
         # More workers than cores are slow, not wrong.
         warnings.filterwarnings("ignore", "This DataLoader will create")
         loader: DataLoader[Any] = DataLoader(
-            pictures, batch_size=cell.batch_size, sampler=order.tolist(), num_workers=cell.workers,
+            pictures, batch_size=cell.batch_size, sampler=order, num_workers=cell.workers,
             generator=torch.Generator(),
         )  # fmt: skip
         batches = iter(loader)
     for data, _ in batches:
         yield len(data.to(cell.device))
-    _finish(cell.device)
 
 
 def _finish(device: torch.device) -> None:
