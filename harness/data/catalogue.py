@@ -14,7 +14,7 @@ from harness.data.dataset import Dataset
 from harness.data.erasing import Erased
 from harness.data.grid import GaussianGrid
 from harness.data.packed import PackedImages, read_pack
-from harness.data.packing import pack_of, why_not
+from harness.data.packing import SUFFIX, pack_of, why_not
 from harness.data.pictures import Framing
 from harness.data.stand_ins import (
     DATABASE_TITLE,
@@ -74,7 +74,7 @@ class _Source:
 
     `opened` gets a root that holds `folder`, the shape and range asked for, the stand-in's title, None for the real
     data, and how to read. `shape` is one that the data can be given in, `samples` how many the real set has for
-    training, None where that is the user's affair.
+    training, None where that is the user's affair. Single pictures can be `packed`, and left out when damaged.
     """
 
     folder: Path
@@ -83,6 +83,7 @@ class _Source:
     opened: Callable[[Path, Shape, Range, str | None, Reading], Dataset]
     shape: Shape = (3, 64, 64)
     samples: int | None = None
+    packed: bool = False
 
     def at(self, root: Path | None) -> Path | None:
         """The data root, if it holds this data set."""
@@ -128,6 +129,11 @@ def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) 
         ValueError: the card's data set is unknown, its files are damaged, or the pack asked for holds something else.
     """
     reading = reading or Reading()
+    source = _SOURCES.get(card.dataset)
+    asked = {"--pack": reading.pack not in (AUTO, NEVER), "--skip-damaged": reading.skip_damaged}
+    for option in [option for option, given in asked.items() if given and not (source and source.packed)]:
+        sets = ", ".join(name for name, one in _SOURCES.items() if one.packed)
+        raise ValueError(f"{option} plays a part for pictures in files ({sets}), and {card.name} is on {card.dataset}")
     match card.dataset:
         case "gaussian-grid":
             if card.data_shape != (2,):
@@ -198,7 +204,8 @@ def _look(root: Path | None, name: str, source: _Source) -> Availability:
     try:
         title = source.title_at(root)
         opened = source.opened(root, source.shape, (0.0, 1.0), title, Reading())
-        said = f"{root / source.folder}, {len(opened)} samples"
+        packs = sorted(file.name for file in (root / source.folder).parent.glob(f"{source.folder.name}-*x*{SUFFIX}"))
+        said = f"{root / source.folder}, {len(opened)} samples" + "".join(f"; packed: {name}" for name in packs)
         return Availability(name, title is None, f"{said}; {title}" if title else said, source.otherwise)
     except ValueError as error:
         return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
@@ -293,11 +300,18 @@ def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_
 _SOURCES: dict[str, _Source] = {
     "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,), 60_000),
     "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28), 60_000),
-    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599),
+    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599, packed=True),
     "celeba-hq": _Source(
-        image_folder.HIGH_QUALITY_FOLDER, FACES_TITLE, drawn_faces, _open_high_quality_faces, samples=30_000
+        image_folder.HIGH_QUALITY_FOLDER,
+        FACES_TITLE,
+        drawn_faces,
+        _open_high_quality_faces,
+        samples=30_000,
+        packed=True,
     ),
-    "lsun-bedroom": _Source(lsun.FOLDER, DATABASE_TITLE, faces_in_a_database, _open_lsun, samples=3_033_042),
+    "lsun-bedroom": _Source(
+        lsun.FOLDER, DATABASE_TITLE, faces_in_a_database, _open_lsun, samples=3_033_042, packed=True
+    ),
     "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, _open_pairs),
     "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(_open_pairs, swapped=True)),
     "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, drawn_pictures, _open_content_and_style),

@@ -70,7 +70,8 @@ def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[st
                  if transform.get(name) != pack.transform.get(name)]  # fmt: skip
         return f"made with another {names[0]}: {pack.transform.get(names[0])}, here it is {transform.get(names[0])}"
     if pack.stamp != stamp_of(source):
-        return f"{source} has changed since"
+        here = str(source.resolve())
+        return f"{source} has changed since" if pack.source == here else f"it was made of {pack.source}"
     if pack.skipped and not skip_damaged:
         return f"it leaves out {len(pack.skipped)} pictures that can't be read, which only --skip-damaged allows"
     return ""

@@ -39,7 +39,9 @@ def picture_files(folder: Path, *, strangers: bool = False) -> list[Path]:
     pictures = [name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
     known = ", ".join(sorted(SUFFIXES))
     if not pictures:
-        raise ValueError(f"{folder} holds no images ({known})")
+        inside = [name for name in names if (folder / name).is_dir()]
+        hint = f"; it holds the folder {inside[0]}: name the one that holds the pictures" if inside else ""
+        raise ValueError(f"{folder} holds no images ({known}){hint}")
     if len(pictures) < len(names) and not strangers:
         others = sorted(set(names) - set(pictures))
         more = f" and {len(others) - 1} more such" if len(others) > 1 else ""
