@@ -46,6 +46,15 @@ class HoldsPixels(Protocol):
 
 
 @runtime_checkable
+class ReadsOn(Protocol):
+    """A data set that makes use of hearing what it will be asked for."""
+
+    def expect(self, order: Tensor) -> None:
+        """Samples will be asked for in this order (n,), an epoch's."""
+        ...
+
+
+@runtime_checkable
 class RandomlyChanged(Protocol):
     """A data set whose samples are changed at random while training: jittered, mirrored, erased.
 

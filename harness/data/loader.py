@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, scaled
+from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, ReadsOn, scaled
 from reference import Batch
 
 PREFETCH = 2  # batches that each worker reads ahead, as PyTorch's loader does
@@ -90,6 +90,8 @@ class Loader:
         that workers change nothing but speed.
         """
         places = [(seed + number, chunk) for number, chunk in enumerate(chunks)][skip:]
+        if isinstance(self.dataset, ReadsOn) and places:
+            self.dataset.expect(torch.cat([chunk for _, chunk in places]))
         read = self._in_threads(places) if self._threads is not None else self._in_processes(places)
         for item in read:
             if isinstance(item, ValueError):

@@ -12,8 +12,7 @@ import os
 import threading
 import weakref
 import zlib
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -204,7 +203,12 @@ class PackedImages:
 
     def hold(self, window: int) -> None:
         """Keep no more in memory than two windows of so many samples: the one that is read from, and the next."""
-        self._source = _Held(self.pack, self._disk, 2 * blocks_of(window))
+        self._source = _Held(self.pack, self._disk, blocks_of(window))
+
+    def expect(self, order: Tensor) -> None:
+        """Hear which samples will be asked for, in order, to read on before they are."""
+        if isinstance(self._source, _Held):
+            self._source.expect(order)
 
 
 class _Mapped:
@@ -240,21 +244,40 @@ class _Mapped:
 
 
 class _Held:
-    """A few blocks in memory, those asked for last."""
+    """A few blocks in memory: those of the window that is read from, and more and more of the next."""
 
-    def __init__(self, pack: Pack, disk: Disk, blocks: int) -> None:
-        self.pack, self.disk = pack, disk
-        slots = min(blocks, len(pack.checksums))
+    def __init__(self, pack: Pack, disk: Disk, window: int) -> None:
+        self.pack, self.disk, self.window = pack, disk, window
+        slots = min(2 * window + 1, len(pack.checksums))
         self.memory = torch.empty(slots * BLOCK, *pack.shape, dtype=torch.uint8)
         self.free = list(range(slots))
-        self.slots: OrderedDict[int, int] = OrderedDict()  # block to slot, the one asked for last at the end
+        self.slots: dict[int, int] = {}  # by block, the one asked for last at the end
+        self.coming: list[int] = []  # blocks in the order in which an epoch needs them
+        self.turn: dict[int, int] = {}  # when each of them comes
+        self.served = self.ahead = 0
         self.file = os.open(pack.path, os.O_RDONLY)
         weakref.finalize(self, os.close, self.file)
         self.reading = threading.Lock()
 
+    def expect(self, order: Tensor) -> None:
+        blocks = order.div(BLOCK, rounding_mode="floor").numpy()
+        _, first = np.unique(blocks, return_index=True)
+        with self.reading:
+            self.coming = blocks[np.sort(first)].tolist()
+            self.turn = {number: turn for turn, number in enumerate(self.coming)}
+            self.served = self.ahead = 0
+
     def rows(self, indices: Tensor) -> Tensor:
         with self.reading:
-            return self._rows(indices)
+            taken = self._rows(indices)
+            # A block more for each that is used up: the disk works all the time, not at a window's end alone.
+            self.served += len(indices)
+            until = min(self.served // BLOCK + self.window + 1, len(self.coming))
+            while self.ahead < until:
+                if self.coming[self.ahead] not in self.slots:
+                    self._read(self.coming[self.ahead])
+                self.ahead += 1
+            return taken
 
     def _rows(self, indices: Tensor) -> Tensor:
         blocks = indices.div(BLOCK, rounding_mode="floor")
@@ -265,15 +288,28 @@ class _Held:
         numbers = needed.tolist()
         for number in numbers:
             if number in self.slots:
-                self.slots.move_to_end(number)
+                self.slots[number] = self.slots.pop(number)
         for number in numbers:
             if number not in self.slots:
-                self._read(number)
+                self._read(number, keep=numbers)
         slots = torch.tensor([self.slots[number] for number in numbers])
         return _taken(self.memory, slots[places] * BLOCK + indices % BLOCK)
 
-    def _read(self, number: int) -> None:
-        slot = self.free.pop() if self.free else self.slots.popitem(last=False)[1]
+    def _slot(self, keep: Sequence[int]) -> int:
+        """A free one, or that of a block whose turn is over, or else comes last."""
+        if self.free:
+            return self.free.pop()
+        begun = self.served // (self.window * BLOCK) * self.window  # the turn with which this window began
+
+        def dispensable(number: int) -> tuple[bool, int]:
+            turn = self.turn.get(number, -1)
+            return (True, -turn) if turn < begun else (False, turn)
+
+        kept = set(keep)
+        return self.slots.pop(max((number for number in self.slots if number not in kept), key=dispensable))
+
+    def _read(self, number: int, keep: Sequence[int] = ()) -> None:
+        slot = self._slot(keep)
         rows = self.pack.block(number)
         offset, size = self.pack.offset + rows.start * self.pack.sample_bytes, len(rows) * self.pack.sample_bytes
         into = self.memory[slot * BLOCK : slot * BLOCK + len(rows)]
