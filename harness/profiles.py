@@ -12,14 +12,15 @@ class Profile:
     `training_flops` bounds a training: it stops at the document's length or when this many floating-point operations
     are spent, whichever comes first (None: always the document's length); where two steps would take more, the batch
     is smaller. Counting operations instead of seconds gives the same number of steps on every machine, for anybody's
-    reference, without naming one. `determinism_batch` None means the document's. With `reduced_steps`, a system whose
-    card names a reduced form takes that form wherever it is trained, for this many steps; its record carries the
-    reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or where those
-    take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`, whichever is over
-    first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on `loading_pictures`
-    pictures, in batches of `loading_batch` (None: the document's), for `loading_seconds` a cell. `pictures`
-    says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that isn't told
-    which references to check leaves out the variants of systems.
+    reference, without naming one. `conduct_flops` bounds the training of either player alone in the same way; where it
+    would take more, that rule is left out. `determinism_batch` None means the document's. With `reduced_steps`, a
+    system whose card names a reduced form takes that form wherever it is trained, for this many steps; its record
+    carries the reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or
+    where those take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`,
+    whichever is over first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on
+    `loading_pictures` pictures, in batches of `loading_batch` (None: the document's), for `loading_seconds` a cell.
+    `pictures` says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that
+    isn't told which references to check leaves out the variants of systems.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Profile:
     mode_seeds: int
     determinism_steps: int
     determinism_batch: int | None
+    conduct_flops: float | None
     conduct_batch: int = 16
     conduct_steps: int = 16
     reduced_steps: int | None = None
@@ -55,13 +57,14 @@ PROFILES = {
         Profile(
             "smoke",
             "a laptop's CPU, bundled data, minutes",
-            training_flops=5e10,
+            training_flops=2e10,
             training_seeds=1,
             mode_seeds=3,
             determinism_steps=3,
             determinism_batch=4,
+            conduct_flops=5e10,
             reduced_steps=30,
-            latent_samples=100,
+            latent_samples=50,
             quality_samples=256,
             cell_flops=1e9,
             cell_sizes=1,
@@ -84,6 +87,7 @@ PROFILES = {
             mode_seeds=3,
             determinism_steps=8,
             determinism_batch=16,
+            conduct_flops=5e13,
             cell_flops=1e11,
             cell_seconds=20.0,
             speed_rounds=20,
@@ -98,6 +102,7 @@ PROFILES = {
             mode_seeds=5,
             determinism_steps=20,
             determinism_batch=None,
+            conduct_flops=None,
         ),
     )
 }

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 import reference as registry
 from harness.canvas import Picture
@@ -25,7 +25,6 @@ from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
 from harness.evaluation.evaluated import extractor_name, is_image_reference
 from harness.evaluation.extractors.opened import Extractor, open_extractor
-from harness.evaluation.generated import generate
 from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
 from harness.loading import SPEED_UP
@@ -240,12 +239,10 @@ class SuiteSession:
         """Remember generated points for the density plot."""
         self._points[f"{spec}, seed {seed}"] = points
 
-    def keep_samples(self, spec: str, seed: int, sampler: Sampler, count: int = 16) -> None:
-        """Remember some generated images for the plot of a reference's first seed."""
+    def keep_samples(self, spec: str, seed: int, images: Tensor, count: int = 16) -> None:
+        """Remember the first of some generated uint8 images (n, C, H, W) for the plot of a reference's first seed."""
         if seed == self.seeds(spec)[0]:
-            run_set = self.dataset(spec)
-            images = generate(sampler, min(count, len(run_set)), run_set)
-            self._samples[spec] = picture_of(images.float() / 255, (0.0, 1.0), columns=count)
+            self._samples[spec] = picture_of(images[:count].float() / 255, (0.0, 1.0), columns=count)
 
     def kept_samples(self) -> dict[str, Picture]:
         """The remembered strips of images by reference."""

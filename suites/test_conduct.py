@@ -29,7 +29,7 @@ def test_conduct(spec: str, harness: SuiteSession) -> None:
     chosen, profile = harness.reference(spec), harness.profile
     batch, steps = profile.conduct_batch, profile.conduct_steps
     per_step = batch * harness.operations_per_sample(spec)
-    if affordable_steps(per_step, profile.training_flops, 2 * steps) < 2 * steps:
+    if affordable_steps(per_step, profile.conduct_flops, 2 * steps) < 2 * steps:
         reason = f"training either player alone takes more operations than the profile {profile.name} allows"
         harness.record(
             spec, "rule_kept", None, "yes/no", "higher", status="skipped", reason=reason,

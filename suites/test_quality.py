@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 
@@ -20,14 +21,13 @@ def test_quality(spec: str, seed: int, harness: SuiteSession) -> None:
         pytest.skip(str(error))
     run = harness.trained(spec, seed)
     n = sample_size(harness.profile.quality_samples, run.dataset)
-    sampler = harness.sampler(run)
-    values = evaluate_sampler(sampler, run.dataset, n, extractor)
+    keep = partial(harness.keep_samples, spec, seed)
+    values = evaluate_sampler(harness.sampler(run), run.dataset, n, extractor, show=keep)
     for found in values:
         harness.record(
             spec, found.metric, found.measured.value, found.measured.unit, found.measured.better,
             n=n, protocol=found.protocol, headline=found.headline, **harness.run_facts(run),
         )  # fmt: skip
-    harness.keep_samples(spec, seed, sampler)
     assert all(math.isfinite(found.measured.value) for found in values)
     assert any(found.measured.name == "fid" for found in values)
 

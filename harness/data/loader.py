@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
@@ -83,22 +83,23 @@ class Loader:
             self._threads.shutdown(cancel_futures=True)
         self._processes = None
 
-    def stored(self, chunks: Sequence[Tensor], seed: int = 0, skip: int = 0) -> Iterator[Batch]:
+    def stored(self, chunks: Iterable[Tensor], seed: int = 0, skip: int = 0) -> Iterator[Batch]:
         """One batch for each of `chunks` (its samples' indices) but the first `skip`, pixels as they are stored.
 
         Random changes follow from `seed` and the batch's number, and PyTorch's global random state is left alone, so
         that workers change nothing but speed.
         """
-        places = [(seed + number, chunk) for number, chunk in enumerate(chunks)][skip:]
-        if isinstance(self.dataset, ReadsOn) and places:
-            self.dataset.expect(torch.cat([chunk for _, chunk in places]))
+        places: Iterable[_Place] = ((seed + number, chunk) for number, chunk in enumerate(chunks) if number >= skip)
+        if isinstance(self.dataset, ReadsOn):
+            places = list(places)
+            self.dataset.expect(torch.cat([torch.empty(0, dtype=torch.int64), *(chunk for _, chunk in places)]))
         read = self._in_threads(places) if self._threads is not None else self._in_processes(places)
         for item in read:
             if isinstance(item, ValueError):
                 raise item
             yield item
 
-    def _in_threads(self, places: Sequence[_Place]) -> Iterator[Batch | ValueError]:
+    def _in_threads(self, places: Iterable[_Place]) -> Iterator[Batch | ValueError]:
         assert self._threads is not None
         waiting: deque[Future[Batch | ValueError]] = deque()
         try:
@@ -116,7 +117,7 @@ class Loader:
         item = self._fetch[place]
         return item.pin_memory() if self._pin and isinstance(item, Batch) else item
 
-    def _in_processes(self, places: Sequence[_Place]) -> Iterator[Batch | ValueError]:
+    def _in_processes(self, places: Iterable[_Place]) -> Iterator[Batch | ValueError]:
         assert self._processes is not None
         self._places.now = places
         with _many_workers_are_no_matter():
@@ -135,12 +136,10 @@ def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
     return whole if drop_last or not rest else whole + 1
 
 
-def chunks_of(order: Tensor, batch_size: int, *, drop_last: bool) -> list[Tensor]:
+def chunks_of(order: Tensor, batch_size: int, *, drop_last: bool) -> Iterator[Tensor]:
     """`order` (n,) cut into batches; the last, smaller one is left out with `drop_last`."""
-    chunks = list(torch.split(order, batch_size))
-    if drop_last and chunks and len(chunks[-1]) < batch_size:
-        chunks.pop()
-    return chunks
+    for number in range(batches_per_epoch(len(order), batch_size, drop_last=drop_last)):
+        yield order[number * batch_size : (number + 1) * batch_size]
 
 
 def batches(
@@ -168,13 +167,10 @@ class _Places(Sampler[_Place]):
     """What PyTorch's loader shall read next: set anew for each epoch, so that its workers can live on."""
 
     def __init__(self) -> None:
-        self.now: Sequence[_Place] = ()
+        self.now: Iterable[_Place] = ()
 
     def __iter__(self) -> Iterator[_Place]:
         return iter(self.now)
-
-    def __len__(self) -> int:
-        return len(self.now)
 
 
 class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):

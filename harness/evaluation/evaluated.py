@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -78,9 +79,16 @@ def sample_size(asked: int, dataset: Dataset) -> int:
 
 
 def evaluate_sampler(
-    sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, said: Said = silent
+    sampler: Sampler,
+    dataset: Dataset,
+    n: int,
+    extractor: Extractor,
+    said: Said = silent,
+    show: Callable[[Tensor], None] = lambda _: None,
 ) -> list[QualityValue]:
     """Every quality metric of a reference's samples: as documented, and with running statistics where that differs.
+
+    `show` is handed the samples as documented, uint8 (n, C, H, W).
 
     Raises:
         ValueError: samples that can't be measured, or too few.
@@ -92,6 +100,8 @@ def evaluate_sampler(
     found = []
     for running, batch_norm in modes.items():
         images = generate(sampler, n, dataset, running=running, said=said)
+        if not running:
+            show(images)
         drawn = {"sampling batch": str(sampling_batch(card)), "batch norm": batch_norm}
         real = RealImages.of(card, dataset)
         found += evaluate_images(images, real, extractor, drawn, running=running, said=said)

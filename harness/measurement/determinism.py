@@ -62,17 +62,20 @@ def compare_variations(config: RunConfig, folder: Path) -> list[Comparison]:
         "again": config,
         "two_workers": dataclasses.replace(config, workers=2),
         "more_logging": dataclasses.replace(config, log_every=1, sample_every=1, sample_count=5),
-        "other_seed": dataclasses.replace(config, seed=config.seed + 1),
     }
-    resuming = dataclasses.replace(config, checkpoint_every=0)
-    fresh = _start([_task(config, folder / "fresh"), _task(resuming, folder / "killed") | {"resume": True}])
+    elsewhere = {
+        "fresh_process": _task(config, folder / "fresh_process"),
+        "killed_and_resumed": _task(dataclasses.replace(config, checkpoint_every=0), folder / "killed")
+        | {"resume": True},
+        "other_seed": _task(dataclasses.replace(config, seed=config.seed + 1), folder / "other_seed"),
+    }
+    fresh = _start(list(elsewhere.values()))
     try:
         traces = {name: _trace(varied, folder / name) for name, varied in here.items()}
         _expect(fresh, 0)
     finally:
         fresh.kill()
-    traces["fresh_process"] = read_trace(folder / "fresh")
-    traces["killed_and_resumed"] = read_trace(folder / "killed")
+    traces |= {name: read_trace(Path(task["out"])) for name, task in elsewhere.items()}
     order = ("again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed")
     # Another seed's random streams differ in any case: there only the networks tell.
     prefixes = {"other_seed": "network/"}
