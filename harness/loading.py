@@ -15,9 +15,9 @@ import torch
 
 from harness.data.disk import DISK_PROFILES, Disk, OwnDisk, SimulatedDisk
 from harness.data.page_cache import StillCachedError
-from harness.measurement.loading import DOCUMENTED, LMDB, Loaded, LoadingCell, Stored, load
+from harness.measurement.loading import DOCUMENTED, LMDB, PACKED, Loaded, LoadingCell, Stored, load
 from harness.measurement.prepared import PreparedStep
-from harness.measuring import Write
+from harness.measuring import COMPUTED_ON, Write
 from harness.record import Record, Status
 from reference import Reference
 
@@ -25,6 +25,7 @@ OWN = "this machine's disk"
 CACHE = "page cache"
 WORKERS = (0, 2, 4)
 EPOCHS: Mapping[str, int] = {"celeba": 202_599, "lsun": 3_033_042}  # pictures in an epoch of the documents' sets
+PICTURES = "celeba"  # the data set whose pictures, or stand-ins, are read in every format
 SPEED_UP = "epoch_speed_up_ssd_over_hdd"
 _STEPS = 2
 
@@ -53,17 +54,17 @@ def parse_storage(text: str) -> Storage:
     """
     if text in DISK_PROFILES:
         return Storage(text, profile=text)
-    name, named, place = text.partition("=") if not Path(text).exists() else (text, "", text)
-    folder = Path(place if named or place else text)
-    if not folder.is_dir():
+    name, _, place = text.partition("=") if "=" in text and not Path(text).exists() else (text, "", text)
+    folder = Path(place)
+    if not (name and place and folder.is_dir()):
         raise ValueError(
             f"unknown storage {text!r}: {' or '.join(DISK_PROFILES)} simulate a disk; a folder measures the disk that "
             "it lies on, NAME=FOLDER under that name"
         )
     if not os.access(folder, os.W_OK):
         raise ValueError(f"the storage {folder} can't be written: pictures are copied there to be read again")
-    if named and not name:
-        raise ValueError(f"the storage {text!r} has an empty name")
+    if name in (OWN, CACHE):
+        raise ValueError(f"a storage can't be called {name!r}: that is a row of the table already")
     return Storage(name, place=folder)
 
 
@@ -80,6 +81,7 @@ def record_cell(
         },
     }  # fmt: skip
     status: Status = "simulated" if simulated else "measured"
+    start = "the start included"
     try:
         found = load(stored, cell)
     except StillCachedError as error:
@@ -87,7 +89,8 @@ def record_cell(
         return None
     facts["status"] = status
     rate = found.images_per_second
-    write(spec, "images_per_second", rate, "1/s", "higher", reason=_bound(found), **facts)
+    said = [_bound(found, cell.form), start if found.steady is None else ""]
+    write(spec, "images_per_second", rate, "1/s", "higher", reason="; ".join(filter(None, said)), **facts)
     megabytes = rate * stored.bytes_per_picture(cell.form) / 1e6
     write(spec, "read_mb_per_second", megabytes, "MB/s", "none", **facts)
     write(spec, "first_batch_ms", 1000 * found.first_seconds, "ms", "lower", **facts)
@@ -100,53 +103,76 @@ def record_cell(
     return found
 
 
-def record_computing(write: Write, spec: str, reference: Reference, batch: int, device: torch.device,
-                     stated_ms: float | None) -> float:  # fmt: skip
-    """How many pictures a second a step can use: from the time stated for the document's batch, or measured."""
-    facts: dict[str, Any] = {"data": "drawn values in the card's shape", "protocol": {"storage": "none: computing"}}
-    if stated_ms is not None:
-        rate = 1000 * reference.card.batch_size / stated_ms
-        write(spec, "computing_images_per_second", rate, "1/s", "higher", status="estimated",
-              reason=f"from the stated {stated_ms:g} ms a step", batch_size=reference.card.batch_size,
-              **facts)  # fmt: skip
-        return rate
+@dataclass(frozen=True)
+class Computing:
+    """How many pictures a second a reference's steps can use, and how that is known."""
+
+    rate: float
+    status: Status
+    device: torch.device
+
+
+def record_computing(
+    write: Write, spec: str, reference: Reference, batch: int, device: torch.device, stated_ms: float | None
+) -> Computing:
+    """Take the time stated for a step at the document's batch, or measure some steps at this one; record it."""
+    status: Status = "measured" if stated_ms is None else "estimated"
+    if stated_ms is None:
+        rate, how = batch / _step_seconds(reference, batch, device), f"{_STEPS} steps at batch {batch}"
+    else:
+        batch = reference.card.batch_size
+        rate, how = 1000 * batch / stated_ms, f"from the stated {stated_ms:g} ms a step"
+    write(
+        spec, "computing_images_per_second", rate, "1/s", "higher", status=status, reason=how, batch_size=batch,
+        data="drawn values in the card's shape", protocol={"storage": "none: computing"},
+    )  # fmt: skip
+    return Computing(rate, status, device)
+
+
+def _step_seconds(reference: Reference, batch: int, device: torch.device) -> float:
+    times = []
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         step = PreparedStep(reference, batch, device)
         step()
-        times = []
         for _ in range(_STEPS):
             started = time.perf_counter()
             step()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             times.append(time.perf_counter() - started)
-    rate = batch / median(times)
-    write(spec, "computing_images_per_second", rate, "1/s", "higher", reason=f"{_STEPS} steps at batch {batch}",
-          batch_size=batch, **facts)  # fmt: skip
-    return rate
+    return median(times)
 
 
-def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Record], computing: float) -> None:
+def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Record], computing: Computing) -> None:
     """How much shorter an epoch is on `ssd` than on `hdd`, read as documented by four workers while steps compute."""
     form = LMDB if dataset.startswith("lsun") else DOCUMENTED
     wanted = {"format": form, "workers": str(WORKERS[-1]), "cache": "cold"}
-    found = {
+    cells = {
         r.protocol["storage"]: r
         for r in records
-        if r.metric == "images_per_second" and r.value and wanted.items() <= r.protocol.items()
+        if r.metric == "images_per_second" and wanted.items() <= r.protocol.items()
     }
-    lacking = [name for name in DISK_PROFILES if name not in found]
-    if lacking:
-        reason = f"no cold reading from {' and '.join(lacking)}: --storage {lacking[0]}, or {lacking[0]}=FOLDER"
-        write(spec, SPEED_UP, None, "ratio", "higher", status="skipped", reason=reason)
+    reasons = [
+        f"no cold reading from {name}: "
+        + (cells[name].reason if name in cells else f"--storage {name}, or {name}=FOLDER")
+        for name in DISK_PROFILES
+        if name not in cells or not cells[name].value
+    ]
+    if reasons:
+        write(spec, SPEED_UP, None, "ratio", "higher", status="skipped", reason="; ".join(reasons))
         return
     # Workers read while a step computes: the slower of the two decides.
-    slow, fast = (min(found[name].value or 0.0, computing) for name in ("hdd", "ssd"))
-    status: Status = "measured" if all(r.status == "measured" for r in found.values()) else "simulated"
-    bound = {name: "loading" if (found[name].value or 0.0) < computing else "computing" for name in ("hdd", "ssd")}
+    rates = {name: cells[name].value or 0.0 for name in DISK_PROFILES}
+    slow, fast = (min(rates[name], computing.rate) for name in ("hdd", "ssd"))
+    bound = {name: "loading" if rate < computing.rate else "computing" for name, rate in rates.items()}
+    status: Status = "simulated" if any(cells[name].status == "simulated" for name in rates) else "measured"
+    if status == "measured" and "computing" in bound.values():
+        status = computing.status
+    cell = cells["hdd"]
     write(
-        spec, SPEED_UP, fast / slow, "ratio", "higher", status=status, data=found["hdd"].data,
-        real_data=found["hdd"].real_data, protocol={"format": form, "workers": wanted["workers"]},
+        spec, SPEED_UP, fast / slow, "ratio", "higher", status=status, data=cell.data,
+        real_data=cell.real_data and dataset == PICTURES,  # of another set these are the format, not the pictures
+        protocol={"format": form, "workers": wanted["workers"], COMPUTED_ON: computing.device.type},
         reason=f"bound by {bound['hdd']} on hdd and by {bound['ssd']} on ssd; the document compares two cards as well",
     )  # fmt: skip
 
@@ -159,11 +185,11 @@ def digest(batches: Sequence[torch.Tensor]) -> str:
     return summed.hexdigest()
 
 
-def _bound(found: Loaded) -> str:
+def _bound(found: Loaded, form: str) -> str:
     """What a simulated disk was busy with, or that it wasn't."""
     if found.work is None:
         return ""
     shares = {"seeking": found.work.seeking / found.seconds, "bandwidth": found.work.moving / found.seconds}
-    shares["decoding"] = max(0.0, 1 - sum(shares.values()))
+    shares["copying" if form == PACKED else "decoding"] = max(0.0, 1 - sum(shares.values()))
     largest = max(shares, key=lambda name: shares[name])
     return f"bound by {largest}"

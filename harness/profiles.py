@@ -18,7 +18,8 @@ class Profile:
     carries the reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or
     where those take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`,
     whichever is over first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on
-    `loading_pictures` pictures, in batches of `loading_batch` (None: the document's), for `loading_seconds` a cell.
+    `loading_pictures` pictures for `loading_seconds` a cell, from a cold disk in batches of `cold_batch` (None: the
+    document's).
     `pictures` says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that
     isn't told which references to check leaves out the variants of systems.
     """
@@ -45,7 +46,7 @@ class Profile:
     leak_steps: tuple[int, int] = (50, 200)
     speed_rounds: int = 50
     loading_pictures: int = 20_000
-    loading_batch: int | None = None
+    cold_batch: int | None = None
     loading_seconds: float = 10.0
     pictures: bool = True
     variants: bool = True
@@ -73,8 +74,8 @@ PROFILES = {
             profiled_batch=2,
             leak_steps=(2, 5),
             speed_rounds=5,
-            loading_pictures=256,
-            loading_batch=16,
+            loading_pictures=520,  # three blocks, the last a small one
+            cold_batch=16,
             loading_seconds=0.3,
             pictures=False,
             variants=False,

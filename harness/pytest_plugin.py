@@ -125,7 +125,7 @@ def _settings(config: pytest.Config) -> Settings:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`spec` runs over references, `seed` over each one's seeds, `numerics` over the device's, `storage` over disks."""
-    if "storage" in metafunc.fixturenames:
+    if {"harness", "storage"} <= set(metafunc.fixturenames):
         metafunc.parametrize("storage", [storage.name for storage in open_session(metafunc.config).storages()])
     if not {"harness", "spec"} <= set(metafunc.fixturenames):
         return

@@ -214,7 +214,7 @@ CELEBA_CARD = dataclasses.replace(
         Claim("minutes", "000, CelebA", "25 epochs take about 88 minutes on a GTX 1080Ti", "88 min",
               "documented_run_minutes", at_most(88), needs_data=True, needs_gpu=True),
         Claim("disk", "000, the table of two machines", "a better card and an SSD make an epoch 34 times faster", "34×",
-              "epoch_speed_up_ssd_over_hdd", at_least(34), needs_data=True),
+              "epoch_speed_up_ssd_over_hdd", at_least(34), needs_data=True, needs_gpu=True),
         Claim("interpolation", "000, image interpolation", "one image turns smoothly into the other", "smooth",
               "interpolation_largest_step_20x10", at_most(0.5), epochs=25, needs_data=True),
         Claim("arithmetic", "000, vector arithmetic", "a smiling woman minus a woman plus a man smiles", "smiles",
@@ -251,7 +251,7 @@ LSUN_CARD = dataclasses.replace(
         Claim("minutes", "000, LSUN", "5 epochs take about 5 hours on a GTX 1080Ti", "300 min",
               "documented_run_minutes", at_most(300), needs_data=True, needs_gpu=True),
         Claim("disk", "000, the table of two machines", "a better card and an SSD make an epoch 19 times faster", "19×",
-              "epoch_speed_up_ssd_over_hdd", at_least(19), needs_data=True),
+              "epoch_speed_up_ssd_over_hdd", at_least(19), needs_data=True, needs_gpu=True),
     ),
     deviations=(
         *DEVIATIONS,

@@ -28,6 +28,7 @@ from harness.measurement.loading import FOLDER, FORMATS, LoadingCell, Stored, lo
 from harness.suite_session import SuiteSession
 
 SIDE = 64
+MOST_COMPARED = 128  # pictures
 ON_A_CPU = 4  # a step at the document's batch takes seconds there
 
 
@@ -65,15 +66,18 @@ def reading(harness: SuiteSession) -> str:
     return specs[0]
 
 
-def batch_size(harness: SuiteSession, spec: str) -> int:
-    return harness.profile.loading_batch or harness.reference(spec).card.batch_size
+def batch_size(harness: SuiteSession, spec: str, *, cold: bool) -> int:
+    """The document's; on a cold disk as small as the profile says, for a few pictures take their time there."""
+    documented = harness.reference(spec).card.batch_size
+    return min(documented, harness.profile.cold_batch or documented) if cold else documented
 
 
 def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> None:
     """Every format, number of workers and way of reading a pack gives the same values in the same order."""
     stored, generator = copies.on(None), torch.Generator().manual_seed(0)
     for window in (0, 256):
-        order = epoch_order(stored.samples, window, generator)[:128]
+        order = epoch_order(stored.samples, window, generator)
+        order = order[:: -(-len(order) // MOST_COMPARED)]  # from every window
         documented = DataLoader(stored.open_as_documented(OwnDisk()), batch_size=32, sampler=order.tolist())
         expected = digest([data for data, _ in documented])
         for form in FORMATS[1:]:
@@ -99,11 +103,11 @@ def test_loading(storage: str, form: str, reading: str, copies: Copies, harness:
     for cold in (True, False) if chosen is harness.storages()[0] else (True,):
         for workers in WORKERS:
             cell = LoadingCell(
-                form, chosen.disk(), cold, workers, batch_size(harness, reading), harness.profile.loading_seconds,
-                harness.device,
+                form, chosen.disk(), cold, workers, batch_size(harness, reading, cold=cold),
+                harness.profile.loading_seconds, harness.device,
             )  # fmt: skip
             found = record_cell(harness.record, reading, stored, cell, chosen, copies.title, copies.real)
-            assert found is None or found.images >= 2 * cell.batch_size
+            assert found is None or found.images >= min(2 * cell.batch_size, stored.samples)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +120,8 @@ def test_options(option: str, value: int, reading: str, copies: Copies, harness:
     if option == "pin_memory" and harness.device.type != "cuda":
         pytest.skip("page-locked memory plays a part on a GPU alone")
     cell = LoadingCell(
-        FOLDER, OwnDisk(), False, 2, batch_size(harness, reading), harness.profile.loading_seconds, harness.device,
-        **{option: value},  # type: ignore[arg-type]
+        FOLDER, OwnDisk(), False, 2, batch_size(harness, reading, cold=True), harness.profile.loading_seconds,
+        harness.device, next_epoch=True, **{option: value},  # type: ignore[arg-type]
     )  # fmt: skip
     found = load(copies.on(None), cell)
     protocol = {"option": option, "value": str(value), "format": FOLDER, "workers": "2"}
@@ -129,7 +133,7 @@ def test_options(option: str, value: int, reading: str, copies: Copies, harness:
     }
     harness.record(reading, "option_images_per_second", found.images_per_second, "1/s", "higher", **facts)
     harness.record(reading, "option_next_epoch_ms", 1000 * found.next_first_seconds, "ms", "lower", **facts)
-    assert found.images >= 2 * cell.batch_size
+    assert found.next_first_seconds > 0
 
 
 @pytest.mark.references(having="a comparison of disks")
@@ -137,6 +141,6 @@ def test_disks(spec: str, harness: SuiteSession) -> None:
     """The documents' comparison of two disks, with this machine's step time, or a stated one."""
     chosen = harness.reference(spec)
     batch = chosen.card.batch_size if harness.device.type == "cuda" else min(ON_A_CPU, chosen.card.batch_size)
-    rate = record_computing(harness.record, spec, chosen, batch, harness.device, harness.settings.step_ms)
-    assert rate > 0
-    record_speed_up(harness.record, spec, chosen.card.dataset, harness.records, rate)
+    computing = record_computing(harness.record, spec, chosen, batch, harness.device, harness.settings.step_ms)
+    assert computing.rate > 0
+    record_speed_up(harness.record, spec, chosen.card.dataset, harness.records, computing)

@@ -275,7 +275,8 @@ def _packed(
     if wrong and how.pack != AUTO:
         raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
     if wrong:
-        how.said(f"the pack {path} isn't used: {wrong}; `gan-harness pack {source}` makes it anew")
+        again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * how.skip_damaged
+        how.said(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
         return None
     left_out = f", without {len(pack.skipped)} that can't be read: {', '.join(pack.skipped)}" if pack.skipped else ""
     how.said(f"reading the pack {path}{left_out}")

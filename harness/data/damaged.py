@@ -112,4 +112,5 @@ def fingerprint_without(whole: str, names: Sequence[str]) -> str:
     """The fingerprint of a data set without these pictures."""
     if not names:
         return whole
-    return f"{whole}-without-{len(names)}-{hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}"
+    listed = "\n".join(names).encode(errors="surrogateescape")
+    return f"{whole}-without-{len(names)}-{hashlib.sha256(listed).hexdigest()[:16]}"

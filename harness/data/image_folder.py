@@ -77,7 +77,7 @@ class ImageFolder:
 def listing_digest(files: Sequence[Path]) -> str:
     """16 hexadecimal digits that change with a file's name or size."""
     listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
-    return hashlib.sha256(listing.encode()).hexdigest()[:16]
+    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,11 @@ def read_attributes(path: Path) -> Attributes:
     Raises:
         ValueError: the file doesn't have this form, with the line at fault.
     """
-    lines = path.read_text().splitlines()
-    if len(lines) < 2 or not lines[0].strip().isdigit():
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} isn't a text: {error}") from error
+    if len(lines) < 2 or not lines[0].strip().isdecimal():
         raise ValueError(f"{path}, line 1: expected the number of images")
     names = tuple(lines[1].split())
     rows = [line.split() for line in lines[2:]]

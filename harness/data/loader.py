@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, get_worker_info
 
 from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, ReadsOn, scaled
 from reference import Batch
@@ -66,6 +67,7 @@ class Loader:
                 num_workers=workers,
                 prefetch_factor=prefetch if workers else None,
                 persistent_workers=persistent and workers > 0,
+                multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
                 pin_memory=self._pin,
                 # Without a generator of its own, the loader draws its workers' seed from the global random state.
                 generator=torch.Generator(),
@@ -96,7 +98,10 @@ class Loader:
         read = self._in_threads(places) if self._threads is not None else self._in_processes(places)
         for item in read:
             if isinstance(item, ValueError):
-                raise item
+                try:
+                    raise item
+                finally:
+                    del item  # it holds this frame, which holds the workers
             yield item
 
     def _in_threads(self, places: Iterable[_Place]) -> Iterator[Batch | ValueError]:
@@ -120,14 +125,10 @@ class Loader:
     def _in_processes(self, places: Iterable[_Place]) -> Iterator[Batch | ValueError]:
         assert self._processes is not None
         self._places.now = places
-        with _many_workers_are_no_matter():
-            items = iter(self._processes)
-        try:
+        with naming_dead_workers():
+            with _many_workers_are_no_matter():
+                items = iter(self._processes)
             yield from items
-        except RuntimeError as error:
-            if "worker" not in str(error):
-                raise
-            raise ValueError(_how_a_worker_ended(error)) from error
 
 
 def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
@@ -183,7 +184,8 @@ class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
     def __getitem__(self, place: _Place) -> Batch | ValueError:
         seed, indices = place
         try:
-            return self.draw(indices, seed) if self.draw is not None else self.read(indices)
+            batch = self.draw(indices, seed) if self.draw is not None else self.read(indices)
+            return batch if get_worker_info() is None else _shared(batch)
         except ValueError as error:
             return error
 
@@ -200,12 +202,35 @@ def _as_is(item: Any) -> Any:
     return item
 
 
-def _how_a_worker_ended(error: RuntimeError) -> str:
+@contextlib.contextmanager
+def naming_dead_workers() -> Iterator[None]:
+    """Say in one line that a loader's process ended, which PyTorch may notice at any moment while there are such."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        first = str(error).split("\n")[0]
+        raise ValueError(f"a loader process ended: {first}; {_about_shared_memory()}") from error
+
+
+def _shared(batch: Batch) -> Batch:
+    """A worker's batch where the other process finds it, put there now: later PyTorch would lose it without a word."""
+    try:
+        for tensor in (batch.data, batch.labels, batch.condition):
+            if tensor is not None:
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
+    except (RuntimeError, OSError) as error:
+        first = str(error).split("\n")[0]
+        raise ValueError(f"a loader process can't hand over its batch: {first}; {_about_shared_memory()}") from error
+    return batch
+
+
+def _about_shared_memory() -> str:
     free = ""
     with contextlib.suppress(OSError):
         free = f" ({shutil.disk_usage('/dev/shm').free / 2**20:,.0f} MiB are free in /dev/shm)"
-    first = str(error).split("\n")[0]
     return (
-        f"a loader process ended: {first}; loader processes hand over their batches in shared memory{free}: give it "
-        "more, ask for fewer --workers or smaller batches, or read in this process with --workers 0"
+        f"processes hand over their batches in shared memory{free}: give it more, ask for fewer --workers or smaller "
+        "batches, or read in this process with --workers 0"
     )

@@ -40,13 +40,13 @@ def blocks_of(window: int) -> int:
 def decided_window(samples: int, shape: tuple[int, ...], memory: int | None = None) -> int:
     """The window for so many samples of this shape: 0 where their pixels fit into half of the memory.
 
-    It follows from the size alone, not from how they are stored, so that a packed copy gives the same order. Else it is
-    as many whole blocks as 256 MiB hold.
+    It follows from the sizes alone, not from how they are stored, so that a packed copy gives the same order. Else it
+    is as many whole blocks as 256 MiB hold, or a sixteenth of the memory if that is less.
     """
-    size = prod(shape)
-    if samples * size <= _ALL_AT_ONCE * (memory_limit() if memory is None else memory):
+    size, memory = prod(shape), memory_limit() if memory is None else memory
+    if samples * size <= _ALL_AT_ONCE * memory:
         return 0
-    return max(1, _WINDOW_BYTES // (BLOCK * size)) * BLOCK
+    return max(1, min(_WINDOW_BYTES, memory // 16) // (BLOCK * size)) * BLOCK
 
 
 def memory_limit() -> int:

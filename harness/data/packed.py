@@ -6,6 +6,7 @@ CRC-32 of each block of 256 samples; in its metadata what it was made of and how
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -30,12 +31,23 @@ from reference import Batch
 VERSION = "1"
 KIND = "gan-harness pack"
 NO_DIGEST = "0" * 64
+Indices = NDArray[np.int64]
+Pixels = NDArray[np.uint8]
 _PAGE = 4096
+_A_LOOK = 16  # blocks that are held where the whole can't be mapped and nobody says how many
 _LONGEST_HEADER = 16 * 2**20
 
 
 class DamagedPackError(ValueError):
     """The file isn't what was written."""
+
+
+class NoRoomError(ValueError):
+    """The file is too large to be mapped as a whole."""
+
+
+class _OtherPackError(ValueError):
+    """A file of another kind or version."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +82,13 @@ class Pack:
         """The samples of a block."""
         return range(number * BLOCK, min((number + 1) * BLOCK, self.samples))
 
-    def check(self, number: int, content: Tensor) -> None:
+    def check(self, number: int, content: Pixels) -> None:
         """Hold a block's pixels against its checksum.
 
         Raises:
             DamagedPackError: they aren't those that were written.
         """
-        if zlib.crc32(content.numpy().data) != int(self.checksums[number]):
+        if zlib.crc32(content.data) != int(self.checksums[number]):
             rows = self.block(number)
             raise DamagedPackError(
                 f"{self.path} is damaged: the pixels of samples {rows.start} to {rows.stop - 1} aren't those that were "
@@ -133,9 +145,9 @@ def read_pack(path: Path) -> Pack:
                 described = json.loads(header[8:])
                 facts = described["__metadata__"]
                 if facts["kind"] != KIND:
-                    raise ValueError(f"{path} isn't a pack: it says it is {facts['kind']!r}")
+                    raise _OtherPackError(f"{path} isn't a pack: it says it is {facts['kind']!r}")
                 if facts["version"] != VERSION:
-                    raise ValueError(
+                    raise _OtherPackError(
                         f"{path} is a pack of version {facts['version']}, this reads {VERSION}: pack again"
                     )
                 pixels, sums = described["pixels"], described["checksums"]
@@ -145,7 +157,9 @@ def read_pack(path: Path) -> Pack:
                     path, tuple(shape), samples, json.loads(facts["transform"]), facts["source"], facts["stamp"],
                     facts["fingerprint"], tuple(json.loads(facts["skipped"])), 8 + length, np.zeros(0, np.uint32),
                 )  # fmt: skip
-            except (KeyError, TypeError, IndexError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            except _OtherPackError:
+                raise
+            except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
                 raise DamagedPackError(f"{path} isn't a pack, or its header is damaged") from error
             content = samples * pack.sample_bytes
             needed = 8 + length + content + 4 * blocks
@@ -196,19 +210,36 @@ class PackedImages:
 
     def pixels(self, indices: Tensor) -> Batch:
         """The images at `indices`, (B, 3, S, S) uint8."""
-        if self._source is None:
-            with self._opening:
-                self._source = self._source or _Mapped(self.pack, self._disk)
-        return Batch(self._source.rows(indices))
+        with self._opening:
+            if self._source is None:
+                try:
+                    self.map()
+                except NoRoomError:  # for a look here and there a few blocks will do
+                    self.hold(_A_LOOK * BLOCK)
+        assert self._source is not None
+        return Batch(torch.from_numpy(self._source.rows(indices.numpy())))
+
+    def map(self) -> None:
+        """Map the whole file.
+
+        Raises:
+            NoRoomError: this process has too few addresses for it.
+        ValueError: it isn't what it was.
+        """
+        self._source = _Mapped(self.pack, self._disk)
 
     def hold(self, window: int) -> None:
-        """Keep no more in memory than two windows of so many samples: the one that is read from, and the next."""
+        """Keep no more in memory than two windows of so many samples: the one that is read from, and the next.
+
+        Raises:
+            ValueError: they don't fit.
+        """
         self._source = _Held(self.pack, self._disk, blocks_of(window))
 
     def expect(self, order: Tensor) -> None:
         """Hear which samples will be asked for, in order, to read on before they are."""
         if isinstance(self._source, _Held):
-            self._source.expect(order)
+            self._source.expect(order.numpy())
 
 
 class _Mapped:
@@ -217,23 +248,24 @@ class _Mapped:
     def __init__(self, pack: Pack, disk: Disk) -> None:
         self.pack, self.disk = pack, disk
         try:
-            # Private and writable, which nobody makes use of: PyTorch warns of what can't be written.
-            mapped = np.memmap(pack.path, np.uint8, "c", pack.offset, (pack.samples, *pack.shape))
+            self.pixels = np.memmap(pack.path, np.uint8, "r", pack.offset, (pack.samples, *pack.shape))
         except OSError as error:
-            raise ValueError(
-                f"{pack.path} can't be mapped: {error.strerror}; --shuffle-window N reads it in blocks"
-            ) from error
-        self.pixels = torch.from_numpy(mapped)
-        self.unread = torch.ones(len(pack.checksums), dtype=torch.bool)
+            said = f"{pack.path} can't be mapped: {error.strerror}"
+            if error.errno == errno.ENOMEM:
+                raise NoRoomError(f"{said}; --shuffle-window N reads it in blocks") from error
+            raise ValueError(said) from error
+        except ValueError as error:
+            raise DamagedPackError(f"{pack.path} was cut off since its header was read") from error
+        self.unread = np.ones(len(pack.checksums), np.bool_)
         self.reading = threading.Lock()
 
-    def rows(self, indices: Tensor) -> Tensor:
-        blocks = indices.div(BLOCK, rounding_mode="floor")
+    def rows(self, indices: Indices) -> Pixels:
+        blocks = indices // BLOCK
         if self.unread[blocks].any():
             with self.reading:
-                for number in torch.unique(blocks[self.unread[blocks]]).tolist():
+                for number in np.unique(blocks[self.unread[blocks]]).tolist():
                     self._read(number)
-        return _taken(self.pixels, indices)
+        return self.pixels.take(indices, axis=0)
 
     def _read(self, number: int) -> None:
         rows = self.pack.block(number)
@@ -249,25 +281,35 @@ class _Held:
     def __init__(self, pack: Pack, disk: Disk, window: int) -> None:
         self.pack, self.disk, self.window = pack, disk, window
         slots = min(2 * window + 1, len(pack.checksums))
-        self.memory = torch.empty(slots * BLOCK, *pack.shape, dtype=torch.uint8)
+        try:
+            self.memory = np.empty((slots * BLOCK, *pack.shape), np.uint8)
+        except MemoryError as error:
+            size = slots * BLOCK * pack.sample_bytes / 2**20
+            raise ValueError(
+                f"a window of {window * BLOCK} samples takes {size:,.0f} MiB, which aren't to be had; "
+                "--shuffle-window N with a smaller N takes less"
+            ) from error
         self.free = list(range(slots))
-        self.slots: dict[int, int] = {}  # by block, the one asked for last at the end
+        self.slots: dict[int, int] = {}  # by block
         self.coming: list[int] = []  # blocks in the order in which an epoch needs them
         self.turn: dict[int, int] = {}  # when each of them comes
         self.served = self.ahead = 0
-        self.file = os.open(pack.path, os.O_RDONLY)
+        try:
+            self.file = os.open(pack.path, os.O_RDONLY)
+        except OSError as error:
+            raise ValueError(f"{pack.path} can't be read: {error.strerror}") from error
         weakref.finalize(self, os.close, self.file)
         self.reading = threading.Lock()
 
-    def expect(self, order: Tensor) -> None:
-        blocks = order.div(BLOCK, rounding_mode="floor").numpy()
+    def expect(self, order: Indices) -> None:
+        blocks = order // BLOCK
         _, first = np.unique(blocks, return_index=True)
         with self.reading:
             self.coming = blocks[np.sort(first)].tolist()
             self.turn = {number: turn for turn, number in enumerate(self.coming)}
             self.served = self.ahead = 0
 
-    def rows(self, indices: Tensor) -> Tensor:
+    def rows(self, indices: Indices) -> Pixels:
         with self.reading:
             taken = self._rows(indices)
             # A block more for each that is used up: the disk works all the time, not at a window's end alone.
@@ -279,21 +321,17 @@ class _Held:
                 self.ahead += 1
             return taken
 
-    def _rows(self, indices: Tensor) -> Tensor:
-        blocks = indices.div(BLOCK, rounding_mode="floor")
-        needed, places = torch.unique(blocks, return_inverse=True)
+    def _rows(self, indices: Indices) -> Pixels:
+        needed, places = np.unique(indices // BLOCK, return_inverse=True)
         if len(needed) > len(self.free) + len(self.slots):
             half = len(indices) // 2
-            return torch.cat([self._rows(indices[:half]), self._rows(indices[half:])])
+            return np.concatenate([self._rows(indices[:half]), self._rows(indices[half:])])
         numbers = needed.tolist()
-        for number in numbers:
-            if number in self.slots:
-                self.slots[number] = self.slots.pop(number)
         for number in numbers:
             if number not in self.slots:
                 self._read(number, keep=numbers)
-        slots = torch.tensor([self.slots[number] for number in numbers])
-        return _taken(self.memory, slots[places] * BLOCK + indices % BLOCK)
+        slots = np.array([self.slots[number] for number in numbers], np.int64)
+        return self.memory.take(slots[places] * BLOCK + indices % BLOCK, axis=0)
 
     def _slot(self, keep: Sequence[int]) -> int:
         """A free one, or that of a block whose turn is over, or else comes last."""
@@ -313,7 +351,7 @@ class _Held:
         rows = self.pack.block(number)
         offset, size = self.pack.offset + rows.start * self.pack.sample_bytes, len(rows) * self.pack.sample_bytes
         into = self.memory[slot * BLOCK : slot * BLOCK + len(rows)]
-        view, done = into.numpy().data.cast("B"), 0
+        view, done = into.data.cast("B"), 0
         self.disk.wait(self.pack.path, offset, size)
         try:
             while done < size and (got := os.preadv(self.file, [view[done:]], offset + done)):
@@ -325,8 +363,3 @@ class _Held:
             self.free.append(slot)
             raise
         self.slots[number] = slot
-
-
-def _taken(rows: Tensor, indices: Tensor) -> Tensor:
-    # NumPy's copies on one core: PyTorch's, called in several threads, would ask for all cores in each.
-    return torch.from_numpy(rows.numpy().take(indices.numpy(), axis=0))

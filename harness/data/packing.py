@@ -31,6 +31,7 @@ SUFFIX = ".safetensors"
 
 def pack_of(source: Path, side: int) -> Path:
     """Where `--pack auto` looks for the pack of a folder or database: beside it."""
+    source = source if source.name else source.resolve()
     return source.parent / f"{source.name}-{side}x{side}{SUFFIX}"
 
 
@@ -58,7 +59,7 @@ def stamp_of(source: Path) -> str:
         if any(entry.name == DATA for entry in files):
             files = [entry for entry in files if entry.name == DATA]
         listed = sorted(f"{entry.name} {entry.stat().st_size} {entry.stat().st_mtime_ns}" for entry in files)
-    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    return hashlib.sha256("\n".join(listed).encode(errors="surrogateescape")).hexdigest()
 
 
 def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], *, skip_damaged: bool) -> str:
@@ -85,6 +86,8 @@ def write_pack(
     Raises:
         ValueError: the source is damaged or changes meanwhile; the disk is too small or can't be written.
     """
+    if path.parent.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"{path} would lie among the pictures that it is made of: name a place outside {source}")
     stamp = stamp_of(source) if source.is_dir() else ""
     pictures = open_source(source, side)
     shape = pictures.framing.shape
@@ -99,9 +102,10 @@ def write_pack(
         checksums: list[int] = []
         damaged: list[int] = []
         for block, lost in _blocks(pictures, workers, skip_damaged, said):
-            checksums.append(zlib.crc32(block))
             damaged += lost
-            stream.write(block)
+            if block:
+                checksums.append(zlib.crc32(block))
+                stream.write(block)
         names = [pictures.name(index) for index in damaged]
         sums = np.array(checksums, np.uint32)
         pack = dataclasses.replace(

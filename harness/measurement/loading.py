@@ -22,7 +22,7 @@ from harness.data.dataset import Dataset
 from harness.data.delivery import delivered
 from harness.data.disk import Disk, OwnDisk, SimulatedDisk, Work
 from harness.data.image_folder import ImageFolder
-from harness.data.loader import PREFETCH, Loader, chunks_of
+from harness.data.loader import PREFETCH, Loader, batches, chunks_of
 from harness.data.lsun import DATA, Lsun, write_lmdb
 from harness.data.packed import PackedImages, read_pack
 from harness.data.packing import pack_of, write_pack
@@ -33,8 +33,7 @@ if sys.platform != "win32":
 
 DOCUMENTED, FOLDER, LMDB, PACKED = "folder, as documented", "folder", "LMDB", "packed"
 FORMATS = (DOCUMENTED, FOLDER, LMDB, PACKED)
-_FEWEST = 2  # batches that are timed, however long they take
-_MORE_THAN_POSSIBLE = {False: 50_000, True: 1_000_000}  # pictures a second, decoded and packed
+_FEWEST = 2  # batches
 _RANGE = (-1.0, 1.0)
 
 
@@ -112,8 +111,9 @@ class LoadingCell:
         disk: the one that the files lie on, or a simulated one.
         cold: the page cache is emptied first; on a simulated disk nothing is ever cached. Otherwise every file has just
             been read, and no disk is asked.
-        batch_size, seconds: batches of so many. A warm pass goes on for so many seconds; a cold one reads every picture
-            once, or on a simulated disk as many as it gives in that time (of a pack all).
+        batch_size, seconds: batches of so many. A warm pass reads as many pictures as one process reads in that time; a
+            cold one every picture once, or on a simulated disk as many as it gives in that time (of a pack all).
+        next_epoch: afterwards time the first batch of another epoch by the same loader.
     """
 
     form: str
@@ -126,22 +126,26 @@ class LoadingCell:
     prefetch: int = PREFETCH
     persistent: bool = True
     pin_memory: bool = True
+    next_epoch: bool = False
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came out.
+    """What came out: all pictures asked for were delivered.
 
     Attributes:
-        images, seconds: that were delivered from asking for the first batch on.
-        first_seconds: until the first batch was there.
-        next_first_seconds: until the first batch of a further epoch was there, by the same loader.
-        cpu_seconds: of this process and the workers.
+        images, seconds: so many in so much time, from asking for the first batch on.
+        steady: pictures a second once each worker has delivered what it reads ahead; None for a pass too short to tell,
+            and where the first batches read for all others.
+        first_seconds: until the first batch was there, the start of workers included.
+        next_first_seconds: until the first batch of a further epoch was there, by the same loader; 0 if not asked for.
+        cpu_seconds: of this process and the workers, their start included.
         work: what a simulated disk did meanwhile.
     """
 
     images: int
     seconds: float
+    steady: float | None
     first_seconds: float
     next_first_seconds: float
     cpu_seconds: float
@@ -149,8 +153,8 @@ class Loaded:
 
     @property
     def images_per_second(self) -> float:
-        """Pictures a second, the start included."""
-        return self.images / self.seconds
+        """Pictures a second: steadily, else over the whole pass."""
+        return self.images / self.seconds if self.steady is None else self.steady
 
 
 def store(pictures: Sequence[Path], root: Path, side: int) -> Stored:
@@ -172,48 +176,56 @@ def load(stored: Stored, cell: LoadingCell) -> Loaded:
         StillCachedError: the page cache can't be emptied there.
     """
     files = stored.files(cell.form)
-    simulated = cell.disk if isinstance(cell.disk, SimulatedDisk) else None
+    simulated = cell.disk if isinstance(cell.disk, SimulatedDisk) and cell.cold else None
+    source = _Source(stored, cell)  # a pack's pixels are checked, and so read, when they are first asked for
+    order = _order(stored, cell, source)
     if cell.cold and simulated is None:
         drop(files)
     else:
         for file in files:
             file.read_bytes()
-    disk = cell.disk if cell.cold else OwnDisk()
-    before = simulated.work if simulated else None
-    cpu = _cpu_seconds()
-    with _source(stored, cell, disk) as epoch:
-        if not cell.cold:  # what is done once in a run, like checking a pack, is done before
-            for _ in epoch(torch.arange(stored.samples if cell.form == PACKED else 1)):
-                pass
-        asked, next_epoch = epoch(_order(stored, cell)), epoch(_order(stored, cell)[: cell.batch_size])
-        images, first = 0, 0.0
-        started = time.perf_counter()
+    before, cpu = simulated.work if simulated else None, _cpu_seconds()
+    next_first = 0.0
+    marks: list[tuple[float, int]] = []
+    with source.opened(cell.disk if cell.cold else OwnDisk()) as epoch:
+        asked = epoch(order)
+        images, started = 0, time.perf_counter()
         for count in asked:
-            now = time.perf_counter() - started
-            first = first or now
             images += count
-            if not cell.cold and images >= _FEWEST * cell.batch_size and now > cell.seconds:
-                break
-        _finish(cell.device)
+            marks.append((time.perf_counter() - started, images))
+        if cell.device.type == "cuda":
+            torch.cuda.synchronize(cell.device)
         seconds = time.perf_counter() - started
-        del asked
-        again = time.perf_counter()
-        next_first = 0.0
-        if not cell.cold:
-            for _ in next_epoch:
-                next_first = next_first or time.perf_counter() - again
-    work = _difference(before, simulated.work) if simulated and before and cell.cold else None
-    return Loaded(images, seconds, first, next_first, _cpu_seconds() - cpu, work)
+        if cell.next_epoch:
+            asked, again = epoch(order[: cell.batch_size]), time.perf_counter()
+            next(asked)
+            next_first = time.perf_counter() - again
+            del asked
+    work = _difference(before, simulated.work) if simulated and before else None
+    at_once = cell.cold and cell.form == PACKED
+    steady = None if at_once else _steady(marks, 1 + cell.workers * cell.prefetch)
+    return Loaded(images, seconds, steady, marks[0][0], next_first, _cpu_seconds() - cpu, work)
 
 
-def _order(stored: Stored, cell: LoadingCell) -> Tensor:
-    """Which pictures a pass reads: a warm one, shuffled anew after each epoch, more than it will have time for."""
+def _steady(marks: Sequence[tuple[float, int]], ahead: int) -> float | None:
+    """The rate after the first `ahead` batches, of which some were read before the first was there."""
+    if len(marks) < 2 * ahead:
+        return None
+    (since, before), (until, images) = marks[ahead - 1], marks[-1]
+    return (images - before) / (until - since) if until > since else None
+
+
+def _order(stored: Stored, cell: LoadingCell, source: _Source) -> Tensor:
+    """Which pictures a pass reads: a warm one goes on, shuffled anew after each epoch."""
     generator = torch.Generator().manual_seed(0)
-    if not cell.cold:
-        enough = _MORE_THAN_POSSIBLE[cell.form == PACKED]
-        passes = max(1, int(cell.seconds * enough / stored.samples))
-        return torch.cat([torch.randperm(stored.samples, generator=generator) for _ in range(passes)])
     order = torch.randperm(stored.samples, generator=generator)
+    if not cell.cold:
+        started = time.perf_counter()
+        tried = source.read_here(order[: _FEWEST * cell.batch_size])
+        wanted = int(tried * cell.seconds / (time.perf_counter() - started))
+        wanted = max(wanted, cell.batch_size * 2 * (1 + cell.workers * cell.prefetch))
+        passes = -(-wanted // stored.samples)
+        return torch.cat([torch.randperm(stored.samples, generator=generator) for _ in range(passes)])[:wanted]
     if isinstance(cell.disk, SimulatedDisk) and cell.form != PACKED:
         disk = cell.disk.profile
         each = disk.seek + stored.bytes_per_picture(cell.form) / disk.bandwidth
@@ -222,24 +234,43 @@ def _order(stored: Stored, cell: LoadingCell) -> Tensor:
     return order
 
 
-@contextlib.contextmanager
-def _source(stored: Stored, cell: LoadingCell, disk: Disk) -> Iterator[Callable[[Tensor], Iterator[int]]]:
-    """From an order to the sizes of its batches, each once it is where a step would use it."""
-    if cell.form == DOCUMENTED:
-        pictures = stored.open_as_documented(disk)
-        yield lambda order: _as_documented(pictures, order.tolist(), cell)
-        return
-    dataset = stored.open(cell.form, disk)
-    pin = cell.pin_memory and cell.device.type == "cuda"
-    with Loader(
-        dataset, workers=cell.workers, prefetch=cell.prefetch, persistent=cell.persistent, pin_memory=pin
-    ) as loader:
+class _Source:
+    """A format's pictures, and how they are read in batches; gives the batches' sizes, once each can be used."""
 
-        def epoch(order: Tensor) -> Iterator[int]:
-            read = loader.stored(chunks_of(order, cell.batch_size, drop_last=False))
-            return (len(batch.data) for batch in delivered(read, dataset, cell.device))
+    def __init__(self, stored: Stored, cell: LoadingCell) -> None:
+        self.stored, self.cell = stored, cell
+        self.warm = None if cell.cold or cell.form == DOCUMENTED else stored.open(cell.form, OwnDisk())
+        if self.warm is not None and cell.form == PACKED:
+            self.read_here(torch.arange(stored.samples))
 
-        yield epoch
+    def read_here(self, order: Tensor) -> int:
+        """Read some in this process; how many."""
+        if self.warm is not None:
+            return sum(
+                len(batch.data) for batch in batches(self.warm, order, self.cell.batch_size, drop_last=False, seed=0)
+            )
+        pictures = self.stored.open_as_documented(OwnDisk())
+        return len([pictures[index] for index in order.tolist()])
+
+    @contextlib.contextmanager
+    def opened(self, disk: Disk) -> Iterator[Callable[[Tensor], Iterator[int]]]:
+        """From an order to batches, again and again by one loader."""
+        cell = self.cell
+        if cell.form == DOCUMENTED:
+            pictures = self.stored.open_as_documented(disk)
+            yield lambda order: _as_documented(pictures, order.tolist(), cell)
+            return
+        dataset = self.warm or self.stored.open(cell.form, disk)
+        pin = cell.pin_memory and cell.device.type == "cuda"
+        with Loader(
+            dataset, workers=cell.workers, prefetch=cell.prefetch, persistent=cell.persistent, pin_memory=pin
+        ) as loader:
+
+            def epoch(order: Tensor) -> Iterator[int]:
+                read = loader.stored(chunks_of(order, cell.batch_size, drop_last=False))
+                return (len(batch.data) for batch in delivered(read, dataset, cell.device))
+
+            yield epoch
 
 
 def _as_documented(pictures: datasets.ImageFolder, order: list[int], cell: LoadingCell) -> Iterator[int]:
@@ -251,14 +282,9 @@ def _as_documented(pictures: datasets.ImageFolder, order: list[int], cell: Loadi
             pictures, batch_size=cell.batch_size, sampler=order, num_workers=cell.workers,
             generator=torch.Generator(),
         )  # fmt: skip
-        batches = iter(loader)
-    for data, _ in batches:
+        items = iter(loader)
+    for data, _ in items:
         yield len(data.to(cell.device))
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _cpu_seconds() -> float:

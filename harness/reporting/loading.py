@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
@@ -18,7 +19,6 @@ _SETS = {"celeba": "CelebA", "lsun": "LSUN"}
 def loading_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     """A row per disk, cache, format and number of workers; below a disk's what the documents report for such a one."""
     groups = _cells(records)
-    computing = _computing(records)
     rows: list[dict[str, object]] = []
     storages = list(dict.fromkeys(key[0] for key in groups))
     for storage, cache, form, workers in sorted(groups, key=lambda key: storages.index(key[0])):
@@ -40,11 +40,12 @@ def loading_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                 "CelebA epoch, h": _figure(values.get("epoch_hours_celeba"), "{:.3g}"),
                 "LSUN epoch, h": _figure(values.get("epoch_hours_lsun"), "{:.3g}"),
                 "the disk seeks / moves bytes": _busy(values),
-                "training is bound by": _bound(rate, workers, computing),
+                "training is bound by": _bound(rate, workers, _computing(records, rate.reference)),
             }
         )
     for documented in _documented(cards) if rows else []:
-        below = [place for place, row in enumerate(rows) if str(row["storage"]).upper() in str(documented["storage"])]
+        disk = str(documented["storage"]).rpartition("+")[2].strip().lower()
+        below = [place for place, row in enumerate(rows) if row["storage"] == disk]
         rows.insert(below[-1] + 1 if below else len(rows), documented)
     return pd.DataFrame(rows)
 
@@ -96,7 +97,8 @@ def loading_rates(records: Sequence[Record]) -> tuple[dict[str, dict[str, float]
         found = values["images_per_second"]
         if int(workers) == most and found.value is not None:
             rates.setdefault(f"{storage}, {cache}, {found.status}, {workers} workers", {})[form] = found.value
-    computing = _computing(records)
+    reference = next((values["images_per_second"].reference for values in groups.values()), "")
+    computing = _computing(records, reference)
     return rates, None if computing is None else computing.value
 
 
@@ -126,8 +128,8 @@ def loading_note(records: Sequence[Record], cards: Cards) -> str:
     documented = ", ".join(
         f"{row['CelebA epoch, h']} h on {row['storage']}" for row in _documented(cards) if "CelebA epoch, h" in row
     )
-    if slow and fast and documented:
-        hours = [_value(cell.get("epoch_hours_celeba")) for cell in (slow, fast)]
+    hours = [_value(cell.get("epoch_hours_celeba")) for cell in (slow, fast) if cell]
+    if len(hours) == 2 and documented and not any(math.isnan(one) for one in hours):
         lines.append(
             f"An epoch of CelebA read as documented takes {hours[0]:.3g} h from `hdd` and {hours[1]:.3g} h from `ssd`, "
             f"{hours[0] / hours[1]:.0f} times less. The document reports {documented}, which hold the steps of two "
@@ -149,8 +151,10 @@ def _cells(records: Sequence[Record]) -> dict[_Key, dict[str, Record]]:
     return {key: values for key, values in groups.items() if "images_per_second" in values}
 
 
-def _computing(records: Sequence[Record]) -> Record | None:
-    return next((r for r in _of(records) if r.metric == "computing_images_per_second" and r.value), None)
+def _computing(records: Sequence[Record], reference: str) -> Record | None:
+    """How many pictures a second a reference's steps use, else those of another of the same pictures."""
+    found = [r for r in _of(records) if r.metric == "computing_images_per_second" and r.value]
+    return next((r for r in found if r.reference == reference), found[0] if found else None)
 
 
 def _documented(cards: Cards) -> list[dict[str, object]]:

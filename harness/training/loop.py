@@ -17,7 +17,7 @@ from torch import nn
 from harness.canvas import save_picture
 from harness.data import Dataset, Loader, Reading, batches_per_epoch, open_dataset
 from harness.data.delivery import delivered
-from harness.data.loader import chunks_of
+from harness.data.loader import chunks_of, naming_dead_workers
 from harness.data.order import decided_window, epoch_order
 from harness.data.packed import PackedImages
 from harness.environment import environment
@@ -30,7 +30,7 @@ from harness.training.player import make_players
 from harness.training.run_folder import RunFolder, drop_rows_after
 from harness.training.state import TrainingState
 from harness.training.streams import GeneratorNoise, Streams
-from reference import Reference, get, load_module
+from reference import Card, Reference, get, load_module
 
 __all__ = ["NonFiniteError", "TrainedRun", "train"]
 
@@ -88,19 +88,17 @@ def train(
     folder = RunFolder(out)
     with numerics(device, deterministic=config.deterministic, threads=config.threads):
         # What can fail for a user's mistake comes before anything is written.
-        decided: list[str] = []
-        with _showing_progress(console if config.skip_damaged else None) as progress:
-            reading = Reading(config.pack, config.skip_damaged, decided.append, progress)
-            dataset = open_dataset(reference.card, Path(config.data_root) if config.data_root else None, reading)
-        if config.batch_size > len(dataset):
-            raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")
+        dataset, decided = _open_data(config, reference.card, console)
         window = config.shuffle_window
-        if window is None:
-            window = 0 if dataset.in_memory else decided_window(len(dataset), reference.card.data_shape)
+        if window is None and resume:
+            window = folder.read_run()[0].shuffle_window or 0  # runs that began before there were windows had none
+        if window is None and not dataset.in_memory:
+            window = decided_window(len(dataset), reference.card.data_shape)
             if window:
                 decided.append(f"all samples don't fit into half of the memory: shuffling {window} at a time")
-        if window and isinstance(dataset, PackedImages):
-            dataset.hold(window)
+        window = window or 0
+        if isinstance(dataset, PackedImages):
+            dataset.hold(window) if window else dataset.map()
         config = dataclasses.replace(config, device=str(device), shuffle_window=window)
         facts = {"data": dataset.title, "data_fingerprint": dataset.fingerprint, "environment": environment(device)}
         if resume:
@@ -114,11 +112,22 @@ def train(
             folder.start()
         folder.write_run(config, facts)
         try:
-            with _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
+            with naming_dead_workers(), _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
                 return loop.run()
         except OSError as error:
             raise OSError(error.errno, f"writing the run failed, its checkpoints are kept: {error.strerror or error}",
                           str(error.filename or out)) from error  # fmt: skip
+
+
+def _open_data(config: RunConfig, card: Card, console: Console | None) -> tuple[Dataset, list[str]]:
+    """The data, and what was decided on the way, in words."""
+    decided: list[str] = []
+    with _showing_progress(console if config.skip_damaged else None) as progress:
+        reading = Reading(config.pack, config.skip_damaged, decided.append, progress)
+        dataset = open_dataset(card, Path(config.data_root) if config.data_root else None, reading)
+    if config.batch_size > len(dataset):
+        raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")
+    return dataset, decided
 
 
 def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:

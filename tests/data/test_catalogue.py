@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ import torch
 
 import reference
 from harness.data import availability, open_dataset
-from harness.data.catalogue import data_root
+from harness.data.catalogue import MissingAttributesError, data_root
+from harness.data.image_folder import ATTRIBUTES, FOLDER
+from harness.data.packing import pack_of
+from harness.data.stand_ins import draw_into
+from harness.evaluation.reader import labelled_faces
+from tests.data.samples import packed
 
 
 @pytest.mark.parametrize(
@@ -71,3 +77,58 @@ def test_unknown_data_and_roots_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     monkeypatch.setenv("GAN_HARNESS_DATA", str(tmp_path))
     assert data_root(None) == tmp_path
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    draw_into(tmp_path, "faces", 6, 0, lambda _: None)
+    return tmp_path
+
+
+def test_an_attribute_file_of_other_pictures_is_named(faces: Path) -> None:
+    labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
+    shutil.copy(faces / FOLDER / "000001.jpg", faces / FOLDER / "000007.jpg")
+    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt says nothing of 000007\.jpg and 0 other pictures"):
+        labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
+    for file in sorted((faces / FOLDER).iterdir()):
+        file.rename(file.with_name(f"9{file.name}"))
+    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt says nothing of 9000001\.jpg and 6 other pictures"):
+        labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
+
+
+def test_labels_are_found_by_name_and_not_by_place(faces: Path) -> None:
+    before = labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 6)
+    lines = (faces / ATTRIBUTES).read_text().splitlines()
+    (faces / ATTRIBUTES).write_text("\n".join([*lines[:2], *reversed(lines[2:])]) + "\n")
+    assert labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 6).labels.tolist() == before.labels.tolist()
+    assert len(set(before.labels.tolist())) == 2, "else any order would do"
+    (faces / FOLDER / "000002.jpg").unlink()
+    expected = before.labels.tolist()
+    del expected[1]
+    assert labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 6).labels.tolist() == expected
+
+
+def test_a_missing_attribute_file_and_an_unknown_attribute_are_named(faces: Path) -> None:
+    with pytest.raises(ValueError, match="unknown attribute 'Happy'; stand-in: drawn faces has: Bald"):
+        labelled_faces((3, 8, 8), (-1, 1), faces, "Happy", 4)
+    (faces / ATTRIBUTES).unlink()
+    with pytest.raises(MissingAttributesError, match=r"has no celeba/list_attr_celeba\.txt"):
+        labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
+    assert len(open_dataset(reference.get("pytorch-dcgan-celeba").card, faces)) == 6, "training needs no attributes"
+
+
+@pytest.mark.parametrize("content", [b"1\nMale\ncaf\xe9.jpg 1\n", "²\nMale\na.jpg 1\na.jpg 1\n".encode()])
+def test_an_attribute_file_that_is_no_text_is_named(content: bytes, faces: Path) -> None:
+    (faces / ATTRIBUTES).write_bytes(content)
+    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt"):
+        labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
+
+
+def test_doctor_names_a_pack_and_says_what_is_wrong_with_one(faces: Path) -> None:
+    packed(faces / FOLDER, pack_of(faces / FOLDER, 64), 64)
+    (told,) = [one for one in availability(faces) if one.dataset == "celeba"]
+    assert "packed: img_align_celeba-64x64.safetensors" in told.place
+    pack_of(faces / FOLDER, 64).write_bytes(b"no pack")
+    (told,) = [one for one in availability(faces) if one.dataset == "celeba"]
+    assert told.place.startswith("damaged: ")
+    assert "img_align_celeba-64x64.safetensors isn't a pack" in told.place
