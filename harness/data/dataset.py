@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import threading
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from reference import Batch
 
-_PIECE = 98_304  # values: with their floats half a megabyte
+_PIECE = 2**21  # values: a batch of small pictures at once, a larger one bit by bit
 
 
 class Dataset(Protocol):
@@ -70,9 +73,9 @@ def evenly_spread(length: int, most: int) -> Tensor:
     return torch.linspace(0, length - 1, min(most, length)).long()
 
 
-def scaled(batch: Batch, value_range: tuple[float, float]) -> Batch:
+def scaled(batch: Batch, value_range: tuple[float, float], memory: Recycled | None = None) -> Batch:
     """A batch of uint8 pixels with `data` in `value_range`."""
-    return Batch(scale_pixels(batch.data, value_range), batch.labels, batch.condition)
+    return Batch(scale_pixels(batch.data, value_range, memory), batch.labels, batch.condition)
 
 
 @contextlib.contextmanager
@@ -83,7 +86,33 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def scale_pixels(pixels: Tensor, value_range: tuple[float, float]) -> Tensor:
+class Recycled:
+    """Memory that is used again once nobody holds what was in it: fresh pages cost more than what is written to them.
+
+    Several threads may ask for some.
+    """
+
+    def __init__(self) -> None:
+        self._given: list[NDArray[Any]] = []
+        self._asking = threading.Lock()
+
+    def empty(self, shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
+        """An array with any values; tensors made of it, and views of it, hold it."""
+        with self._asking:
+            for place in range(len(self._given)):
+                # Held by the list, by this call's argument, and by nobody else.
+                if sys.getrefcount(self._given[place]) <= 2:
+                    array = self._given.pop(place)
+                    if array.shape == shape and array.dtype == kind:
+                        self._given.append(array)
+                        return array
+                    break  # of another size: let it go
+            array = np.empty(shape, kind)
+            self._given.append(array)
+            return array
+
+
+def scale_pixels(pixels: Tensor, value_range: tuple[float, float], memory: Recycled | None = None) -> Tensor:
     """uint8 pixels on the CPU to floats in `value_range`, with the bits of torchvision's ToTensor and Normalize.
 
     Normalize with mean 0.5 and deviation 0.5 computes (x − 0.5) / 0.5. Doubling is exact in binary, so 2x − 1 rounds
@@ -91,12 +120,13 @@ def scale_pixels(pixels: Tensor, value_range: tuple[float, float]) -> Tensor:
     """
     low, high = (np.float32(end) for end in value_range)
     stored = pixels.contiguous().numpy().reshape(-1)
-    scaled = np.empty(stored.shape, np.float32)
-    # On one core, a piece that fits its cache at a time. PyTorch would ask all cores for each operation, and wait for
-    # them: beside a busy process that takes a hundred times as long.
+    scaled = (memory or Recycled()).empty(stored.shape, np.float32)
+    # On one core. PyTorch would ask all cores for each operation, and wait for them: beside a busy process that takes a
+    # hundred times as long.
     for start in range(0, len(stored), _PIECE):
         piece = scaled[start : start + _PIECE]
-        np.divide(stored[start : start + _PIECE], np.float32(255), out=piece)
+        piece[:] = stored[start : start + _PIECE]
+        piece /= np.float32(255)
         if value_range != (0.0, 1.0):
             piece *= high - low
             piece += low

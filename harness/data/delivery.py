@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from harness.data.dataset import Dataset, scale_pixels, scaled
-from harness.data.loader import range_to_scale_to
+from harness.data.dataset import Dataset, Recycled, scale_pixels
+from harness.data.loader import finished, range_to_scale_to
 from reference import Batch
 
 
@@ -21,8 +21,9 @@ def delivered(loaded: Iterable[Batch], dataset: Dataset, device: torch.device) -
     if device.type == "cuda":
         yield from _beside_computing(loaded, value_range, device)
         return
+    memory = Recycled()
     for batch in loaded:
-        yield batch if value_range is None else scaled(batch, value_range)
+        yield finished(batch, value_range, memory)
 
 
 def _beside_computing(

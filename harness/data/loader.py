@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 
-from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, ReadsOn, scaled
+from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, ReadsOn, Recycled, scaled
 from reference import Batch
 
 PREFETCH = 2  # batches that each worker reads ahead, as PyTorch's loader does
@@ -31,6 +31,8 @@ class Loader:
         prefetch: batches that each of them reads ahead.
         persistent: keep the processes from epoch to epoch.
         pin_memory: give batches in page-locked memory, from which a GPU copies while it computes.
+        scale: scale pixels where they are read, if that is in threads. Between processes they are better sent as they
+            are stored, and for a GPU scaled there.
 
     Raises:
         ValueError: what the data set says of a sample that it can't read; a worker that ended.
@@ -44,9 +46,12 @@ class Loader:
         prefetch: int = PREFETCH,
         persistent: bool = True,
         pin_memory: bool = False,
+        scale: bool = False,
     ) -> None:
         self.dataset = dataset
         self._fetch = _Fetch(dataset)
+        self._range = range_to_scale_to(dataset) if scale else None
+        self._memory = Recycled()
         self._pin = pin_memory
         self._ahead = workers * prefetch
         self._threads: ThreadPoolExecutor | None = None
@@ -86,7 +91,7 @@ class Loader:
         self._processes = None
 
     def stored(self, chunks: Iterable[Tensor], seed: int = 0, skip: int = 0) -> Iterator[Batch]:
-        """One batch for each of `chunks` (its samples' indices) but the first `skip`, pixels as they are stored.
+        """One batch for each of `chunks` (its samples' indices) but the first `skip`, pixels mostly as they are stored.
 
         Random changes follow from `seed` and the batch's number, and PyTorch's global random state is left alone, so
         that workers change nothing but speed.
@@ -109,7 +114,7 @@ class Loader:
         waiting: deque[Future[Batch | ValueError]] = deque()
         try:
             for place in places:
-                waiting.append(self._threads.submit(self._pinned, place))
+                waiting.append(self._threads.submit(self._in_thread, place))
                 if len(waiting) > self._ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -118,9 +123,12 @@ class Loader:
             for future in waiting:
                 future.cancel()
 
-    def _pinned(self, place: _Place) -> Batch | ValueError:
+    def _in_thread(self, place: _Place) -> Batch | ValueError:
         item = self._fetch[place]
-        return item.pin_memory() if self._pin and isinstance(item, Batch) else item
+        if isinstance(item, Batch):
+            item = item if self._range is None else scaled(item, self._range, self._memory)
+            return item.pin_memory() if self._pin else item
+        return item
 
     def _in_processes(self, places: Iterable[_Place]) -> Iterator[Batch | ValueError]:
         assert self._processes is not None
@@ -151,10 +159,15 @@ def batches(
     Raises:
         ValueError: as `Loader`.
     """
-    value_range = range_to_scale_to(dataset)
-    with Loader(dataset, workers=workers, persistent=False) as loader:
+    value_range, memory = range_to_scale_to(dataset), Recycled()
+    with Loader(dataset, workers=workers, persistent=False, scale=True) as loader:
         for batch in loader.stored(chunks_of(order, batch_size, drop_last=drop_last), seed, skip):
-            yield batch if value_range is None else scaled(batch, value_range)
+            yield finished(batch, value_range, memory)
+
+
+def finished(batch: Batch, value_range: tuple[float, float] | None, memory: Recycled) -> Batch:
+    """A batch with its pixels scaled, if they aren't yet."""
+    return batch if value_range is None or batch.data.dtype != torch.uint8 else scaled(batch, value_range, memory)
 
 
 def range_to_scale_to(dataset: Dataset) -> tuple[float, float] | None:

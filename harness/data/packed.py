@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.dataset import scaled
+from harness.data.dataset import Recycled, scaled
 from harness.data.disk import Disk, OwnDisk
 from harness.data.order import BLOCK, blocks_of
 from reference import Batch
@@ -201,6 +201,7 @@ class PackedImages:
         self._disk = disk or OwnDisk()
         self._source: _Mapped | _Held | None = None
         self._opening = threading.Lock()
+        self._memory = Recycled()
 
     def __len__(self) -> int:
         return self.pack.samples
@@ -217,7 +218,7 @@ class PackedImages:
                 except NoRoomError:  # for a look here and there a few blocks will do
                     self.hold(_A_LOOK * BLOCK)
         assert self._source is not None
-        return Batch(torch.from_numpy(self._source.rows(indices.numpy())))
+        return Batch(torch.from_numpy(self._source.rows(indices.numpy(), self._memory)))
 
     def map(self) -> None:
         """Map the whole file.
@@ -259,13 +260,13 @@ class _Mapped:
         self.unread = np.ones(len(pack.checksums), np.bool_)
         self.reading = threading.Lock()
 
-    def rows(self, indices: Indices) -> Pixels:
+    def rows(self, indices: Indices, memory: Recycled) -> Pixels:
         blocks = indices // BLOCK
         if self.unread[blocks].any():
             with self.reading:
                 for number in np.unique(blocks[self.unread[blocks]]).tolist():
                     self._read(number)
-        return self.pixels.take(indices, axis=0)
+        return _taken(self.pixels, indices, memory)
 
     def _read(self, number: int) -> None:
         rows = self.pack.block(number)
@@ -309,9 +310,9 @@ class _Held:
             self.turn = {number: turn for turn, number in enumerate(self.coming)}
             self.served = self.ahead = 0
 
-    def rows(self, indices: Indices) -> Pixels:
+    def rows(self, indices: Indices, memory: Recycled) -> Pixels:
         with self.reading:
-            taken = self._rows(indices)
+            taken = self._rows(indices, memory)
             # A block more for each that is used up: the disk works all the time, not at a window's end alone.
             self.served += len(indices)
             until = min(self.served // BLOCK + self.window + 1, len(self.coming))
@@ -321,17 +322,17 @@ class _Held:
                 self.ahead += 1
             return taken
 
-    def _rows(self, indices: Indices) -> Pixels:
+    def _rows(self, indices: Indices, memory: Recycled) -> Pixels:
         needed, places = np.unique(indices // BLOCK, return_inverse=True)
         if len(needed) > len(self.free) + len(self.slots):
             half = len(indices) // 2
-            return np.concatenate([self._rows(indices[:half]), self._rows(indices[half:])])
+            return np.concatenate([self._rows(part, memory) for part in (indices[:half], indices[half:])])
         numbers = needed.tolist()
         for number in numbers:
             if number not in self.slots:
                 self._read(number, keep=numbers)
         slots = np.array([self.slots[number] for number in numbers], np.int64)
-        return self.memory.take(slots[places] * BLOCK + indices % BLOCK, axis=0)
+        return _taken(self.memory, slots[places] * BLOCK + indices % BLOCK, memory)
 
     def _slot(self, keep: Sequence[int]) -> int:
         """A free one, or that of a block whose turn is over, or else comes last."""
@@ -363,3 +364,10 @@ class _Held:
             self.free.append(slot)
             raise
         self.slots[number] = slot
+
+
+def _taken(rows: Pixels, indices: Indices, memory: Recycled) -> Pixels:
+    if len(indices) and not 0 <= indices.min() <= indices.max() < len(rows):
+        raise IndexError(f"samples {indices.min()} to {indices.max()} of {len(rows)}")
+    taken: Pixels = memory.empty((len(indices), *rows.shape[1:]), np.uint8)
+    return rows.take(indices, axis=0, out=taken, mode="clip")  # in any other mode NumPy copies twice

@@ -261,9 +261,14 @@ class _Source:
             yield lambda order: _as_documented(pictures, order.tolist(), cell)
             return
         dataset = self.warm or self.stored.open(cell.form, disk)
-        pin = cell.pin_memory and cell.device.type == "cuda"
+        on_cpu = cell.device.type == "cpu"
         with Loader(
-            dataset, workers=cell.workers, prefetch=cell.prefetch, persistent=cell.persistent, pin_memory=pin
+            dataset,
+            workers=cell.workers,
+            prefetch=cell.prefetch,
+            persistent=cell.persistent,
+            pin_memory=cell.pin_memory and not on_cpu,
+            scale=on_cpu,
         ) as loader:
 
             def epoch(order: Tensor) -> Iterator[int]:

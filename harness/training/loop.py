@@ -204,6 +204,7 @@ class _Loop:
             prefetch=self.config.prefetch,
             persistent=self.config.persistent_workers,
             pin_memory=self.config.pin_memory and self.device.type == "cuda",
+            scale=self.device.type == "cpu",
         )
 
     def _load(self) -> list[str]:
