@@ -81,7 +81,7 @@ def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mappin
 
 
 def save_loading(path: Path, rates: Mapping[str, Mapping[str, float]], computing: float | None) -> None:
-    """Pictures a second by disk and format, and how many a step can use, on a logarithmic scale."""
+    """Pictures a second by disk and format, simulated ones hatched, and how many a step can use; logarithmic."""
     drawn = figure(9, 0.9 * len(rates) + 1.2)
     axes = drawn.add_subplot()
     forms = list(dict.fromkeys(form for values in rates.values() for form in values))
@@ -90,10 +90,13 @@ def save_loading(path: Path, rates: Mapping[str, Mapping[str, float]], computing
         rows = [row for row, values in enumerate(rates.values()) if form in values]
         widths = [values[form] for values in rates.values() if form in values]
         bars = axes.barh([row + (place - (len(forms) - 1) / 2) * thick for row in rows], widths, thick, label=form)
+        for row, bar in zip(rows, bars, strict=True):
+            bar.set_hatch("//" if "simulated" in list(rates)[row] else "")
         axes.bar_label(bars, labels=[f"{width:,.0f}" for width in widths], fontsize=6, padding=2)
     if computing is not None:
         axes.axvline(computing, color="black", linestyle=":", label=f"steps here use {computing:,.3g}")
     axes.set_xscale("log")
+    axes.set_xlim(right=2 * max((rate for values in rates.values() for rate in values.values()), default=1.0))
     axes.set_yticks(range(len(rates)), list(rates), fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("pictures a second", fontsize=8)
