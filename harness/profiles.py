@@ -18,8 +18,8 @@ class Profile:
     carries the reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or
     where those take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`,
     whichever is over first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on
-    `loading_pictures` pictures for `loading_seconds` a cell, from a cold disk in batches of `cold_batch` (None: the
-    document's).
+    `loading_pictures` pictures for `loading_seconds` a cell, in batches of `warm_batch`, from a cold disk of
+    `cold_batch` (None: the document's).
     `pictures` says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that
     isn't told which references to check leaves out the variants of systems.
     """
@@ -46,6 +46,7 @@ class Profile:
     leak_steps: tuple[int, int] = (50, 200)
     speed_rounds: int = 50
     loading_pictures: int = 20_000
+    warm_batch: int | None = None
     cold_batch: int | None = None
     loading_seconds: float = 10.0
     pictures: bool = True
@@ -66,17 +67,18 @@ PROFILES = {
             conduct_flops=5e10,
             reduced_steps=30,
             latent_samples=50,
-            quality_samples=256,
+            quality_samples=160,
             cell_flops=1e9,
             cell_sizes=1,
             cell_steps=5,
-            cell_seconds=0.5,
+            cell_seconds=0.3,
             profiled_batch=2,
-            leak_steps=(2, 5),
-            speed_rounds=5,
+            leak_steps=(1, 3),
+            speed_rounds=3,
             loading_pictures=520,  # three blocks, the last a small one
+            warm_batch=64,
             cold_batch=16,
-            loading_seconds=0.3,
+            loading_seconds=0.2,
             pictures=False,
             variants=False,
         ),

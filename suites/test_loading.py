@@ -67,9 +67,10 @@ def reading(harness: SuiteSession) -> str:
 
 
 def batch_size(harness: SuiteSession, spec: str, *, cold: bool) -> int:
-    """The document's; on a cold disk as small as the profile says, for a few pictures take their time there."""
+    """The document's, or a smaller one that the profile says: from a cold disk a few pictures take their time."""
     documented = harness.reference(spec).card.batch_size
-    return min(documented, harness.profile.cold_batch or documented) if cold else documented
+    asked = harness.profile.cold_batch if cold else harness.profile.warm_batch
+    return min(documented, asked or documented)
 
 
 def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> None:

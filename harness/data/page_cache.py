@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -22,19 +22,26 @@ def drop(files: Sequence[Path]) -> None:
     """
     if not hasattr(os, "posix_fadvise"):
         raise StillCachedError(f"{sys.platform} has no posix_fadvise: the page cache can't be emptied for single files")
-    for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)  # what isn't on the disk yet isn't dropped
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
+    _ask(files, after=lambda _: None)
     held, total = _resident_pages(files)
+    if held > total / 100:  # what isn't on the disk yet isn't dropped
+        _ask(files, after=os.fsync)
+        held, total = _resident_pages(files)
     if held > total / 100:
         raise StillCachedError(
             f"the page cache still holds {held} of {total} pages below {files[0].parent} after it was asked to drop "
             "them: a cold read can't be measured there"
         )
+
+
+def _ask(files: Sequence[Path], after: Callable[[int], None]) -> None:
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            after(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 def resident_share(files: Sequence[Path]) -> float:
