@@ -140,7 +140,7 @@ class Loader:
 
 
 def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
-    """How many batches `chunks` makes of all samples."""
+    """How many batches `chunks_of` makes of all samples."""
     whole, rest = divmod(samples, batch_size)
     return whole if drop_last or not rest else whole + 1
 
