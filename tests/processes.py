@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,7 @@ def _live(program: Program, arguments: list[str], cwd: str, environ: dict[str, s
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(opened, number)
         os.close(opened)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, however the tests were started
     os.environ.clear()
     os.environ.update(environ)
     os.chdir(cwd)

@@ -54,7 +54,7 @@ def pack(
 
     Example: [bold]gan-harness pack ~/data/celeba/img_align_celeba[/bold]
     """
-    from harness.data.packing import SUFFIX, pack_of, write_pack
+    from harness.data.packing import pack_of, write_pack
 
     if side < 1:
         raise ValueError(f"--side must be 1 or more, not {side}")
@@ -64,8 +64,6 @@ def pack(
     path = dest or usual
     if path.is_dir():
         path = path / usual.name
-    if path.suffix != SUFFIX:
-        raise ValueError(f"a pack's name ends in {SUFFIX}, and {path} doesn't")
     if path.exists() and not overwrite:
         raise ValueError(f"{path} is there already; --overwrite replaces it")
     with _progress() as progress:

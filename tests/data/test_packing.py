@@ -305,13 +305,11 @@ def test_of_two_writers_the_second_refuses_and_the_first_goes_on(slow: Path) -> 
     os.kill(first, signal.SIGSTOP)
     try:
         done = call(["pack", slow, "--overwrite"], ROOT)
-        others = call(["pack", slow, slow.parent / "x.txt"], ROOT)
     finally:
         os.kill(first, signal.SIGCONT)
-    assert (done.returncode, others.returncode) == (2, 2)
+    assert done.returncode == 2
     assert "another process is writing this pack" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "a pack's name ends in .safetensors" in others.stderr
     assert life.wait(60) == 0
     assert read_pack(pack_of(slow, 64)).samples == 700
     assert not part_files(slow.parent)
@@ -504,7 +502,6 @@ def test_a_folder_that_cannot_be_written_gets_one_line_and_can_be_read(tmp_path:
         (("--side", "0"), "--side must be 1 or more, not 0"),
         (("--workers", "-1"), "--workers must be 0 or more, not -1"),
         (("/no/where/x.safetensors",), "/no/where isn't a folder: the pack x.safetensors can't be written there"),
-        (("pack.bin",), "a pack's name ends in .safetensors, and pack.bin doesn't"),
         (("--side", "10000000"), "the pack takes 1,500,000,000 MB and "),
     ],
 )

@@ -39,7 +39,7 @@ def test_verdicts(values: list[float], verdict: str) -> None:
         ({"metric": "other"}, "no record of m"),
         ({"reference": "other"}, "no record of m"),
         ({"status": "estimated"}, "no record of m"),
-        ({"status": "simulated"}, "no record of m"),
+        ({"status": "simulated", "reason": "a disk"}, "simulated, which decides nothing: 1, a disk"),
     ],
 )
 def test_what_does_not_decide_gives_its_reason(changes: dict[str, Any], reason: str) -> None:
