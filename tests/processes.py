@@ -6,16 +6,18 @@ takes are saved. Where they matter, tests start a fresh interpreter.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -26,6 +28,26 @@ _PRELOADED = ["harness.cli", "harness.training", "harness.sampling", "harness.ev
 
 
 Program = Literal["gan-harness", "pytest"]
+
+
+def in_a_process_of_its_own(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test in a copy of this process: what a killed child raises there, whenever it likes, ends with it."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                test(*arguments, **named)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+
+    return run
 
 
 class Life:

@@ -88,6 +88,8 @@ class Loader:
         """End the workers."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
+        if self._processes is not None:
+            _end(self._processes._iterator)
         self._processes = None
 
     def stored(self, chunks: Iterable[Tensor], seed: int = 0, skip: int = 0) -> Iterator[Batch]:
@@ -136,7 +138,11 @@ class Loader:
         with naming_dead_workers():
             with _many_workers_are_no_matter():
                 items = iter(self._processes)
-            yield from items
+            try:
+                yield from items
+            except RuntimeError:
+                _end(items)
+                raise
 
 
 def batches_per_epoch(samples: int, batch_size: int, *, drop_last: bool) -> int:
@@ -201,6 +207,14 @@ class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
             return batch if get_worker_info() is None else _shared(batch)
         except ValueError as error:
             return error
+
+
+def _end(items: object) -> None:
+    """End an iterator's workers now: while PyTorch knows of a dead one, it may complain wherever this process is."""
+    shut_down = getattr(items, "_shutdown_workers", None)
+    if shut_down is not None:
+        with contextlib.suppress(RuntimeError):
+            shut_down()
 
 
 @contextlib.contextmanager

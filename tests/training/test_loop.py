@@ -26,7 +26,7 @@ from harness.training.state import TrainingState
 from reference import LogSchedule
 from tests import toys
 from tests.data.samples import packed, write_pictures
-from tests.processes import Life, call
+from tests.processes import Life, call, in_a_process_of_its_own
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., RunConfig]
@@ -540,6 +540,7 @@ def test_killed_and_resumed_in_windows_equals_one_never_killed(faces: Path, tmp_
     assert list(read_rows(out / "trace.jsonl")) == whole
 
 
+@in_a_process_of_its_own
 def test_a_loader_process_that_is_killed_while_this_one_trains_gets_one_line(faces: Path, tmp_path: Path) -> None:
     def kill(step: int, _: TrainingState) -> None:
         if step == 1:
