@@ -220,14 +220,17 @@ def test_a_worker_that_is_killed_while_it_reads_is_said_in_one_line(persistent: 
 @pytest.mark.usefixtures("forgotten")
 @in_a_process_of_its_own
 def test_a_worker_that_is_killed_between_epochs_is_said_in_one_line() -> None:
-    with Loader(Numbers(20), workers=2) as loader:
-        list(loader.stored(orders(20, 1)[0]))
-        worker = multiprocessing.active_children()[0]
+    def two_epochs() -> None:
         # PyTorch notices at the next epoch's beginning, or says so wherever this process is.
-        with pytest.raises(ValueError, match=r"a loader process ended: .* --workers 0"), naming_dead_workers():
+        with naming_dead_workers(), Loader(Numbers(20), workers=2) as loader:
+            list(loader.stored(orders(20, 1)[0]))
+            worker = multiprocessing.active_children()[0]
             worker.kill()
             worker.join()
             list(loader.stored(orders(20, 1)[0]))
+
+    with pytest.raises(ValueError, match=r"a loader process ended: .* --workers 0"):
+        two_epochs()
 
 
 @pytest.mark.usefixtures("forgotten")
