@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+PART = ".part"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by a file that holds `text`; a crash leaves the old file or the new one, never a part."""
+@contextlib.contextmanager
+def appearing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which replaces `path` once all of it is on disk: a crash leaves the old file or the new one.
+
+    Until then it is called `.NAME.….part`, and if anything fails it goes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(PART, part_prefix(path), path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "w+b") as stream:
+            yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+            os.fsync(descriptor)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def part_prefix(path: Path) -> str:
+    """How the names of files begin that are to become `path`."""
+    return f".{path.name}."
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by a file that holds `text`, as `appearing` does."""
+    with appearing(path) as stream:
+        stream.write(text.encode())
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:

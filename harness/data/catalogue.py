@@ -129,11 +129,12 @@ def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) 
         ValueError: the card's data set is unknown, its files are damaged, or the pack asked for holds something else.
     """
     reading = reading or Reading()
-    source = _SOURCES.get(card.dataset)
-    asked = {"--pack": reading.pack not in (AUTO, NEVER), "--skip-damaged": reading.skip_damaged}
-    for option in [option for option, given in asked.items() if given and not (source and source.packed)]:
-        sets = ", ".join(name for name, one in _SOURCES.items() if one.packed)
-        raise ValueError(f"{option} plays a part for pictures in files ({sets}), and {card.name} is on {card.dataset}")
+    packed = [name for name, source in _SOURCES.items() if source.packed]
+    option = "--pack" if reading.pack not in (AUTO, NEVER) else "--skip-damaged" if reading.skip_damaged else ""
+    if option and card.dataset not in packed:
+        raise ValueError(
+            f"{option} plays a part for pictures in files ({', '.join(packed)}), and {card.name} is on {card.dataset}"
+        )
     match card.dataset:
         case "gaussian-grid":
             if card.data_shape != (2,):

@@ -9,37 +9,24 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.data.dataset import scaled
+from harness.data.dataset import Dataset, HoldsPixels
 from harness.data.loader import Loader
 from harness.data.order import BLOCK
 from harness.data.pictures import Framing, UnreadablePictureError
 from reference import Batch
 
 
-class Pictures(Protocol):
-    """A data set whose samples are single pictures."""
+class Pictures(HoldsPixels, Dataset, Protocol):
+    """A data set whose samples are single pictures, (3, S, S)."""
 
-    title: str
-    real: bool
-    fingerprint: str
-    in_memory: bool
-    value_range: tuple[float, float]
     framing: Framing
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, indices: Tensor) -> Batch: ...
-
-    def pixels(self, indices: Tensor) -> Batch:
-        """(B, 3, S, S) uint8."""
-        ...
 
     def name(self, index: int) -> str:
         """What a picture is called where it is stored."""
         ...
 
 
-class Undamaged:
+class Undamaged(HoldsPixels):
     """The pictures of a data set but those at `damaged`."""
 
     def __init__(self, whole: Pictures, damaged: Sequence[int]) -> None:
@@ -53,15 +40,12 @@ class Undamaged:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return scaled(self.pixels(indices), self.value_range)
-
     def pixels(self, indices: Tensor) -> Batch:
         """The pictures at `indices` among those that are left, (B, 3, S, S) uint8."""
         return self._whole.pixels(self._kept[indices])
 
 
-class Tolerant:
+class Tolerant(HoldsPixels):
     """Gives the pixels of the pictures that can be read; `labels` is true for them and false for the others."""
 
     in_memory = False
@@ -73,9 +57,6 @@ class Tolerant:
 
     def __len__(self) -> int:
         return len(self._whole)
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return scaled(self.pixels(indices), self.value_range)
 
     def pixels(self, indices: Tensor) -> Batch:
         """(k, 3, S, S) uint8 with k ≤ B, and (B,) of which are there."""

@@ -47,6 +47,10 @@ class HoldsPixels(Protocol):
         """As indexing gives them, but `data` is uint8 in [0, 255] and not scaled."""
         ...
 
+    def __getitem__(self, indices: Tensor) -> Batch:
+        """The samples at `indices` (B,), in that order, scaled."""
+        return scaled(self.pixels(indices), self.value_range)
+
 
 @runtime_checkable
 class ReadsOn(Protocol):

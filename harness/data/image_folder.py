@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.data.dataset import scaled
+from harness.data.dataset import HoldsPixels
 from harness.data.disk import Disk, OwnDisk
 from harness.data.pictures import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
 from reference import Batch
@@ -21,7 +21,7 @@ ATTRIBUTES = Path("celeba/list_attr_celeba.txt")
 HIGH_QUALITY_FOLDER = Path("celeba_hq")
 
 
-class ImageFolder:
+class ImageFolder(HoldsPixels):
     """RGB images from one folder, in the order of their names: shorter side resized, centre cropped, scaled.
 
     Args:
@@ -53,9 +53,6 @@ class ImageFolder:
 
     def __len__(self) -> int:
         return len(self.files)
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return scaled(self.pixels(indices), self.value_range)
 
     def pixels(self, indices: Tensor) -> Batch:
         """The images at `indices`, (B, 3, S, S) uint8."""

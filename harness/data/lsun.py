@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from harness.data.dataset import scaled
+from harness.data.dataset import HoldsPixels
 from harness.data.disk import Disk, OwnDisk
 from harness.data.pictures import Framing, read_rgb, stacked
 from reference import Batch
@@ -30,7 +30,7 @@ DATA, LOCK = "data.mdb", "lock.mdb"
 _MAP_SIZE = 1 << 40  # the most that a file may grow to while it is written; it takes only what it holds
 
 
-class Lsun:
+class Lsun(HoldsPixels):
     """The pictures of one LMDB in the order of their keys: shorter side resized, centre cropped, scaled.
 
     Each worker of a loader has the database open once, with one read transaction of its own.
@@ -71,9 +71,6 @@ class Lsun:
 
     def __len__(self) -> int:
         return len(self._ends) - 1
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return scaled(self.pixels(indices), self.value_range)
 
     def pixels(self, indices: Tensor) -> Batch:
         """The pictures at `indices`, (B, 3, S, S) uint8."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from harness.data.dataset import scaled
+from harness.data.dataset import HoldsPixels
 from harness.data.idx import read_idx, write_idx
 from reference import Batch
 
@@ -24,7 +24,7 @@ FOLDER = Path("MNIST/raw")
 STAND_IN_TRAINING = 1500
 
 
-class Mnist:
+class Mnist(HoldsPixels):
     """Grey images with their digits, given in the shape and range that a card asks for.
 
     Args:
@@ -80,9 +80,6 @@ class Mnist:
     def images(self) -> Tensor:
         """The images as they are stored, (n, 1, 28, 28) uint8."""
         return torch.from_numpy(self._images.copy())[:, None]
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return scaled(self.pixels(indices), self.value_range)
 
     def pixels(self, indices: Tensor) -> Batch:
         """The samples at `indices`, uint8."""

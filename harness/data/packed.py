@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.dataset import Recycled, scaled
+from harness.data.dataset import HoldsPixels, Recycled
 from harness.data.disk import Disk, OwnDisk
 from harness.data.order import BLOCK, blocks_of
 from reference import Batch
@@ -177,7 +177,7 @@ def read_pack(path: Path) -> Pack:
     return Pack(**{**vars(pack), "checksums": checksums})
 
 
-class PackedImages:
+class PackedImages(HoldsPixels):
     """The images of a pack, with the bits of the data set that it was made of.
 
     The file is mapped as a whole, or after `hold` only as many blocks are in memory as two windows have. Each block is
@@ -205,9 +205,6 @@ class PackedImages:
 
     def __len__(self) -> int:
         return self.pack.samples
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return scaled(self.pixels(indices), self.value_range)
 
     def pixels(self, indices: Tensor) -> Batch:
         """The images at `indices`, (B, 3, S, S) uint8."""

@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from math import prod
@@ -25,6 +24,7 @@ from harness.data.loader import Loader
 from harness.data.lsun import DATA, Lsun
 from harness.data.order import BLOCK
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes, read_pack
+from harness.files import PART, appearing, part_prefix
 
 SUFFIX = ".safetensors"
 
@@ -97,7 +97,7 @@ def write_pack(
     # Room for the names of pictures that are left out, which are known only at the end.
     length = len(header_bytes(pack, NO_DIGEST)) + (2**20 if skip_damaged else 0)
     _check_room(path, length + len(pictures) * prod(shape) + 4 * len(empty))
-    with _appearing(path) as stream:
+    with _alone(path) as stream:
         stream.write(bytes(length))
         checksums: list[int] = []
         damaged: list[int] = []
@@ -156,41 +156,32 @@ def _check_room(path: Path, needed: int) -> None:
 
 
 @contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its name when all is on the disk, and goes if anything fails.
+def _alone(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes `path`, while nobody else writes one.
 
     Raises:
         ValueError: it can't be written, or another process is writing it.
     """
-    prefix = f".{path.name}."
     try:
-        _clear_leftovers(path.parent, prefix)
-        descriptor, temporary = tempfile.mkstemp(".part", prefix, path.parent)
-        try:
-            with os.fdopen(descriptor, "w+b") as stream:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)  # ends with this process, however it ends
-                yield stream
-                stream.flush()
-                os.fsync(descriptor)
-                os.fchmod(descriptor, 0o644)
-                os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        _clear_leftovers(path)
+        with appearing(path) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)  # ends with this process, however it ends
+            yield stream
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = "the disk is full" if full else error.strerror
         raise ValueError(f"{path} can't be written: {why}; nothing is left of it") from error
 
 
-def _clear_leftovers(folder: Path, prefix: str) -> None:
+def _clear_leftovers(path: Path) -> None:
     """Delete what writers that were killed have left; whoever still writes holds a lock on its file."""
-    for name in os.listdir(folder):
-        if not (name.startswith(prefix) and name.endswith(".part")):
+    for name in os.listdir(path.parent):
+        if not (name.startswith(part_prefix(path)) and name.endswith(PART)):
             continue
-        with (folder / name).open("rb") as stream:
+        part = path.parent / name
+        with part.open("rb") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(f"another process is writing this pack: {folder / name}") from None
-            (folder / name).unlink()
+                raise ValueError(f"another process is writing this pack: {part}") from None
+            part.unlink()

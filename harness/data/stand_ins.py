@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -85,14 +83,15 @@ def draw_into(root: Path, kind: str, n: int, seed: int, said: Said) -> Path:
     top = root / folder.parts[0]
     if top.exists():
         raise ValueError(f"{top} is there already: nothing is deleted")
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{kind}.", dir=root))
-    try:
-        write(temporary, n, seed, said)
-        (temporary / folder.parts[0] / MARK).write_text(f"{title}\n", encoding="utf-8")
-        (temporary / folder.parts[0]).rename(top)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+    def fill(made: Path) -> None:
+        write(made, n, seed, said)
+        for entry in (made / top.name).iterdir():  # written as below a data root
+            entry.rename(made / entry.name)
+        (made / top.name).rmdir()
+        (made / MARK).write_text(f"{title}\n", encoding="utf-8")
+
+    write_folder(top, fill)
     return root / folder
 
 
