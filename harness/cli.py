@@ -14,7 +14,9 @@ __all__ = ["judging", "looking", "main", "measuring", "storing", "training"]  # 
 
 def main() -> None:
     """Run a command; a user's mistake is one line and exit code 2, a failed check 1."""
-    from harness.training.journal import NonFiniteError  # torch is slow to import; every command but --help needs it
+    # PyTorch is slow to import; every command but --help needs it.
+    from harness.measurement.running_out import device_trouble
+    from harness.training.journal import NonFiniteError
 
     try:
         code = app(standalone_mode=False)
@@ -27,6 +29,12 @@ def main() -> None:
             raise
         complain(_in_words(error))
         sys.exit(getattr(error, "exit_code", 2))
+    except (RuntimeError, MemoryError) as error:
+        trouble = device_trouble(error)
+        if trouble is None or "--traceback" in sys.argv:
+            raise
+        complain(trouble)
+        sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         sys.exit(130)

@@ -9,7 +9,9 @@ import torch
 
 from harness.data.catalogue import availability, data_root
 from harness.data.stand_ins import cache_folder
-from harness.environment import device_name, environment
+from harness.environment import allocator_settings, device_name, environment
+from harness.processors import processor_quota
+from harness.training.device import available_threads, check_workspace_variable, why_no_gpu
 
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # the name under which torch-fidelity keeps them
 
@@ -47,8 +49,31 @@ def _devices() -> list[Finding]:
         detail = f"{device_name(device)}, driver {facts['driver']}, CUDA {facts['cuda']}"
         listed.append(Finding(f"GPU {index}", True, detail, "chosen by --device auto" if index == 0 else ""))
     if not count:
-        listed.append(Finding("GPU", False, "PyTorch finds none",
+        listed.append(Finding("GPU", False, why_no_gpu(),
                               "GPU figures stay 'not measured'; the profile `documented` would take days"))  # fmt: skip
+    return [*listed, _threads(), *_settings()]
+
+
+def _threads() -> Finding:
+    quota = processor_quota()
+    detail = (
+        f"{available_threads()} by default; waiting: {environment(torch.device('cpu'))['waiting'] or 'as OpenMP does'}"
+    )
+    if quota is not None:
+        detail += f"; a control group grants {quota:g} processors"
+    return Finding("threads", True, detail, "small steps take one; a run keeps its number")
+
+
+def _settings() -> list[Finding]:
+    """Variables that make figures others than by default."""
+    listed = []
+    try:
+        check_workspace_variable()
+    except ValueError as error:
+        listed.append(Finding("cuBLAS", False, str(error), "on a GPU, deterministic runs are refused"))
+    if allocator_settings():
+        listed.append(Finding("allocator", True, allocator_settings(),
+                              "reserved GPU memory isn't what the estimate computes"))  # fmt: skip
     return listed
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root as find_root
 from harness.data.dataset import scale_pixels
-from harness.environment import environment, fingerprint
+from harness.environment import CONVOLUTIONS, PRODUCTS, environment, fingerprint, float32_precision
 from harness.evaluation.evaluated import (
     QualityValue,
     RealImages,
@@ -34,9 +35,9 @@ from harness.evaluation.sampler import Sampler
 from harness.files import write_text
 from harness.record import Record
 from harness.reporting.pages import ENVIRONMENT, RECORDS
-from harness.training.device import resolve_device
+from harness.training.device import numerics_name, resolve_device
 from harness.training.restore import restore_run
-from harness.training.run_folder import RUN_FILE
+from harness.training.run_folder import RUN_FILE, RunFolder
 from reference import Batch, Card, get, load_module
 
 _DEFAULT_N = 10_000
@@ -135,6 +136,7 @@ def evaluate(target: str, question: Question, said: Said) -> Answer:
     values = evaluate_images(images, real, extractor, {"images": "as given"}, said=said)
     folder = question.out or Path("runs") / "evaluated" / name.replace(":", "_").replace("/", "_")
     facts = {"reference": name, "seed": question.seed, "n": n}
+    # How the images were computed isn't known here, and whoever looks at them computes in full float32.
     return Answer(name, real.dataset.title, values, _write(folder, values, facts, real.dataset, device))
 
 
@@ -155,9 +157,21 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     name = question.name or config.reference
     facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
-             "epochs": epochs}  # fmt: skip
-    where = _write(question.out or path, values, facts, dataset, device)
+             "epochs": epochs, "threads": config.threads}  # fmt: skip
+    where = _write(question.out or path, values, facts, dataset, device, _computed(path, device))
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where)
+
+
+def _computed(path: Path, device: torch.device) -> dict[str, str]:
+    """How a run was trained; and how its samples are drawn, where that is another way."""
+    config, facts = RunFolder(path).read_run()
+    deterministic = config.deterministic or torch.device(config.device).type == "cpu"
+    trained = {"numerics": numerics_name(deterministic=deterministic)}
+    # Before precision was written down, no run was a GPU's.
+    trained |= {part: str(facts["environment"].get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
+    drawn = float32_precision(device)
+    other = {f"{part}, sampling": value for part, value in drawn.items() if value != trained[part]}
+    return trained | other
 
 
 def _real_side(question: Question, device: torch.device, said: Said) -> tuple[RealImages, Extractor]:
@@ -243,7 +257,12 @@ def _call(target: str, n: int, seed: int) -> Tensor:
 
 
 def _write(
-    folder: Path, values: list[QualityValue], facts: dict[str, Any], dataset: Dataset, device: torch.device
+    folder: Path,
+    values: list[QualityValue],
+    facts: dict[str, Any],
+    dataset: Dataset,
+    device: torch.device,
+    computed: Mapping[str, str] | None = None,
 ) -> Path:
     """The values as records, with the machine beside them."""
     machine = environment(device)
@@ -253,7 +272,7 @@ def _write(
             suite="quality", metric=found.metric, value=found.measured.value, unit=found.measured.unit,
             better=found.measured.better, status="measured", profile="evaluate", data=dataset.title,
             real_data=dataset.real, device=str(machine["device"]), environment=mark, headline=found.headline,
-            protocol=found.protocol | {"data": dataset.fingerprint}, **facts,
+            protocol={**(computed or {}), **found.protocol, "data": dataset.fingerprint}, **facts,
         ).to_line()
         for found in values
     ]  # fmt: skip

@@ -16,9 +16,11 @@ import torch
 from harness.data.disk import DISK_PROFILES, Disk, OwnDisk, SimulatedDisk
 from harness.data.page_cache import StillCachedError
 from harness.measurement.loading import DOCUMENTED, LMDB, PACKED, Loaded, LoadingCell, Stored, load
-from harness.measurement.prepared import PreparedStep
 from harness.measuring import COMPUTED_ON, Write
 from harness.record import Record, Status
+from harness.training.device import computed, numerics
+from harness.training.operations import step_threads
+from harness.training.prepared import PreparedStep
 from reference import Reference
 
 OWN = "this machine's disk"
@@ -27,7 +29,7 @@ WORKERS = (0, 2, 4)
 EPOCHS: Mapping[str, int] = {"celeba": 202_599, "lsun": 3_033_042}  # pictures in an epoch of the documents' sets
 PICTURES = "celeba"  # the data set whose pictures, or stand-ins, are read in every format
 SPEED_UP = "epoch_speed_up_ssd_over_hdd"
-_STEPS = 2
+_WARM_UP, _TIMED = {"cuda": 3, "cpu": 1}, {"cuda": 5, "cpu": 2}  # steps: on a CPU they take seconds
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,6 @@ def record_cell(
         },
     }  # fmt: skip
     status: Status = "simulated" if simulated else "measured"
-    start = "the start included"
     try:
         found = load(stored, cell)
     except StillCachedError as error:
@@ -89,7 +90,7 @@ def record_cell(
         return None
     facts["status"] = status
     rate = found.images_per_second
-    said = [_bound(found, cell.form), start if found.steady is None else ""]
+    said = [_bound(found, cell.form), "the start included" if found.steady is None else ""]
     write(spec, "images_per_second", rate, "1/s", "higher", reason="; ".join(filter(None, said)), **facts)
     megabytes = rate * stored.bytes_per_picture(cell.form) / 1e6
     write(spec, "read_mb_per_second", megabytes, "MB/s", "none", **facts)
@@ -118,29 +119,40 @@ def record_computing(
     """Take the time stated for a step at the document's batch, or measure some steps at this one; record it."""
     status: Status = "measured" if stated_ms is None else "estimated"
     if stated_ms is None:
-        rate, how = batch / _step_seconds(reference, batch, device), f"{_STEPS} steps at batch {batch}"
+        seconds = _step_seconds(reference, batch, device)
+        rate, how = batch / median(seconds), f"{len(seconds)} steps at batch {batch}"
     else:
         batch = reference.card.batch_size
         rate, how = 1000 * batch / stated_ms, f"from the stated {stated_ms:g} ms a step"
     write(
         spec, "computing_images_per_second", rate, "1/s", "higher", status=status, reason=how, batch_size=batch,
         data="drawn values in the card's shape", protocol={"storage": "none: computing"},
+        computed=computed(device, deterministic=False) if stated_ms is None else None,
     )  # fmt: skip
     return Computing(rate, status, device)
 
 
-def _step_seconds(reference: Reference, batch: int, device: torch.device) -> float:
+def _step_seconds(reference: Reference, batch: int, device: torch.device) -> list[float]:
+    """Of some steps, computed as documented."""
+    on_cuda = device.type == "cuda"
     times = []
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    threads = step_threads(reference, batch, device)
+    with (
+        torch.random.fork_rng([device] if on_cuda else []),
+        numerics(device, deterministic=False, threads=threads),
+    ):
         step = PreparedStep(reference, batch, device)
-        step()
-        for _ in range(_STEPS):
+        for _ in range(_WARM_UP[device.type]):
+            step()
+        for _ in range(_TIMED[device.type]):
+            if on_cuda:
+                torch.cuda.synchronize(device)  # what was queued before is no part of this step's time
             started = time.perf_counter()
             step()
-            if device.type == "cuda":
+            if on_cuda:
                 torch.cuda.synchronize(device)
             times.append(time.perf_counter() - started)
-    return median(times)
+    return times
 
 
 def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Record], computing: Computing) -> None:

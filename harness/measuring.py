@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from harness.data import batches_per_epoch
 from harness.data.catalogue import data_root, documented_samples, has_real_data
+from harness.environment import allocator_settings
 from harness.evaluation.features import Said
 from harness.measurement.batch_size import parse_batch_sizes
 from harness.measurement.cell import Cell, Measured, measure
@@ -20,14 +22,13 @@ from harness.measurement.estimate import Estimate, estimate
 from harness.record import Better
 from harness.recorder import Recorder
 from harness.reporting.pages import write_report
-from harness.training.device import NUMERICS, numerics_of, resolve_device
+from harness.training.device import NUMERICS, computed, numerics_of, resolve_device
 from reference import Card, Reference, get, load_module, matching, specs
 
 MIB = 2**20
 COMPUTED_ON = "computed on"  # the key of every record's protocol here: cuda or cpu
 FAILED = "its step fails"
 NOT_YET = "not measured yet: there is no GPU here"
-_ESTIMATED_FOR = "any CUDA device"
 _DRAWN = "drawn values in the card's shape"
 
 
@@ -80,7 +81,7 @@ def write_memory_report(asked: Asked, said: Said) -> list[Path]:
             for size in sizes[spec]:
                 said(f"{spec}, batch {size}, {way}: measuring ({done} of {total})")
                 cell = Cell(spec, size, str(device), NUMERICS[way], modules=asked.modules)
-                cells.append((cell, record_cell(write, cell, reference.card, root, way)))
+                cells.append((cell, record_cell(write, cell, reference.card, root)))
                 done += 1
             if not NUMERICS[way]:
                 record_epoch_ratio(write, spec, reference.card, cells)
@@ -102,30 +103,35 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
         ValueError: it refuses this batch size.
     """
     found = estimate(reference, batch_size)
+    spaces = found.workspaces
     facts: dict[str, Any] = {
-        "batch_size": batch_size, "status": "estimated", "device": _ESTIMATED_FOR, "data": _DRAWN,
+        "batch_size": batch_size, "status": "estimated", "device": f"any CUDA device, torch {spaces.version}",
+        "data": _DRAWN,
     }  # fmt: skip
-    protocol = {COMPUTED_ON: "cuda"}
+    protocol = {COMPUTED_ON: "cuda", "torch": spaces.version, "cuBLAS workspaces": spaces.described}
     where = f"{found.layer or 'the step'}, {found.operator}" if found.operator else "between steps"
     write(spec, "peak_allocated_mib", found.peak_allocated / MIB, "MiB", "lower", reason=where,
           protocol=protocol, **facts)  # fmt: skip
     write(spec, "peak_reserved_mib", found.peak_reserved / MIB, "MiB", "lower", protocol=protocol, **facts)
+    write(spec, "tensors_mib", found.tensors / MIB, "MiB", "lower", protocol=protocol, **facts)
     for part, size in found.parts.items():
         write(spec, "peak_part_mib", size / MIB, "MiB", "none", protocol=protocol | {"part": part}, **facts)
     return found
 
 
-def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numerics: str) -> Measured:
+def record_cell(write: Write, cell: Cell, card: Card, root: Path | None) -> Measured:
     """Measure one cell and record it: running out of memory is a row, and so is a step that fails or takes no such
     batch."""
     try:
         found = measure(cell)
     except (RuntimeError, ValueError) as error:
         found = Measured(ended=f"{FAILED}: {error}")
-    on_cuda = torch.device(cell.device).type == "cuda"
+    device = torch.device(cell.device)
+    on_cuda = device.type == "cuda"
     facts: dict[str, Any] = {
-        "batch_size": cell.batch_size, "data": _DRAWN,
-        "protocol": {COMPUTED_ON: "cuda" if on_cuda else "cpu", "numerics": numerics},
+        "batch_size": cell.batch_size, "data": _DRAWN, "threads": found.threads,
+        "computed": computed(device, deterministic=cell.deterministic),
+        "protocol": {COMPUTED_ON: device.type},
     }  # fmt: skip
 
     def mib(metric: str, size: int | None, why_not: str = "", reason: str = "") -> None:
@@ -136,13 +142,20 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numeric
             write(cell.spec, metric, size / MIB, "MiB", "lower", reason=reason, **facts)
 
     if found.ended:
+        if found.others:
+            found = dataclasses.replace(found, ended=f"{found.ended}; on the card also: {'; '.join(found.others)}")
         for metric in ("peak_allocated_mib", "peak_reserved_mib", "driver_mib") if on_cuda else ("peak_resident_mib",):
             mib(metric, None, found.ended)
         return found
     if on_cuda:
         mib("peak_allocated_mib", found.peak_allocated)
-        mib("peak_reserved_mib", found.peak_reserved)
+        mib("peak_reserved_mib", found.peak_reserved, reason=_another_allocator())
+        mib("tensors_mib", found.tensors, "the step wasn't traced: there was no memory, or nobody asked")
+        if found.tensors is not None and found.peak_allocated is not None:
+            # cuBLAS', cuDNN's, and what the allocator adds by rounding.
+            mib("workspaces_mib", found.peak_allocated - found.tensors)
         mib("context_mib", found.context, found.driver_how)
+        mib("bare_context_mib", found.bare_context, found.driver_how)
         others = "; ".join(found.others)
         mib("driver_mib", found.driver, found.driver_how, found.driver_how)
         write(cell.spec, "other_processes", float(len(found.others)), "processes", "none", reason=others, **facts)
@@ -151,7 +164,28 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None, numeric
     else:
         mib("peak_resident_mib", found.resident, reason=_before(found))
     _record_times(write, cell, card, root, found, facts)
+    record_machine(write, cell.spec, found, facts)
     return found
+
+
+def record_machine(write: Write, spec: str, found: Measured, facts: Mapping[str, Any]) -> None:
+    """The state of the machine before and during the timed steps, and whether it was held back."""
+    for when, state in (("before", found.before), ("after", found.after)):
+        protocol = facts["protocol"] | {"when": when} | state.words
+        for name, value in state.figures.items():
+            unit = name.rpartition("_")[2]
+            write(spec, name, value, unit, "none", **{**facts, "protocol": protocol}, reason=state.missing)
+    if found.before.tells:
+        write(spec, "throttled", float(bool(found.throttled)), "yes/no", "none", reason=found.throttled, **facts)
+    elif facts["protocol"][COMPUTED_ON] == "cuda":
+        why = found.before.missing
+        write(spec, "throttled", None, "yes/no", "none", status="skipped", reason=why, **facts)
+
+
+def _another_allocator() -> str:
+    """Why reserved memory may not be what the caching allocator's default rules make it; "" where it is."""
+    found = allocator_settings()
+    return f"{found}: other rules than the estimate's" if found else ""
 
 
 def _before(found: Measured) -> str:
@@ -163,6 +197,10 @@ def _record_times(
 ) -> None:
     low, high = found.quartiles_ms
     steps = f"{len(found.step_ms)} steps, quartiles {low:.4g} to {high:.4g}"
+    if found.throttled:
+        steps += f"; throttled: {found.throttled}"
+    if facts["protocol"][COMPUTED_ON] == "cpu":
+        facts = facts | {"protocol": facts["protocol"] | {"threads": str(found.threads)}}
     write(cell.spec, "step_ms_median", found.median_ms, "ms", "lower", reason=steps, **facts)
     write(cell.spec, "step_ms_q1", low, "ms", "none", **facts)
     write(cell.spec, "step_ms_q3", high, "ms", "none", **facts)

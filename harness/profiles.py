@@ -20,6 +20,8 @@ class Profile:
     whichever is over first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on
     `loading_pictures` pictures for `loading_seconds` a cell, in batches of `warm_batch`, from a cold disk of
     `cold_batch` (None: the document's).
+    Without `both_numerics`, a GPU checks the bits of trainings in deterministic mode alone and measures cells as
+    documented alone, but the references of the memory table also deterministically at the batch that they train with.
     `pictures` says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that
     isn't told which references to check leaves out the variants of systems.
     """
@@ -49,6 +51,7 @@ class Profile:
     warm_batch: int | None = None
     cold_batch: int | None = None
     loading_seconds: float = 10.0
+    both_numerics: bool = True
     pictures: bool = True
     variants: bool = True
 
@@ -79,6 +82,7 @@ PROFILES = {
             warm_batch=64,
             cold_batch=16,
             loading_seconds=0.2,
+            both_numerics=False,
             pictures=False,
             variants=False,
         ),

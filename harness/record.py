@@ -20,10 +20,10 @@ class Record:
     """One value.
 
     `status` says how the value came about, `reason` why there is none (or what a reader must know of it). `epochs` is
-    the training length behind it. `protocol` holds everything else that decides whether two values may be compared;
-    values of different protocols are not comparable. `environment` is the fingerprint of an entry in
-    `environment.json` beside the records. `headline` marks the few metrics that a gate tests unless told
-    otherwise: each more costs seeds. `version` is that of this form.
+    the training length behind it, `threads` how many CPU threads it was trained or timed with. `protocol` holds
+    everything else that decides whether two values may be compared; values of different protocols are not comparable.
+    `environment` is the fingerprint of an entry in `environment.json` beside the records. `headline` marks the few
+    metrics that a gate tests unless told otherwise: each more costs seeds. `version` is that of this form.
 
     Raises:
         ValueError: another version, an unknown status or direction, or a status that needs a value or a reason and
@@ -45,6 +45,7 @@ class Record:
     seed: int | None = None
     batch_size: int | None = None
     epochs: float | None = None
+    threads: int | None = None
     real_data: bool = True
     reason: str = ""
     headline: bool = False
@@ -78,11 +79,11 @@ class Record:
         """
         try:
             record = cls(**values)
-            whole = (record.n, record.seed, record.batch_size)
+            whole = (record.n, record.seed, record.batch_size, record.threads)
             if not (isinstance(record.value, int | float | None) and isinstance(record.protocol, dict)):
                 raise TypeError("its value must be a number or null, its protocol an object")
             if not all(isinstance(number, int | None) for number in whole):
-                raise TypeError("n, seed and batch_size must be whole numbers or null")
+                raise TypeError("n, seed, batch_size and threads must be whole numbers or null")
             return record
         except TypeError as error:
             raise ValueError(f"not a record: {error}") from error

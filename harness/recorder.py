@@ -67,14 +67,19 @@ class Recorder:
         data: Dataset | str = "",
         status: Status = "measured",
         protocol: Mapping[str, str] | None = None,
+        computed: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """Write one record, at once. `data` is what it was measured on, or says so in words."""
+        """Write one record, at once.
+
+        `data` is what it was measured on, or says so in words; `computed` how the device computed, where that touches
+        the value, and joins the protocol.
+        """
         given = {"data": data} if isinstance(data, str) else {"data": data.title, "real_data": data.real}
         mark = {} if isinstance(data, str) else {"data": data.fingerprint}
         facts: dict[str, Any] = {
             "device": str(self.environment["device"]),
-            "protocol": dict(protocol or {}) | mark,
+            "protocol": {**(computed or {}), **(protocol or {}), **mark},
         }
         entry = Record(
             suite, spec, metric, value, unit, better, status, self.profile,

@@ -28,14 +28,14 @@ from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.reader import LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
 from harness.loading import SPEED_UP
-from harness.measurement.operations import affordable_steps, step_operations
 from harness.measuring import affordable_sizes
 from harness.record import Better, Status
 from harness.recorder import Recorder
 from harness.reporting.pages import COMPARISON, write_report, write_table
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
-from harness.training.device import numerics_of, resolve_device
+from harness.training.device import check_workspace_variable, computed, numerics_of, resolve_device, unusable_gpu
+from harness.training.operations import affordable_steps, step_operations
 from harness.training.pictures import picture_of
 from harness.training.run_folder import folder_name
 from harness.training.streams import Streams
@@ -70,6 +70,8 @@ class SuiteSession:
         self.settings = settings
         self.profile = settings.profile
         self.device = resolve_device(settings.device)
+        if self.device.type == "cuda":
+            check_workspace_variable()
         self.root = data_root(settings.data_root)
         self.suite = ""
         for module in settings.modules:
@@ -233,6 +235,8 @@ class SuiteSession:
             "seed": run.seed,
             "batch_size": self.batch_size(registry.spec_of(run.reference)),
             "epochs": run.steps / run.steps_per_epoch,
+            "threads": run.threads,
+            "computed": computed(run.device),
         }
 
     def keep_points(self, spec: str, seed: int, points: NDArray[np.float64]) -> None:
@@ -311,6 +315,7 @@ class SuiteSession:
         return [
             f"profile {self.profile.name} on {device}, torch {torch.__version__}; records: "
             + ", ".join(f"{count} {status}" for status, count in statuses.items()),
+            *([f"computed on the CPU: {why}"] if self.settings.device == "auto" and (why := unusable_gpu()) else []),
             f"claims: {verdicts}",
             *self._verdicts(),
             f"everything on one page: {shown / 'report.md'}",

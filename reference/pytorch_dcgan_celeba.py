@@ -44,7 +44,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 class Generator(nn.Module):
     """z (N, 100, 1, 1) → images (N, 3, 64, 64) in [−1, 1].
 
-    With `ngpu` above 1 and input on a GPU, the batch is split over the first `ngpu` cards.
+    With `ngpu` above 1 and input on a GPU, the batch is split over `ngpu` cards, of which that one is the first.
     """
 
     def __init__(self, ngpu: int = 1) -> None:
@@ -99,12 +99,18 @@ class Discriminator(nn.Module):
 
 def _over_gpus(network: nn.Module, inputs: Tensor, ngpu: int) -> Tensor:
     if ngpu > 1 and inputs.is_cuda:
-        if ngpu > torch.cuda.device_count():
-            raise ValueError(f"ngpu={ngpu} asks for more GPUs than there are: {torch.cuda.device_count()}")
-        split: Tensor = nn.parallel.data_parallel(network, inputs, list(range(ngpu)))
+        split: Tensor = nn.parallel.data_parallel(network, inputs, cards_from(inputs.device.index, ngpu))
         return split
     whole: Tensor = network(inputs)
     return whole
+
+
+def cards_from(first: int, ngpu: int) -> list[int]:
+    """The numbers of `ngpu` cards from `first` on: the tutorial's run is on the first of all."""
+    there = torch.cuda.device_count()
+    if first + ngpu > there:
+        raise ValueError(f"ngpu={ngpu} from cuda:{first} on asks for more GPUs than there are: {there}")
+    return list(range(first, first + ngpu))
 
 
 def initialise(module: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,6 @@ from harness.commands import Device, Modules, app
 
 if TYPE_CHECKING:
     from harness.measurement.batch_size import Tried
-    from reference import Reference
 
 
 @app.command("batch-size")
@@ -32,19 +32,24 @@ def batch_size(
         bool, typer.Option("--deterministic", help="On the GPU: deterministic algorithms, not cudnn.benchmark.")
     ] = False,
     steps: Annotated[int, typer.Option(help="On the GPU: steps to time at each size.")] = 10,
+    time_limit: Annotated[
+        float | None, typer.Option(help="On the GPU: seconds after which no further size is tried.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG for the memory curve.")] = None,
     reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
-    """Find the largest batch that fits: double until one doesn't, then bisect, as document 000 advises.
+    """Find the largest batch that fits: go on until one doesn't, then bisect, as document 000 advises.
 
-    With a budget each size is estimated; without one each is really trained with, in a process of its own.
+    With a budget each size is estimated; without one each is really trained with, in a process of its own: the
+    smallest, then what is estimated to fit, and on from there; each is printed as it is tried.
 
     Example: [bold]gan-harness batch-size handson-dcgan-mnist --budget 8GiB[/bold]
     """
     from harness.data.catalogue import documented_samples
     from harness.measurement.batch_size import in_mib, on_device, parse_size, within_budget
     from harness.measurement.cell import Cell
-    from harness.training.device import resolve_device
+    from harness.measurement.cublas import Workspaces
+    from harness.training.device import resolve_device, why_no_gpu
     from reference import get, load_module
 
     for module in reference_module:
@@ -55,8 +60,9 @@ def batch_size(
         raise ValueError(f"--plot must name a .png file, not {plot}")
     cell = Cell(name, 1, str(chosen), deterministic, steps=steps, seconds=20, modules=tuple(reference_module))
     limit = documented_samples(reference.card) or 2**20
+    if time_limit is not None and not 0 < time_limit < math.inf:
+        raise ValueError(f"--time-limit must be more than 0 seconds, not {time_limit:g}")
     tried: list[Tried] = []
-    predicted = ""
     console = Console()
     if budget:
         allowed = parse_size(budget, "--budget")
@@ -69,39 +75,37 @@ def batch_size(
 
             found = within_budget(reference, allowed, held, limit, said)
         beside = f"with {in_mib(held)} for the context" if held else "without the CUDA context, some hundred MiB"
-        how = f"estimated for any CUDA device, {beside}; budget {in_mib(allowed)}"
+        how = f"estimated for any CUDA device under torch {Workspaces.of().version}, {beside}; budget {in_mib(allowed)}"
     else:
         if context:
             raise ValueError("--context plays a part with --budget alone: on a GPU the context is measured")
         if chosen.type != "cuda":
-            raise ValueError("there is no GPU to try on: name what must suffice, such as --budget 8GiB")
+            raise ValueError(f"there is no GPU to try on ({why_no_gpu() or 'the CPU was asked for'}): name what must "
+                             "suffice, such as --budget 8GiB")  # fmt: skip
         with console.status("trying") as status:
 
             def noted(one: Tried) -> None:
                 tried.append(one)
-                status.update(f"batch {one.batch_size}: {_verdict(one)}")
+                console.print(escape(f"batch {one.batch_size}: {_verdict(one)}"))
+                status.update(f"{len(tried)} sizes tried, the last {one.batch_size}")
 
-            found = on_device(cell, reference, limit, noted)
+            answer = on_device(cell, reference, limit, noted, math.inf if time_limit is None else time_limit)
+        found = answer.batch_size
         how = f"each size trained with on {chosen}"
-        predicted = _predicted(reference, tried, limit)
+        if answer.guess is not None:
+            how += f"; the estimate said {answer.guess}"
+        if not answer.complete:
+            how += f"; the {time_limit:g} s were over before the search was: a larger one may fit"
+        others = sorted({other for one in tried for other in one.others})
+        if others:
+            console.print(escape(f"other processes held memory on the card: {'; '.join(others)}"))
     console.print(_table(sorted(tried, key=lambda one: one.batch_size)))
     if plot is not None:
         from harness.reporting.plots import save_curve
 
         save_curve(plot, name, _curves(tried))
     whole = f", the whole data set of {limit:,}" if found == limit and documented_samples(reference.card) else ""
-    console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how}){predicted}")
-
-
-def _predicted(reference: Reference, tried: list[Tried], limit: int) -> str:
-    """What the estimate would have said, given the memory that is free beside the context."""
-    from harness.measurement.batch_size import in_mib, within_budget
-
-    free = next((one.available for one in tried if one.available is not None), None)
-    if free is None:
-        return ""
-    number = within_budget(reference, free, 0, limit, lambda _: None)
-    return f"; the estimate says {number}, for {in_mib(free)} free beside the context"
+    console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how})")
 
 
 def _verdict(one: Tried) -> str:

@@ -44,7 +44,7 @@ def train(
         bool | None,
         typer.Option("--skip-damaged/--refuse-damaged", help="Leave out pictures that can't be read, and list them."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default is PyTorch's.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default one where steps are small.")] = None,
     log_every: Annotated[int | None, typer.Option(help="Steps between log lines; default is the document's.")] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between grids, 0 for none.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints; default an epoch.")] = None,

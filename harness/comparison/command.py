@@ -20,13 +20,13 @@ from harness.comparison.speed import Timing, pace_exit_code, pace_table, time_re
 from harness.comparison.verdicts import ALPHA, Comparison, Rule, compare, exit_code, least_seeds, tally
 from harness.data.catalogue import ROOT_VARIABLE, documented_samples
 from harness.environment import device_name
-from harness.measurement.operations import step_operations
-from harness.measurement.prepared import check_batch_size
 from harness.measuring import affordable_sizes
 from harness.profiles import get_profile
 from harness.record import Record
 from harness.reporting.pages import COMPARISON, write_table
 from harness.training.device import resolve_device
+from harness.training.operations import step_operations
+from harness.training.prepared import check_batch_size
 from reference import get, load_module, matching, specs
 
 _COLOURS = {"kept": "green", "better": "green", "worse": "red"}

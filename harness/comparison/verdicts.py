@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from harness.comparison.permutation import Permutation, holm, permutation_test, smallest_p
+from harness.environment import CONVOLUTIONS, PRODUCTS
 from harness.record import Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
@@ -19,6 +20,10 @@ ALPHA, MARGIN = 0.05, 0.1
 _MOST_SEEDS = 200
 # What two values must share beside their protocol. The machine may differ: bits do then, distributions don't.
 _SHARED = ("profile", "n", "batch_size", "epochs", "unit", "better")
+
+
+# What records say nothing of that were made before it was asked; none of them was made on a GPU.
+_BEFORE = {f"protocol, {name}": "ieee" for name in (CONVOLUTIONS, PRODUCTS)} | {"protocol, numerics": "deterministic"}
 
 
 class NotComparableError(ValueError):
@@ -179,7 +184,7 @@ def _difference(one: Sequence[Record], other: Sequence[Record]) -> str:
 
 def _facts(record: Record) -> dict[str, str]:
     protocol = {f"protocol, {name}": value for name, value in record.protocol.items()}
-    return {name: str(getattr(record, name)) for name in _SHARED} | protocol
+    return {name: str(getattr(record, name)) for name in _SHARED} | _BEFORE | protocol
 
 
 def _named(first: dict[str, str], second: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import sys
 import warnings
@@ -74,6 +75,7 @@ class Loader:
                 persistent_workers=persistent and workers > 0,
                 multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
                 pin_memory=self._pin,
+                worker_init_fn=_keep_what_is_inherited if workers else None,
                 # Without a generator of its own, the loader draws its workers' seed from the global random state.
                 generator=torch.Generator(),
             )
@@ -181,6 +183,11 @@ def range_to_scale_to(dataset: Dataset) -> tuple[float, float] | None:
     if isinstance(dataset, HoldsPixels) and not isinstance(dataset, RandomlyChanged):
         return dataset.value_range
     return None
+
+
+def _keep_what_is_inherited(_: int) -> None:
+    """In a forked worker: never collect what the parent had. Its tensors' ends may ask for CUDA, which a fork lacks."""
+    gc.freeze()
 
 
 class _Places(Sampler[_Place]):

@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.measurement.prepared import PreparedStep
+from harness.training.prepared import PreparedStep
 from reference import Reference
 
 # The profiler's own messages (it looks for a GPU, it starts, it stops) go to standard error.

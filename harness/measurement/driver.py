@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,42 +30,69 @@ class DriverView:
     missing: str = ""
 
 
-def driver_view(device: torch.device) -> DriverView:
-    """Ask NVML; whatever goes wrong is said, and nothing raises."""
+class NvmlError(Exception):
+    """NVML isn't there, or doesn't answer; in words."""
+
+
+@contextlib.contextmanager
+def nvml_handle(device: torch.device) -> Iterator[tuple[Any, Any]]:
+    """pynvml and its handle of the card behind a CUDA device.
+
+    Raises:
+        NvmlError: whatever goes wrong, also within.
+    """
     try:
         import pynvml
     except ImportError as error:
-        return DriverView(missing=f"NVML can't be asked: {error}")
+        raise NvmlError(f"NVML can't be asked: {error}") from error
     try:
         pynvml.nvmlInit()
     except Exception as error:  # NVML raises its own types
-        return DriverView(missing=f"NVML can't be asked: {error}")
+        raise NvmlError(f"NVML can't be asked: {error}") from error
     try:
-        return _ask(pynvml, _handle(pynvml, device))
+        yield pynvml, _handle(pynvml, device)
     except Exception as error:
-        return DriverView(missing=f"NVML doesn't answer: {error}")
+        raise NvmlError(f"NVML doesn't answer: {error}") from error
     finally:
         with contextlib.suppress(Exception):
             pynvml.nvmlShutdown()
 
 
+def driver_view(device: torch.device) -> DriverView:
+    """Ask NVML; whatever goes wrong is said, and nothing raises."""
+    try:
+        with nvml_handle(device) as (nvml, handle):
+            return _ask(nvml, handle, torch.cuda.memory_reserved(device))
+    except NvmlError as error:
+        return DriverView(missing=str(error))
+
+
 def _handle(nvml: Any, device: torch.device) -> Any:
-    """The card behind a CUDA device, by its identifier: CUDA's numbers needn't be the driver's."""
+    """The card, or slice of one (MIG), behind a CUDA device, by its identifier: its number needn't be the driver's."""
     identifier = str(torch.cuda.get_device_properties(device).uuid)
-    return nvml.nvmlDeviceGetHandleByUUID(
-        identifier if identifier.startswith(("GPU-", "MIG-")) else f"GPU-{identifier}"
-    )
+    if identifier.startswith(("GPU-", "MIG-")):
+        return nvml.nvmlDeviceGetHandleByUUID(identifier)
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{identifier}")
+    except Exception as error:
+        try:
+            return nvml.nvmlDeviceGetHandleByUUID(f"MIG-{identifier}")
+        except Exception:
+            raise error from None
 
 
-def _ask(nvml: Any, handle: Any) -> DriverView:
+def _ask(nvml: Any, handle: Any, reserved: int) -> DriverView:
+    """What a process holds counts only if it is believable: drivers in containers say 0, or a stranger's figure."""
     used = int(nvml.nvmlDeviceGetMemoryInfo(handle).used)
     processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     own = [p for p in processes if p.pid == os.getpid()]
     others = tuple(_described(p) for p in processes if p.pid != os.getpid())
     if not own:
         return DriverView(None, used, others, "the driver lists this process under no number of its own (a container)")
-    if own[0].usedGpuMemory is None:
+    if not own[0].usedGpuMemory:
         return DriverView(None, used, others, "the driver doesn't say what a process holds")
+    if own[0].usedGpuMemory < reserved:
+        return DriverView(None, used, others, "what the driver says of this process' number is less than it holds")
     return DriverView(int(own[0].usedGpuMemory), used, others)
 
 

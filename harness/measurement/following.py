@@ -7,43 +7,37 @@ and through its optimisers, and a dispatch mode beneath it sees every operator's
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorMode,
-    UnsupportedOperatorException,
-)
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from harness.measurement.prepared import PreparedStep
+from harness.measurement.cublas import Workspaces
 from harness.measurement.timeline import Event, Timeline
 from harness.training.player import EnginePlayer
+from harness.training.prepared import UNFOLLOWABLE, PreparedStep
 from reference import Reference
 
 WEIGHTS, GRADIENTS, OPTIMIZER, BATCH = "weights", "gradients", "optimiser state", "batch"
 ACTIVATIONS, BACKWARD, UPDATE = "activations", "backward pass", "update"
 COUNTERS, WORKSPACES = "step counters", "cuBLAS workspaces"
+CPU = torch.device("cpu")
 KINDS = (WEIGHTS, GRADIENTS, OPTIMIZER, BATCH, ACTIVATIONS, BACKWARD, UPDATE, WORKSPACES)
-_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "dot", "_addmm_activation"}
 _WARM_UP = 1  # the first step makes the optimisers' state
-
-UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
 
 
 class NotFollowableError(ValueError):
     """A step that reads values, which fake tensors don't have."""
 
 
-def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> Timeline:
+def follow_step(
+    reference: Reference, batch_size: int, *, as_on_cuda: bool, workspaces: Workspaces | None = None
+) -> Timeline:
     """The memory of a first step, which makes the optimisers' state, and of a second, which is the timeline's last.
 
     Kinds: weights (with buffers), gradients of parameters, optimiser state, the batch, activations (all else that the
@@ -52,15 +46,15 @@ def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> T
     on the CPU, and cuBLAS' workspaces.
 
     Args:
-        as_on_cuda: let optimisers work as they do on CUDA unless told otherwise: on all parameters at once. And
-            let the first matrix product bring cuBLAS' workspaces, one for the thread of the forward pass and one for
-            the backward's, which PyTorch takes from its allocator and keeps.
+        as_on_cuda: let optimisers work as they do on CUDA unless told otherwise: on all parameters at once. And let
+            matrix products take their workspaces.
+        workspaces: how; None for what this version of PyTorch does.
 
     Raises:
         NotFollowableError: the step reads values.
         ValueError: it refuses this batch size.
     """
-    follower = Follower(cublas_workspace() if as_on_cuda else 0)
+    follower = Follower(workspaces=(workspaces or Workspaces.of()) if as_on_cuda else None)
     with torch.random.fork_rng([]), contextlib.ExitStack() as stack:
         stack.enter_context(FakeTensorMode())
         stack.enter_context(follower)
@@ -73,12 +67,28 @@ def follow_step(reference: Reference, batch_size: int, *, as_on_cuda: bool) -> T
     return follower.timeline()
 
 
-class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within, every storage that an operator returns is an event when it is first seen and when it dies."""
+def trace_step(reference: Reference, batch_size: int, device: torch.device) -> Timeline:
+    """The same of real tensors on a device: what the step holds there, whatever allocators and libraries add to it.
 
-    def __init__(self, workspace: int = 0) -> None:
+    Call it within `torch.random.fork_rng`.
+
+    Raises:
+        ValueError: it refuses this batch size.
+    """
+    follower = Follower(device)
+    with follower:
+        follower.steps(reference, batch_size, as_on_cuda=False)
+    return follower.timeline()
+
+
+class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within, every storage on `device` that an operator returns is an event when it is first seen and when it dies."""
+
+    def __init__(self, device: torch.device = CPU, workspaces: Workspaces | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._workspace = workspace
+        self._device = device
+        self._workspaces = workspaces
+        self._kept: set[str] = set()  # the libraries whose workspaces have been brought
         self.events: list[Event] = []
         self.kinds: dict[int, str] = {}
         self._numbers: dict[int, int] = {}  # of storages alive, by id
@@ -100,7 +110,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     if group.get("foreach", 0) is None and not group.get("fused"):
                         group["foreach"] = True
 
-        prepared = PreparedStep(reference, batch_size, torch.device("cpu"), make_player=self._player, prepare=prepare)
+        prepared = PreparedStep(reference, batch_size, self._device, make_player=self._player, prepare=prepare)
         for tensor in (prepared.batch.data, prepared.batch.labels, prepared.batch.condition):
             self.name(tensor, BATCH)
         for _ in range(_WARM_UP):
@@ -128,21 +138,29 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         operator = function.overloadpacket.__name__
-        if self._workspace and operator in _PRODUCTS:
-            self._bring_workspaces()
-        result = function(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if self._workspaces is not None:
+            for library, sizes in self._workspaces.kept_from(operator, args, kwargs).items():
+                if library not in self._kept:
+                    self._kept.add(library)
+                    for size in sizes:
+                        self._workspace(size, operator, args)
+        result = function(*args, **kwargs)
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
+            if isinstance(leaf, Tensor) and leaf.device.type == self._device.type:
                 self._see(leaf, operator, args)
+        if self._workspaces is not None and (taken := self._workspaces.taken_by(operator, args, kwargs)):
+            number = self._workspace(taken, operator, args)  # beside the result, whose memory is taken before
+            self.events.append(Event(number, -taken))
         return result
 
-    def _bring_workspaces(self) -> None:
-        for _ in range(2):
-            number = len(self._sizes)
-            self._sizes[number] = self._workspace
-            self.kinds[number] = WORKSPACES
-            self.events.append(Event(number, self._workspace))
-        self._workspace = 0
+    def _workspace(self, size: int, operator: str, args: Any) -> int:
+        """A workspace's storage is taken; its number."""
+        number = len(self._sizes)
+        self._sizes[number] = size
+        self.kinds[number] = WORKSPACES
+        self.events.append(Event(number, size, self._layers[-1] if self._layers else self._layer_of(args), operator))
+        return number
 
     def _see(self, tensor: Tensor, operator: str, args: Any) -> None:
         storage = tensor.untyped_storage()
@@ -234,9 +252,3 @@ class _FollowedPlayer(EnginePlayer):
             for name, value in state.items():
                 if isinstance(value, Tensor):
                     self.follower.name(value, COUNTERS if name == "step" else OPTIMIZER)
-
-
-def cublas_workspace() -> int:
-    """Bytes of one cuBLAS workspace: CUBLAS_WORKSPACE_CONFIG (:KiB:count, which the engine sets), else PyTorch's."""
-    pairs = re.findall(r":(\d+):(\d+)", os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:2:16:8"))
-    return sum(int(kib) * 1024 * int(count) for kib, count in pairs)

@@ -7,16 +7,17 @@ import gc
 import torch
 
 from harness.measurement.following import Follower
-from harness.measurement.prepared import PreparedStep
 from harness.measurement.timeline import held
 from harness.training.device import numerics
+from harness.training.prepared import PreparedStep
 from reference import Reference
 
 
 def held_after(reference: Reference, batch_size: int, steps: tuple[int, int], device: torch.device) -> tuple[int, int]:
     """Bytes held after each of the two numbers of steps, within one run.
 
-    On CUDA what PyTorch's allocator has handed out; on the CPU, which keeps no such count, every storage is followed.
+    On CUDA what PyTorch's allocator was asked for (the blocks that it hands out may be larger, and so differ); on the
+    CPU, which keeps no such count, every storage is followed.
 
     Raises:
         ValueError: the reference refuses this batch size.
@@ -41,4 +42,4 @@ def _run(prepared: PreparedStep, steps: int, device: torch.device) -> int:
     for _ in range(steps):
         prepared()
     gc.collect()
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+    return int(torch.cuda.memory_stats(device)["requested_bytes.all.current"]) if device.type == "cuda" else 0

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from harness.data.dataset import Dataset
-from harness.data.delivery import delivered
+from harness.data.delivery import Delivery
 from harness.data.disk import Disk, OwnDisk, SimulatedDisk, Work
 from harness.data.image_folder import ImageFolder
 from harness.data.loader import PREFETCH, Loader, batches, chunks_of
@@ -184,6 +184,9 @@ def load(stored: Stored, cell: LoadingCell) -> Loaded:
     else:
         for file in files:
             file.read_bytes()
+    if cell.device.type == "cuda":  # the CUDA context is made now, and not within the first batch's time
+        torch.zeros(1, device=cell.device)
+        torch.cuda.synchronize(cell.device)
     before, cpu = simulated.work if simulated else None, _cpu_seconds()
     next_first = 0.0
     marks: list[tuple[float, int]] = []
@@ -270,10 +273,11 @@ class _Source:
             pin_memory=cell.pin_memory and not on_cpu,
             scale=on_cpu,
         ) as loader:
+            delivery = Delivery(dataset, cell.device)
 
             def epoch(order: Tensor) -> Iterator[int]:
                 read = loader.stored(chunks_of(order, cell.batch_size, drop_last=False))
-                return (len(batch.data) for batch in delivered(read, dataset, cell.device))
+                return (len(batch.data) for batch in delivery.batches(read))
 
             yield epoch
 

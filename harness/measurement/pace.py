@@ -17,8 +17,9 @@ import torch
 
 from harness.measurement.estimate import estimate
 from harness.measurement.following import NotFollowableError
-from harness.measurement.prepared import PreparedStep
 from harness.training.device import numerics, resolve_device
+from harness.training.operations import step_threads
+from harness.training.prepared import PreparedStep
 from reference import get, load_module
 
 _WARM_UP = 3
@@ -39,7 +40,7 @@ def serve(asked: dict[str, object], answers: TextIO) -> None:
         taken: int | None = estimate(reference, batch_size).peak_allocated
     except NotFollowableError:
         taken = None
-    with numerics(device, deterministic=True, threads=None):
+    with numerics(device, deterministic=True, threads=step_threads(reference, batch_size, device)):
         prepared = PreparedStep(reference, batch_size, device)
         _timed(prepared, _WARM_UP, device)
         print(json.dumps({"peak_allocated": taken, "threads": torch.get_num_threads()}), file=answers, flush=True)

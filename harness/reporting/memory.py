@@ -18,11 +18,15 @@ NOT_YET = "not measured yet"
 _FIGURES = {
     "driver_mib": "the driver's figure",
     "peak_reserved_mib": "reserved by PyTorch's allocator",
-    "peak_allocated_mib": "allocated by tensors",
-    "context_mib": "the CUDA context alone",
+    "peak_allocated_mib": "allocated: tensors and workspaces",
+    "tensors_mib": "tensors",
+    "workspaces_mib": "allocated beyond tensors: workspaces",
+    "context_mib": "context and libraries",
+    "bare_context_mib": "the CUDA context before libraries are loaded",
     "peak_resident_mib": "resident in RAM",
 }
 _ON_A_GPU = "a GPU"
+_TAKEN_BY = {"memory": "a process of its own", "speed": "pytest-benchmark"}
 _PARTS = ("weights", "gradients", "optimiser state", "batch", "activations", "backward pass", "update",
           "cuBLAS workspaces", "rounding")  # fmt: skip
 
@@ -207,6 +211,7 @@ def speed_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                 "batch": batch,
                 "measured on": device,
                 "numerics": numerics,
+                "threads": values["step_ms_median"].threads or "",
                 "step, ms (quartiles)": _timed(values),
                 "images/s": _number(values, "images_per_second", "{:,.0f}"),
                 "RAM or GPU peak, MiB": _number(values, "peak_resident_mib", "{:,.0f}")
@@ -214,7 +219,8 @@ def speed_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                 "documented run, minutes": documented.get(reference, ""),
                 "its steps alone here, minutes": _number(values, "documented_run_minutes", "{:,.1f}"),
                 "time / time as documented": _price(numerics, values, other),
-                "taken by": {"memory": "a process of its own", "speed": "pytest-benchmark"}[suite],
+                "held back by": values["step_ms_median"].reason.partition("throttled: ")[2],
+                "taken by": _TAKEN_BY[suite],
             }
         )
     return pd.DataFrame(rows)
@@ -238,14 +244,17 @@ def memory_note(records: Sequence[Record], cards: Cards) -> str:
         "The documents' MB are what nvidia-smi shows, which are MiB: the CUDA context, everything that PyTorch's "
         "allocator has reserved, and what libraries hold beside it. *Estimated* rows are computed without a GPU: fake "
         "tensors go through the reference's own step, and the caching allocator's rules act on what they take. They "
-        "leave out the context and the workspaces that cuDNN takes within a convolution."
+        "leave out the context and the workspaces that cuDNN takes within a convolution. cuBLAS' are counted as the "
+        "version of PyTorch handles them that a row names. With cudnn.benchmark the allocator gives everything back "
+        "after each search for an algorithm, so that its segments are cut otherwise than estimated."
     ]
     rows = memory_rows(records, cards)
     for spec in dict.fromkeys(row.reference for row in rows):
         mine = [row for row in rows if row.reference == spec]
         slopes = {(row.figure, row.status): line for row in mine if (line := fitted(row)) is not None}
         document = slopes.get((_FIGURES["driver_mib"], "documented"))
-        tensors = slopes.get((_FIGURES["peak_allocated_mib"], "estimated"))
+        tensors = slopes.get((_FIGURES["tensors_mib"], "estimated"))
+        tensors = tensors or slopes.get((_FIGURES["peak_allocated_mib"], "estimated"))  # records of earlier versions
         reserved = slopes.get((_FIGURES["peak_reserved_mib"], "estimated"))
         if document and tensors and reserved:
             lines.append(
@@ -317,6 +326,49 @@ def _price(numerics: str, values: Mapping[str, Record], other: Sequence[Mapping[
     return f"{own / documented[0]:.2f}"
 
 
+def device_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per reference and numerics, and one for the device itself: what every other figure of it stands on."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for r in records:
+        if r.suite != "device" or r.value is None:
+            continue
+        row = rows.setdefault((r.reference, r.protocol.get("numerics", "")), {"measured on": r.device})
+        if r.metric == "device_check":
+            row[r.protocol["check"]] = "yes" if r.value == 1 else f"NO: {r.reason}"
+        else:
+            row[r.metric.replace("_", " ")] = f"{r.value:.5g}"
+    named = [{"reference": reference, "numerics": numerics, **row} for (reference, numerics), row in rows.items()]
+    return pd.DataFrame(named).fillna("–")
+
+
+def machine_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per timed cell: the machine before the timed steps and during the last of them, and what held it back."""
+    rows: dict[tuple[str, int | None, str, str], dict[str, str]] = {}
+    for r in records:
+        if r.suite not in ("memory", "speed") or r.value is None:
+            continue
+        key = (r.reference, r.batch_size, r.protocol.get("numerics", ""), r.suite)
+        when = r.protocol.get("when")
+        if when:
+            row = rows.setdefault(key, {"measured on": r.device})
+            row[f"{r.metric.replace('_', ' ')}, {when}"] = f"{r.value:.5g}"
+            row |= {word: r.protocol[word] for word in ("driver", "governor") if word in r.protocol}
+        elif r.metric == "throttled":
+            rows.setdefault(key, {"measured on": r.device})["throttled"] = r.reason if r.value else "no"
+    named = [
+        {
+            "reference": k[0],
+            "batch": str(k[1]),
+            "numerics": k[2],
+            "taken by": _TAKEN_BY[k[3]],
+            "throttled": "nobody counts it here",
+            **row,
+        }
+        for k, row in rows.items()
+    ]
+    return pd.DataFrame(named).fillna("–")
+
+
 MEMORY_TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
     "memory": memory_table,
     "memory_fit": memory_fit_table,
@@ -324,4 +376,6 @@ MEMORY_TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] =
     "estimator": estimator_table,
     "leaks": leaks_table,
     "speed": speed_table,
+    "machine": machine_table,
+    "device": device_table,
 }

@@ -44,6 +44,8 @@ _TITLES = {
     "estimator": "The estimator beside PyTorch's profiler, on the CPU",
     "leaks": "Memory held after some steps and after more",
     "speed": "Time of a step",
+    "machine": "The machine while steps were timed",
+    "device": "The device: what every other figure of it stands on",
     "loading": "Loading: which disk, which format, how many workers",
     "loading_options": "Loading: prefetching, persistent workers, page-locked memory",
     "same_pictures": "Loading: the same values in the same order",

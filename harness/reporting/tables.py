@@ -167,6 +167,7 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
         if not mine:
             continue
         data = mine[0].data
+        threads = ", ".join(dict.fromkeys(str(r.threads) for r in mine if r.threads is not None))
         for line in card.log_lines:
             for quantity, documented in line.values.items():
                 values = [r.value for r in mine if r.metric == line.metric(quantity)]
@@ -177,6 +178,7 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                         "quantity": quantity,
                         "documented": f"{documented:g}",
                         "measured": spread([v for v in values if v is not None]) or "not reached",
+                        "threads": threads,
                         "measured on": data,
                     }
                 )
@@ -189,6 +191,7 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                     "quantity": metric.removeprefix("last_epoch_"),
                     "documented": "",
                     "measured": spread([r.value for r in group if r.value is not None]),
+                    "threads": threads,
                     "measured on": data,
                 }
             )

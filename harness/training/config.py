@@ -21,7 +21,8 @@ class RunConfig:
     """What `train` is asked to do.
 
     Exactly one of `steps` and `epochs` is given. A cadence of None is the document's, 0 is never; the last step is
-    always sampled and checkpointed. `keep_checkpoints` 0 writes none at all. `threads` None leaves PyTorch's setting.
+    always sampled and checkpointed. `keep_checkpoints` 0 writes none at all. `threads` None is one for a small
+    step on the CPU, else as many as there are processors for; a run's own file has the number.
     `trace` writes the digest of the whole state after every step. `workers` None means 0 for data in memory and 2
     otherwise; `prefetch` is what each reads ahead. `pack` is auto, never, or a pack's file. `shuffle_window` is how
     many samples are shuffled at a time, 0 all of them; None decides by the data's size. `pin_memory` plays a part on a

@@ -16,15 +16,16 @@ from torch import nn
 
 from harness.canvas import save_picture
 from harness.data import Dataset, Loader, Reading, batches_per_epoch, open_dataset
-from harness.data.delivery import delivered
+from harness.data.delivery import Delivery
 from harness.data.loader import chunks_of, naming_dead_workers
 from harness.data.order import decided_window, epoch_order
 from harness.data.packed import PackedImages
-from harness.environment import environment
+from harness.environment import CONVOLUTIONS, PRODUCTS, environment
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
-from harness.training.device import numerics, resolve_device
+from harness.training.device import numerics, resolve_device, unusable_gpu
 from harness.training.journal import Journal, NonFiniteError
+from harness.training.operations import step_threads
 from harness.training.pictures import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.player import make_players
 from harness.training.run_folder import RunFolder, drop_rows_after
@@ -41,6 +42,8 @@ _FREE = {
     "sample_count", "tensorboard", "pictures", "trace", "reference_modules", "prefetch", "persistent_workers",
     "pin_memory", "pack",
 }  # fmt: skip
+# What the environment says that may change a run's bits.
+_MOVES_BITS = ("device", "versions", "cudnn", CONVOLUTIONS, PRODUCTS)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class TrainedRun:
     asked: int
     steps_per_epoch: int
     seed: int
+    threads: int
     digests: dict[str, str]
 
 
@@ -86,23 +90,33 @@ def train(
     reference = get(config.reference)
     device = resolve_device(config.device)
     folder = RunFolder(out)
-    with numerics(device, deterministic=config.deterministic, threads=config.threads):
+    threads = config.threads
+    if threads is None and resume:
+        threads = folder.read_run()[0].threads
+    if threads is None:
+        threads = step_threads(reference, config.batch_size, device)
+    with numerics(device, deterministic=config.deterministic, threads=threads):
         # What can fail for a user's mistake comes before anything is written.
         dataset, decided = _open_data(config, reference.card, console)
         window = config.shuffle_window
         if window is None and resume:
-            window = folder.read_run()[0].shuffle_window or 0  # runs that began before there were windows had none
+            window = folder.read_run()[0].shuffle_window
         if window is None and not dataset.in_memory:
             window = decided_window(len(dataset), reference.card.data_shape)
             if window:
                 decided.append(f"all samples don't fit into half of the memory: shuffling {window} at a time")
         window = window or 0
         if isinstance(dataset, PackedImages):
-            dataset.hold(window) if window else dataset.map()
-        config = dataclasses.replace(config, device=str(device), shuffle_window=window)
+            if window:
+                dataset.hold(window)
+            else:
+                dataset.map()
+        if config.device == "auto" and device.type == "cpu" and unusable_gpu():
+            decided.append(f"computing on the CPU: {unusable_gpu()}")
+        config = dataclasses.replace(config, device=str(device), threads=threads, shuffle_window=window)
         facts = {"data": dataset.title, "data_fingerprint": dataset.fingerprint, "environment": environment(device)}
         if resume:
-            _check_resumable(folder, config, facts)
+            decided += _check_resumable(folder, config, facts)
         else:
             folder.check_free(overwrite=overwrite)
         loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log, decided)
@@ -130,10 +144,10 @@ def _open_data(config: RunConfig, card: Card, console: Console | None) -> tuple[
     return dataset, decided
 
 
-def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
+def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> list[str]:
+    """Refuse what would make another run of it; what may change its bits and can't be helped is returned, in words."""
     earlier, earlier_facts = folder.read_run()
     saved, asked = earlier.to_json(), config.to_json()
-    saved["shuffle_window"] = saved["shuffle_window"] or 0  # what a run says that began before there were windows
     lines = [
         f"{key}: the run has {saved[key]}, asked was {asked[key]}"
         for key in asked
@@ -144,6 +158,9 @@ def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]
                      f"found was {facts['data']} ({facts['data_fingerprint']})")  # fmt: skip
     if lines:
         raise ValueError(f"{folder.path} can't be resumed with other settings: " + "; ".join(lines))
+    before, now = earlier_facts["environment"], facts["environment"]
+    moved = [f"{key} {before[key]}, now {now[key]}" for key in _MOVES_BITS if key in before and before[key] != now[key]]
+    return [f"from here on bits may be others than on one machine: {'; '.join(moved)}"] if moved else []
 
 
 class _Loop:
@@ -169,6 +186,7 @@ class _Loop:
         self.total = config.steps or (config.epochs or 0) * self.steps_per_epoch
         self.stopping = False
 
+        self.delivery = Delivery(dataset, device)
         self.streams = Streams(config.seed, device)
         with self.streams.initialising():
             networks = reference.networks()
@@ -193,7 +211,7 @@ class _Loop:
                 self._finish()
             return TrainedRun(
                 self.folder.path, self.reference, self.networks, self.device, self.dataset, self.state.step,
-                self.total, self.steps_per_epoch, self.config.seed, self.state.digests(),
+                self.total, self.steps_per_epoch, self.config.seed, torch.get_num_threads(), self.state.digests(),
             )  # fmt: skip
 
     def _loader(self) -> Loader:
@@ -231,9 +249,10 @@ class _Loop:
     def _announce(self) -> None:
         done = f", from step {self.state.step} on" if self.state.step else ""
         steps = f"{self.total} steps ({self.steps_per_epoch} an epoch)"
+        threads = "one thread" if self.config.threads == 1 else f"{self.config.threads} threads"
         self.journal.say(
             f"{self.config.reference} on {self.dataset.title} ({len(self.dataset)} samples), seed {self.config.seed}, "
-            f"batch {self.config.batch_size}, {steps} on {self.device}{done}"
+            f"batch {self.config.batch_size}, {steps} on {self.device}, {threads}{done}"
         )
 
     def _epoch(self) -> None:
@@ -243,8 +262,7 @@ class _Loop:
         noise = GeneratorNoise(self.streams.noise)
         chunks = chunks_of(order, self.config.batch_size, drop_last=self.card.drop_last)
         stored = self.loader.stored(chunks, self.streams.augmentation(epoch), skip=done)
-        loaded = delivered(stored, self.dataset, self.device)
-        for step_in_epoch, batch in enumerate(loaded, done + 1):
+        for step_in_epoch, batch in enumerate(self.delivery.batches(stored), done + 1):
             values = self.reference.step(self.players, batch, noise)
             self.state.step += 1
             if step_in_epoch == self.steps_per_epoch:

@@ -6,6 +6,7 @@ asked for, the digests of the whole state per step; `log.txt` what the screen sh
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -79,8 +80,8 @@ class RunFolder:
         """Write `run.json`."""
         write_text(self.path / RUN_FILE, json.dumps({"config": config.to_json(), **facts}, indent=1) + "\n")
 
-    def read_run(self) -> tuple[RunConfig, dict[str, str]]:
-        """The configuration in `run.json`, and what it says of the data.
+    def read_run(self) -> tuple[RunConfig, dict[str, Any]]:
+        """The configuration in `run.json`, and what it says of the data and of the machine.
 
         Raises:
             ValueError: there is no such file, or it can't be read.
@@ -88,8 +89,16 @@ class RunFolder:
         file = self.path / RUN_FILE
         try:
             content = json.loads(file.read_text())
-            config = RunConfig.from_json(content.pop("config"))
-            return config, {"data": str(content["data"]), "data_fingerprint": str(content["data_fingerprint"])}
+            environment = dict(content["environment"])
+            # Runs that began before there were windows had none; how many threads they took, their machine's facts say.
+            config = RunConfig.from_json({"shuffle_window": 0} | content.pop("config"))
+            if config.threads is None:
+                config = dataclasses.replace(config, threads=environment.get("threads"))
+            return config, {
+                "data": str(content["data"]),
+                "data_fingerprint": str(content["data_fingerprint"]),
+                "environment": environment,
+            }
         except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{self.path} isn't a run's folder: it has no {RUN_FILE}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,6 +20,7 @@ from harness.evaluation.extractors import recipes
 from harness.evaluation.extractors.lessons import LESSONS, Lessons
 from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
 from harness.files import write_folder
+from harness.training.device import full_float32, numerics
 
 INCEPTION = "inception-v3-compat"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -52,14 +53,18 @@ class Extractor:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, said: Callable[[int], None] = lambda _: None) -> tuple[Tensor, Tensor]:
-        """Features (n, dimension) and logits (n, classes) of uint8 images (n, 1 or 3, H, W), float32 on the CPU."""
+        """Features (n, dimension) and logits (n, classes) of uint8 images (n, 1 or 3, H, W), float32 on the CPU.
+
+        Computed in full float32 and with deterministic algorithms on any device.
+        """
         if self.module.training:
             raise RuntimeError(f"{self.name} must be in evaluation mode")
         found = []
-        for start in range(0, len(images), _BATCH):
-            batch = images[start : start + _BATCH].to(self.device)
-            found.append(tuple(part.cpu() for part in self.module(batch.expand(-1, 3, -1, -1).contiguous())))
-            said(min(start + _BATCH, len(images)))
+        with numerics(self.device, deterministic=True, threads=None), full_float32():
+            for start in range(0, len(images), _BATCH):
+                batch = images[start : start + _BATCH].to(self.device)
+                found.append(tuple(part.cpu() for part in self.module(batch.expand(-1, 3, -1, -1).contiguous())))
+                said(min(start + _BATCH, len(images)))
         features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
         return features, logits
 

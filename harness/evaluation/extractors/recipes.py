@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, cross_entropy, grid_sample
 
 from harness.evaluation.extractors.networks import SmallExtractor, make_networks, prepared
-from harness.training.device import numerics
+from harness.training.device import full_float32, numerics
 from harness.training.streams import Streams
 
 VERSION = 1
@@ -48,7 +48,7 @@ def train_extractor(
     """Train `kind` on `lesson`; `said` hears of every finished epoch."""
     cpu = torch.device("cpu")
     streams = Streams(VERSION, cpu)
-    with numerics(cpu, deterministic=True, threads=1), streams.implicit():
+    with numerics(cpu, deterministic=True, threads=1), full_float32(), streams.implicit():
         with streams.initialising():
             networks = make_networks(kind)
         per_epoch = -(-len(lesson.images) // _BATCH)

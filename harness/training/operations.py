@@ -10,11 +10,32 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from harness.measurement.following import UNFOLLOWABLE
-from harness.measurement.prepared import PreparedStep
+from harness.training.device import available_threads
+from harness.training.prepared import UNFOLLOWABLE, PreparedStep
 from reference import Reference
 
 _COUNTED = 4
+SMALL_STEP = 1.5e8  # up to here a second thread takes nothing off a step, measured on two idle cores
+_LEAST = 6  # operations for each parameter and sample, at least: two forwards, four backwards
+
+
+def step_threads(reference: Reference, batch_size: int, device: torch.device) -> int:
+    """How many CPU threads steps of this size are computed with: one where more would only wait for each other.
+
+    It follows from the reference, the batch, the processors that there are, and what somebody has told PyTorch.
+    """
+    return 1 if device.type == "cpu" and _is_small(reference, batch_size) else available_threads()
+
+
+def _is_small(reference: Reference, batch_size: int) -> bool:
+    try:
+        with torch.random.fork_rng([]), FakeTensorMode():
+            networks = reference.networks().values()
+            parameters = sum(p.numel() for network in networks for p in network.parameters())
+        least = _LEAST * parameters * batch_size
+        return least <= SMALL_STEP and step_operations(reference, batch_size) <= SMALL_STEP
+    except Exception:  # whatever is wrong with a stranger's step is said when it is taken
+        return False
 
 
 def step_operations(reference: Reference, batch_size: int) -> float:

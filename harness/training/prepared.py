@@ -8,11 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
 
 from harness.training.player import EnginePlayer
 from harness.training.streams import GeneratorNoise
 from reference import Batch, Card, Reference
 
+# What a step raises under fake tensors when it reads values, which they don't have.
+UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
 _MOST = 10**12  # beyond this, sizes in bytes no longer fit 64 bits
 MakePlayer = Callable[[str, nn.Module, torch.optim.Optimizer], EnginePlayer]
 
