@@ -8,8 +8,8 @@ import pytest
 
 from harness.data.dataset import RandomlyChanged
 from harness.measurement.conduct import Finding, watch_conduct, watch_order
-from harness.measurement.operations import affordable_steps
 from harness.suite_session import SuiteSession
+from harness.training.operations import affordable_steps
 
 FEW = 4  # samples a step are enough for the rules that don't wait for training to show
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from harness.measurement.determinism import compare_variations
 from harness.suite_session import SuiteSession
-from harness.training.device import NUMERICS
+from harness.training.device import NUMERICS, computed
 
 
 def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Path) -> None:
+    if not (NUMERICS[numerics] or harness.profile.both_numerics):
+        pytest.skip(f"the profile {harness.profile.name} trains twice in deterministic mode alone")
     spec = harness.trainable(spec)
     card = harness.reference(spec).card
     data = harness.dataset(spec)
@@ -37,7 +41,9 @@ def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Pa
             seed=config.seed,
             batch_size=batch,
             reason=comparison.difference or "",
-            protocol={"numerics": numerics, "steps": str(config.steps), "threads": str(config.threads)},
+            threads=config.threads,
+            computed=computed(harness.device, deterministic=NUMERICS[numerics]),
+            protocol={"steps": str(config.steps), "threads": str(config.threads)},
         )
     if NUMERICS[numerics]:  # cudnn.benchmark promises nothing: there the table tells, and nothing fails
         failed = [f"{c.variation}: {c.difference or 'no difference'}" for c in comparisons if not c.as_expected]

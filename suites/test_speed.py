@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.measurement.prepared import PreparedStep
-from harness.measuring import COMPUTED_ON, affordable_sizes
+from harness.measurement.cell import Measured
+from harness.measurement.machine_state import machine_state
+from harness.measuring import COMPUTED_ON, affordable_sizes, record_machine
 from harness.suite_session import SuiteSession
-from harness.training.device import NUMERICS
+from harness.training.device import NUMERICS, computed
 from harness.training.device import numerics as computing
+from harness.training.operations import step_threads
+from harness.training.prepared import PreparedStep
 
 
 def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -> None:
@@ -27,9 +30,10 @@ def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -
     sizes = [chosen.card.batch_size]
     if not on_cuda:
         sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops)
+    threads = step_threads(chosen, sizes[0], device)
     with (
         torch.random.fork_rng([device] if on_cuda else []),
-        computing(device, deterministic=NUMERICS[numerics], threads=None),
+        computing(device, deterministic=NUMERICS[numerics], threads=threads),
     ):
         prepared = PreparedStep(chosen, sizes[0], device)
 
@@ -39,13 +43,19 @@ def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -
                 torch.cuda.synchronize(device)
 
         benchmark.extra_info |= {"batch_size": sizes[0], "device": str(device), "numerics": numerics}
+        before = machine_state(device)
         benchmark.pedantic(step, rounds=profile.speed_rounds, warmup_rounds=3)
+        after = machine_state(device)
     times = [1000 * seconds for seconds in benchmark.stats.stats.data]
     low, middle, high = quantiles(times, n=4, method="inclusive")
     facts: dict[str, Any] = {
-        "batch_size": sizes[0], "protocol": {COMPUTED_ON: device.type, "numerics": numerics},
+        "batch_size": sizes[0], "threads": threads, "computed": computed(device, deterministic=NUMERICS[numerics]),
+        "protocol": {COMPUTED_ON: device.type} | ({} if on_cuda else {"threads": str(threads)}),
     }  # fmt: skip
-    harness.record(spec, "step_ms_median", middle, "ms", "lower", reason=f"{len(times)} rounds", **facts)
+    found = Measured(step_ms=tuple(times), before=before, after=after)
+    said = f"{len(times)} rounds" + (f"; throttled: {found.throttled}" if found.throttled else "")
+    harness.record(spec, "step_ms_median", middle, "ms", "lower", reason=said, **facts)
+    record_machine(harness.record, spec, found, facts)
     harness.record(spec, "step_ms_q1", low, "ms", "none", **facts)
     harness.record(spec, "step_ms_q3", high, "ms", "none", **facts)
     harness.record(spec, "images_per_second", 1000 * sizes[0] / middle, "1/s", "higher", **facts)

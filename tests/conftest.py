@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,14 @@ from harness.training import RunConfig
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors in these tests; in the suites they aren't, for a user's own code may warn."""
+    """Warnings are errors in these tests; in the suites they aren't, for a user's own code may warn.
+
+    And no card is seen, also by the processes that tests start, unless tests of cards are asked for: commands take the
+    first one that they find.
+    """
     config.addinivalue_line("filterwarnings", "error")
+    if "gpu" not in config.getoption("markexpr").replace("not gpu", ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from harness.cli import main
+from harness.doctor import findings
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.run_folder import RunFolder, read_rows
 from tests.processes import Life, call
@@ -435,3 +437,49 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it didn't happen"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried 2.00 GiB"), "out of memory; a smaller --batch-size"),
+        (RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nmore"),
+         "the GPU can't be used: CUDA error: all CUDA-capable devices are busy or unavailable"),
+    ],
+)  # fmt: skip
+def test_what_a_gpu_cannot_do_is_one_line(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("harness.training.train", fail)
+    monkeypatch.setattr(sys, "argv", ["gan-harness", "train", "mlp-gan-mnist", "--device", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"gan-harness: {said}")
+
+
+def test_an_error_of_the_users_own_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("harness.training.train", fail)
+    monkeypatch.setattr(sys, "argv", ["gan-harness", "train", "mlp-gan-mnist", "--device", "cpu"])
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        main()
+
+
+def test_doctor_says_what_would_make_figures_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    found = {one.what: one for one in findings(None)}
+    assert found["cuBLAS"].detail.startswith("CUBLAS_WORKSPACE_CONFIG is ':0:0'")
+    assert found["allocator"].detail == "PYTORCH_ALLOC_CONF=expandable_segments:True"
+    assert "GOMP_SPINCOUNT=7" in found["threads"].detail
+    assert not found["GPU"].found
+    assert found["GPU"].detail

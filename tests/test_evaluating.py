@@ -321,3 +321,23 @@ def test_values_out_of_their_range_are_refused(changes: dict[str, object], said:
 @pytest.mark.parametrize("function", ["scalar", "objects", "complex_numbers", "leaving", "coloured"])
 def test_what_a_function_must_not_return_is_refused_in_one_line(function: str) -> None:
     refused(MODULE, f"{MODULE}:{function}", count=200)
+
+
+def test_a_figure_says_how_its_run_was_trained_whoever_looks(trained: Path) -> None:
+    """A training in TF32 that a CPU evaluates is none of a CPU."""
+    deciding = ("numerics", "float32 convolutions", "float32 products")
+    found = {r.protocol["float32 convolutions"] for r in read_records(ask(trained, against="", count=200).records)}
+    assert found == {"ieee"}
+    facts = json.loads((trained / "run.json").read_text())
+    facts["environment"]["float32 convolutions"] = "tf32"
+    facts["config"] |= {"device": "cuda:0", "deterministic": False}
+    (trained / "run.json").write_text(json.dumps(facts))
+    for r in read_records(ask(trained, against="", count=200, out=Path("again")).records):
+        assert [r.protocol[name] for name in deciding] == ["as documented (cudnn.benchmark)", "tf32", "ieee"]
+        assert r.protocol["float32 convolutions, sampling"] == "ieee", "drawn another way than trained"
+
+
+def test_images_that_are_given_are_looked_at_alike_on_every_device() -> None:
+    write_images(Path("pictures"), digits(100))
+    for r in read_records(ask("pictures").records):
+        assert not {"numerics", "float32 convolutions", "float32 products"} & set(r.protocol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import os
@@ -398,3 +399,15 @@ def test_only_steps_on_a_gpu_decide_what_two_machines_differ_by(device: str, rec
     record_speed_up(write, CELEBA, "celeba", disks, Computing(1e6, "measured", torch.device(device)))
     expected = {"cpu": "not measured", "cuda": "reproduced"}[device]
     assert judge(CELEBA, claim_of(CELEBA), written(recorder)).verdict == expected
+
+
+def test_a_cards_steps_are_timed_when_it_is_warm_and_has_nothing_else_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step is queued: what was queued before would be part of its time."""
+    asked: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: asked.append("wait"))
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(harness.loading, "PreparedStep", lambda *_: lambda: asked.append("step"))
+    monkeypatch.setattr(harness.loading, "step_threads", lambda *_: 1)
+    times = harness.loading._step_seconds(get("mlp-gan-mnist"), 4, torch.device("cuda"))
+    assert len(times) == 5
+    assert asked == ["step"] * 3 + ["wait", "step", "wait"] * 5

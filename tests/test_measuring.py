@@ -17,7 +17,9 @@ from PIL import Image
 
 from harness import measuring
 from harness.measurement.cell import Cell, Measured
+from harness.measurement.cublas import Workspaces
 from harness.measurement.estimate import estimate
+from harness.measurement.machine_state import MachineState
 from harness.measuring import (
     COMPUTED_ON,
     NOT_YET,
@@ -30,6 +32,8 @@ from harness.measuring import (
 )
 from harness.record import Record, read_records
 from harness.recorder import Recorder
+from harness.reporting.memory import machine_table, speed_table
+from harness.training.device import computed
 from reference import get
 from tests.comparison.test_command import called
 from tests.test_cli import run
@@ -50,8 +54,9 @@ def write(recorder: Recorder) -> Any:
 
 
 def by_metric(recorder: Recorder) -> dict[str, Record]:
-    """What is on disk; each metric was written once."""
+    """What is on disk but of the machine's state; each metric was written once."""
     found = read_records(recorder.report / "records.jsonl") if (recorder.report / "records.jsonl").exists() else []
+    found = [r for r in found if "when" not in r.protocol and r.metric != "throttled"]
     assert len({r.metric for r in found}) == len(found)
     return {r.metric: r for r in found}
 
@@ -91,11 +96,14 @@ def test_an_estimate_is_recorded_with_all_its_parts(recorder: Recorder, write: A
     found = record_estimate(write, MLP, get(MLP), 8)
     assert found == estimate(get(MLP), 8)
     records = read_records(recorder.report / "records.jsonl")
-    assert {(r.status, r.batch_size, r.unit, r.device) for r in records} == {("estimated", 8, "MiB", "any CUDA device")}
+    assert {(r.status, r.batch_size, r.unit, r.device) for r in records} == {
+        ("estimated", 8, "MiB", f"any CUDA device, torch {Workspaces.of().version}")
+    }
     assert all(r.protocol["computed on"] == "cuda" for r in records)
     values = {r.metric: r.value for r in records if r.metric != "peak_part_mib"}
     assert values == {
         "peak_allocated_mib": found.peak_allocated / MIB, "peak_reserved_mib": found.peak_reserved / MIB,
+        "tensors_mib": found.tensors / MIB,
     }  # fmt: skip
     parts = {r.protocol["part"]: r.value for r in records if r.metric == "peak_part_mib"}
     assert parts == {part: size / MIB for part, size in found.parts.items()}
@@ -109,12 +117,15 @@ UNITS = {
 
 
 def test_a_cell_on_the_cpu_is_recorded(recorder: Recorder, write: Any) -> None:
-    found = record_cell(write, Cell(MLP, 8, "cpu", steps=5), get(MLP).card, None, "deterministic")
+    found = record_cell(write, Cell(MLP, 8, "cpu", steps=5), get(MLP).card, None)
     records = by_metric(recorder)
     assert {name: (r.unit, r.better) for name, r in records.items()} == UNITS
-    for r in records.values():
+    for name, r in records.items():
         assert (r.suite, r.reference, r.batch_size, r.status) == ("memory", MLP, 8, "measured")
-        assert r.protocol == {"computed on": "cpu", "numerics": "deterministic"}
+        protocol = {"computed on": "cpu", **computed(torch.device("cpu"))}
+        timed = name != "peak_resident_mib"
+        assert r.protocol == (protocol | {"threads": str(found.threads)} if timed else protocol)
+        assert r.threads == found.threads
         assert r.data == "drawn values in the card's shape"
     assert len(found.step_ms) == 5
     assert found.resident is not None
@@ -132,7 +143,7 @@ def test_the_documented_run_is_counted_at_the_documents_batch(
     real: bool, recorder: Recorder, write: Any, mnist_root: Path
 ) -> None:
     root = mnist_root if real else None
-    found = record_cell(write, Cell(MLP, 100, "cpu", steps=3), get(MLP).card, root, "deterministic")
+    found = record_cell(write, Cell(MLP, 100, "cpu", steps=3), get(MLP).card, root)
     records = by_metric(recorder)
     assert records.keys() == UNITS.keys() | {"documented_run_minutes"}
     run_minutes = records["documented_run_minutes"]
@@ -144,10 +155,10 @@ def test_the_documented_run_is_counted_at_the_documents_batch(
 
 def test_a_last_batch_that_is_not_full_is_a_step_of_the_run(recorder: Recorder, write: Any) -> None:
     card = dataclasses.replace(get(MLP).card, batch_size=7, epochs=3)
-    found = record_cell(write, Cell(MLP, 7, "cpu", steps=2), card, None, "deterministic")
+    found = record_cell(write, Cell(MLP, 7, "cpu", steps=2), card, None)
     assert by_metric(recorder)["documented_run_minutes"].value == pytest.approx(found.median_ms * 3 * 8572 / 60_000)
     whole = dataclasses.replace(card, drop_last=True)
-    record_cell(partial(write, seed=1), Cell(MLP, 7, "cpu", steps=2), whole, None, "deterministic")
+    record_cell(partial(write, seed=1), Cell(MLP, 7, "cpu", steps=2), whole, None)
     last = {r.metric: r.value or 0 for r in recorder.records}
     assert last["documented_run_minutes"] == pytest.approx(last["step_ms_median"] * 3 * 8571 / 60_000)
 
@@ -165,7 +176,7 @@ def test_a_cell_that_does_not_run_is_a_row_with_its_reason(
     spec: str, batch_size: int, status: str, reason: str, recorder: Recorder, write: Any
 ) -> None:
     cell = Cell(spec, batch_size, "cpu", steps=2, modules=TOYS)
-    found = record_cell(write, cell, get(MLP).card, None, "deterministic")
+    found = record_cell(write, cell, get(MLP).card, None)
     assert found.ended
     (row,) = by_metric(recorder).values()
     assert (row.metric, row.value, row.status, row.batch_size) == ("peak_resident_mib", None, status, batch_size)
@@ -173,7 +184,7 @@ def test_a_cell_that_does_not_run_is_a_row_with_its_reason(
 
 
 def test_a_batch_that_the_reference_refuses_is_a_row_with_its_reason(recorder: Recorder, write: Any) -> None:
-    record_cell(write, Cell(MLP, 0, "cpu"), get(MLP).card, None, "deterministic")
+    record_cell(write, Cell(MLP, 0, "cpu"), get(MLP).card, None)
     (only,) = by_metric(recorder).values()
     assert (only.value, only.status) == (None, "failed")
     assert only.reason.endswith("a batch size must be 1 or more, not 0")
@@ -314,9 +325,10 @@ def test_where_the_documents_sizes_are_too_many_several_smaller_ones_can_be_had(
 
 
 def test_only_the_documented_way_of_computing_says_how_long_the_documented_run_takes(
-    recorder: Recorder, write: Any
+    recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU there are two; on the CPU there is one."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     card = get(MLP).card
     found = Measured(step_ms=(10.0, 20.0, 30.0), peak_allocated=1, peak_reserved=1)
     for deterministic, expected in ((True, 0), (False, 1)):
@@ -324,3 +336,87 @@ def test_only_the_documented_way_of_computing_says_how_long_the_documented_run_t
         facts = {"batch_size": card.batch_size, "protocol": {COMPUTED_ON: "cuda", "numerics": str(deterministic)}}
         measuring._record_times(write, cell, card, None, found, facts)
         assert sum(r.metric == "documented_run_minutes" for r in recorder.records) == expected
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+
+
+GIB = 2**30
+SEEN = Measured(
+    step_ms=(10.0, 20.0, 30.0), peak_allocated=3 * GIB, peak_reserved=4 * GIB, tensors=2 * GIB, context=GIB // 2,
+    bare_context=GIB // 4, available=70 * GIB, driver=5 * GIB, driver_how="the driver's count for the process",
+    threads=2, before=MachineState({"sm_clock_mhz": 1980.0}, {"driver": "580"}, (), {"power cap": 1.0}, tells=True),
+    after=MachineState({"sm_clock_mhz": 1200.0}, {"driver": "580"}, ("power cap",), {"power cap": 3.5}, tells=True),
+)  # fmt: skip
+
+
+def recorded(found: Measured, recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    monkeypatch.setattr(measuring, "measure", lambda _: found)
+    record_cell(write, Cell(MLP, 100, "cuda", deterministic=False), get(MLP).card, None)
+    return recorder.records
+
+
+BENCHMARK = "as documented (cudnn.benchmark)"
+
+
+@pytest.mark.usefixtures("card")
+def test_a_cards_cell_tells_tensors_from_workspaces_and_how_it_was_computed(
+    recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = recorded(SEEN, recorder, write, monkeypatch)
+    values = {r.metric: r.value for r in records}
+    assert values["tensors_mib"] == 2048
+    assert values["workspaces_mib"] == 1024, "what is allocated beyond tensors"
+    assert (values["context_mib"], values["bare_context_mib"]) == (512, 256)
+    for r in records:
+        assert r.protocol["numerics"] == BENCHMARK
+        assert r.protocol["float32 convolutions"] == "tf32"
+        assert r.threads == 2
+        assert "threads" not in r.protocol, "a GPU's time doesn't hang on the CPU's threads"
+
+
+@pytest.mark.usefixtures("card")
+def test_a_cell_that_was_throttled_says_so_in_its_row(
+    recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = recorded(SEEN, recorder, write, monkeypatch)
+    clocks = {r.protocol["when"]: r.value for r in records if r.metric == "sm_clock_mhz"}
+    assert clocks == {"before": 1980.0, "after": 1200.0}
+    (throttled,) = (r for r in records if r.metric == "throttled")
+    assert (throttled.value, throttled.reason) == (1.0, "power cap for 2.5 s")
+    (row,) = speed_table(records, []).to_dict("records")
+    assert row["held back by"] == "power cap for 2.5 s"
+    (row,) = machine_table(records, []).to_dict("records")
+    assert (row["sm clock mhz, after"], row["driver"], row["throttled"]) == ("1200", "580", "power cap for 2.5 s")
+
+
+@pytest.mark.usefixtures("card")
+def test_where_nobody_counts_throttling_it_is_not_denied(
+    recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = MachineState(missing="NVML can't be asked: no such library")
+    records = recorded(dataclasses.replace(SEEN, before=silent, after=silent), recorder, write, monkeypatch)
+    (throttled,) = (r for r in records if r.metric == "throttled")
+    assert (throttled.status, throttled.reason) == ("skipped", "NVML can't be asked: no such library")
+
+
+@pytest.mark.usefixtures("card")
+def test_an_allocator_that_somebody_changed_is_named_beside_what_it_reserves(
+    recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    records = recorded(SEEN, recorder, write, monkeypatch)
+    (reserved,) = (r for r in records if r.metric == "peak_reserved_mib")
+    assert reserved.reason == "PYTORCH_ALLOC_CONF=expandable_segments:True: other rules than the estimate's"
+
+
+@pytest.mark.usefixtures("card")
+def test_running_out_beside_another_process_names_it(
+    recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Measured(ended="out of memory", others=("process 7, 70000 MiB",))
+    records = recorded(found, recorder, write, monkeypatch)
+    assert {r.reason for r in records} == {"out of memory; on the card also: process 7, 70000 MiB"}
+    assert {r.status for r in records} == {"skipped"}

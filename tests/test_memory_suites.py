@@ -101,7 +101,7 @@ def test_without_a_gpu_the_documents_figures_wait_to_be_measured(ran: Ran) -> No
     sizes = ("64", "128", "256")
     assert [rows["the driver's figure", "documented"][size] for size in sizes] == ["564", "628", "756"]
     assert {rows["the driver's figure", "measured"][size] for size in sizes} == {"not measured yet"}
-    for row in (("resident in RAM", "measured"), ("allocated by tensors", "estimated")):
+    for row in (("resident in RAM", "measured"), ("allocated: tensors and workspaces", "estimated")):
         assert all(float(rows[row][size]) > 0 for size in sizes)
     reasons = {r.metric: r.reason for r in ran.records("green") if r.status == "skipped"}
     assert reasons == {f"driver_memory_mb_b{size}": "not measured yet: there is no GPU here" for size in sizes}

@@ -282,3 +282,27 @@ def test_an_alpha_that_is_no_chance_is_refused(alpha: float) -> None:
 def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
     with pytest.raises(ValueError, match="the margin must be a positive share"):
         Rule(margin=margin)
+
+
+CPU_FIGURE = {"numerics": "deterministic", "float32 convolutions": "ieee", "float32 products": "ieee"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("float32 convolutions", "tf32"), ("float32 products", "tf32"), ("float32 products", "bf16"),
+     ("numerics", "as documented (cudnn.benchmark)")],
+)  # fmt: skip
+def test_a_cpus_figure_and_one_of_less_precision_are_not_comparable(field: str, value: str) -> None:
+    base, other = side(TEN, protocol=CPU_FIGURE), side(TEN, protocol=CPU_FIGURE | {field: value})
+    found = only(base, other)
+    assert (found.verdict, found.reason) == (
+        "not comparable", f"protocol, {field}: {CPU_FIGURE[field]} against {value}",
+    )  # fmt: skip
+
+
+def test_records_from_before_precision_was_recorded_are_those_of_cpus() -> None:
+    """No GPU had run any of this by then."""
+    before = side(TEN, protocol={"extractor": "mnistnet"})
+    assert only(before, side(TEN, protocol={"extractor": "mnistnet"} | CPU_FIGURE)).verdict == "kept"
+    tf32 = {"extractor": "mnistnet"} | CPU_FIGURE | {"float32 convolutions": "tf32"}
+    assert only(before, side(TEN, protocol=tf32)).verdict == "not comparable"

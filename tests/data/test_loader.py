@@ -287,3 +287,21 @@ def test_shared_memory_that_suffices_is_no_difficulty(tmp_path: Path) -> None:
     mount = ["-t", "tmpfs", "-o", "size=64m", "tmpfs", "/dev/shm"]
     code, told, _ = call_with_mounts([mount], arguments, tmp_path / "told", tmp_path)
     assert code == 0, told
+
+
+class TellsWhatItWouldCollect(Numbers):
+    """Its samples are how many objects a collection of garbage would look through in this process."""
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        return Batch(torch.tensor([[float(gc.get_freeze_count()), float(len(gc.get_objects()))]] * len(indices)))
+
+
+def test_a_worker_never_collects_what_it_inherited() -> None:
+    """A CUDA tensor's end in a forked process asks for CUDA, which the fork lacks: the process would abort."""
+    inherited = [object() for _ in range(10)]
+    with Loader(TellsWhatItWouldCollect(9), workers=1) as loader:
+        (batch,) = loader.stored([torch.arange(2)])
+    frozen, watched = batch.data[0].tolist()
+    assert frozen > 1000
+    assert watched < len(gc.get_objects())
+    assert inherited

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from harness.data.stand_ins import cache_folder
+from harness.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.evaluation.extractors import opened, recipes
 from harness.evaluation.extractors.lessons import LESSONS
 from harness.evaluation.extractors.networks import DigitsNet, FacesNet, MnistNet
@@ -133,3 +135,26 @@ def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
     features, logits = extractor(SOME[:2].expand(-1, 3, -1, -1))
     assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))
     assert extractor.protocol()["extractor"].startswith("inception ")
+
+
+def test_an_extractor_looks_in_full_float32_whatever_a_program_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a card cuDNN's convolutions are TF32 by default: features would be off by a thousandth, and FID with them."""
+    extractor = open_extractor("digitsnet", CPU)
+    features, _ = extractor(SOME)
+    seen: list[tuple[dict[str, str], str]] = []
+
+    def watched(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        backends: Any = torch.backends
+        seen.append((float32_precision(CPU), backends.cudnn.conv.fp32_precision))
+        return torch.zeros(len(images), 64), torch.zeros(len(images), 10)
+
+    monkeypatch.setattr(extractor.module, "forward", watched)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        extractor(SOME)
+        assert seen == [({CONVOLUTIONS: "ieee", PRODUCTS: "ieee"}, "ieee")]
+        assert torch.get_float32_matmul_precision() == "medium", "and leaves the setting"
+        monkeypatch.undo()
+        assert torch.equal(extractor(SOME)[0], features)
+    finally:
+        torch.set_float32_matmul_precision("highest")

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
-from harness.measurement.cell import OUT_OF_MEMORY, Cell, Measured, measure
+import harness.measurement.cell as cell_module
+from harness.measurement.cell import Cell, Measured, measure
+from harness.measurement.driver import DriverView
+from harness.measurement.machine_state import MachineState
+from harness.measurement.running_out import OUT_OF_MEMORY
 
 MLP = "mlp-gan-mnist"
 
@@ -148,3 +156,112 @@ def test_a_users_module_is_imported_in_the_process(tmp_path: Path, monkeypatch: 
     assert "a_users_own_toys" not in sys.modules, "nothing of it is left here"
     with pytest.raises(ValueError, match="'no_such_module' can't be imported"):
         measure(Cell("toy-own", 8, "cpu", modules=("no_such_module",)))
+
+
+def test_a_cell_says_with_how_many_threads_and_in_what_state_of_the_machine() -> None:
+    found = taken(steps=2)
+    assert found.threads is not None
+    assert found.threads >= 1
+    for state in (found.before, found.after):
+        assert state.figures["load_average"] >= 0
+
+
+def test_a_card_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hung driver would hang whoever waits for it."""
+    monkeypatch.setattr(cell_module, "_measure_and_send", hang)
+    monkeypatch.setattr(cell_module, "_PATIENCE", 0.2)
+    found = measure(Cell(MLP, 8, "cuda", steps=2, seconds=0.1))
+    assert found.ended == "no answer within 0 s: the process was ended"
+    assert multiprocessing.active_children() == []
+
+
+def hang(*_: object) -> None:
+    time.sleep(600)
+
+
+IDLE = DriverView(used=100, others=("process 7, 100 MiB",))
+
+
+@pytest.mark.parametrize(
+    ("opened", "others"),
+    [
+        (DriverView(process=50, used=150), IDLE.others),
+        (DriverView(used=150, missing="(a container)"),
+         ("process 7, 100 MiB (by the host's numbers: it may be the one that started this)",)),
+        (DriverView(missing="no NVML"), IDLE.others),
+    ],
+)  # fmt: skip
+def test_in_a_container_the_parent_may_be_a_stranger(opened: DriverView, others: tuple[str, ...]) -> None:
+    assert cell_module._others(IDLE, opened) == others
+
+
+class StandIn:
+    """A card's part in a cell: what is asked of it, in order. The driver says 10 more for each library loaded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.process, self.reserved, self.peak = 0, 0, 0
+        cuda = {
+            "synchronize": self.note("synchronize"), "memory_reserved": lambda *_: self.reserved,
+            "reset_peak_memory_stats": self.note("reset peaks"), "mem_get_info": lambda *_: (1000 - self.process, 1000),
+            "max_memory_allocated": lambda *_: self.note("peak")() or 300,
+            "max_memory_reserved": lambda *_: 400, "empty_cache": self.note("empty cache"),
+        }  # fmt: skip
+        for name, answer in cuda.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+        monkeypatch.setattr(torch, "zeros", self.open)
+        for name in ("driver_view", "machine_state", "PreparedStep", "_mark", "traced_tensors", "get"):
+            monkeypatch.setattr(cell_module, name, getattr(self, name.strip("_")))
+
+    def note(self, what: str) -> Any:
+        return lambda *_: self.asked.append(what)
+
+    def open(self, *_: object, **__: object) -> None:
+        self.asked.append("context")
+        self.process, self.reserved = 52, 2  # of which the first segment is PyTorch's
+
+    def driver_view(self, *_: object) -> DriverView:
+        return DriverView(self.process, self.process)
+
+    def machine_state(self, *_: object) -> MachineState:
+        self.asked.append("state")
+        return MachineState()
+
+    def PreparedStep(self, *_: object) -> Any:
+        return self.step
+
+    def step(self) -> None:
+        self.asked.append("step")
+        self.process, self.reserved = 572, 402  # libraries take 120 more beside the 50 of the context
+
+    def mark(self) -> Any:
+        return SimpleNamespace(elapsed_time=lambda _: 1.5)
+
+    def traced_tensors(self, *_: object) -> int:
+        self.asked.append("trace")
+        return 200
+
+    def get(self, *_: object) -> None: ...
+
+
+def test_a_card_is_asked_when_its_libraries_are_loaded_and_traced_when_all_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The context alone, as it is before the first product, is 100 to 400 MiB too little to plan with."""
+    card = StandIn(monkeypatch)
+    found = cell_module._on_cuda(Cell(MLP, 8, "cuda", steps=2), torch.device("cuda"))
+    assert (found.bare_context, found.context) == (50, 170)
+    assert found.available == 1000 - 572 + 402, "free, and what the allocator has"
+    assert (found.peak_allocated, found.peak_reserved, found.tensors) == (300, 400, 200)
+    assert found.step_ms == (1.5, 1.5)
+    order = [what for what in card.asked if what not in ("synchronize", "step")]
+    assert order == ["context", "reset peaks", "state", "state", "peak", "empty cache", "trace"]
+    last_step = len(card.asked) - 1 - card.asked[::-1].index("step")
+    assert card.asked[last_step + 1 : last_step + 3] == ["state", "synchronize"], "read while the card still works"
+
+
+def test_a_search_leaves_out_the_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = StandIn(monkeypatch)
+    found = cell_module._on_cuda(Cell(MLP, 8, "cuda", steps=2, traced=False), torch.device("cuda"))
+    assert found.tensors is None
+    assert "trace" not in card.asked

@@ -19,10 +19,11 @@ USED = 3000 * MIB
 
 @dataclass
 class Nvml:
-    """As much of pynvml as is asked; `fails` is the function that raises."""
+    """As much of pynvml as is asked; `fails` is the function that raises. Only handles of `known` are found."""
 
     processes: list[SimpleNamespace] = field(default_factory=list)
     fails: str = ""
+    known: str = ""
     asked: list[str] = field(default_factory=list)
 
     def _called(self, name: str) -> None:
@@ -38,6 +39,8 @@ class Nvml:
 
     def nvmlDeviceGetHandleByUUID(self, identifier: str) -> str:
         self._called("handle")
+        if not identifier.startswith(self.known):
+            raise RuntimeError("Not Found")
         return identifier
 
     def nvmlDeviceGetMemoryInfo(self, handle: str) -> SimpleNamespace:
@@ -129,3 +132,30 @@ def test_a_driver_that_fails_is_said_and_let_go(fails: str, said: str, ended: bo
     nvml.fails = fails
     assert driver_view(CARD) == DriverView(missing=said)
     assert (nvml.asked[-1] == "shutdown") == ended
+
+
+@pytest.mark.parametrize("said", [0, 100])
+def test_a_figure_that_cannot_be_this_process_is_not_taken_for_it(
+    said: float, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container drivers may translate the number and say 0, or mean a stranger of the same number outside."""
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 200 * MIB)
+    nvml.processes = [process(os.getpid(), said)]
+    found = driver_view(CARD)
+    assert (found.process, found.used) == (None, USED), "the growth of the card's use is taken instead"
+    assert found.missing
+    nvml.processes = [process(os.getpid(), 200)]
+    assert driver_view(CARD).process == 200 * MIB
+
+
+@pytest.mark.parametrize(("known", "asked"), [("GPU-", "GPU-12-ab"), ("MIG-", "MIG-12-ab")])
+def test_a_slice_of_a_card_is_found_when_no_card_has_the_identifier(known: str, asked: str, nvml: Nvml) -> None:
+    nvml.known = known
+    found = driver_view(CARD)
+    assert found.used == USED
+    assert asked in nvml.asked
+
+
+def test_an_identifier_that_nothing_has_is_said(nvml: Nvml) -> None:
+    nvml.known = "nothing"
+    assert driver_view(CARD) == DriverView(missing="NVML doesn't answer: Not Found")

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from harness.measurement.cublas import Workspaces
 from harness.measurement.estimate import ROUNDING, Estimate, estimate, estimated_tensors
 from harness.measurement.following import COUNTERS, KINDS, OPTIMIZER, WEIGHTS, WORKSPACES
 from reference import Reference, get
@@ -57,7 +58,9 @@ def test_what_is_allocated_grows_with_the_batch(spec: str, estimates: Callable[[
 
 
 def test_only_matrix_products_bring_workspaces(estimates: Callable[[str, int], Estimate]) -> None:
-    assert estimates(MLP, 16).parts[WORKSPACES] == 64 * MIB
+    assert estimates(MLP, 16).workspaces == Workspaces.of()
+    kept = Workspaces.of("2.11", {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"})
+    assert estimate(get(MLP), 16, kept).parts[WORKSPACES] == 65 * MIB
     assert WORKSPACES not in estimates(DCGAN, 16).parts
 
 

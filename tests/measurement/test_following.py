@@ -24,7 +24,6 @@ from harness.measurement.following import (
     WEIGHTS,
     WORKSPACES,
     Follower,
-    cublas_workspace,
     follow_step,
 )
 from harness.measurement.timeline import Timeline, held, live, peak, split
@@ -37,7 +36,9 @@ WORKSPACE = ":4096:8"  # 8 times 4 MiB
 
 @pytest.fixture(autouse=True)
 def one_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PyTorch up to 2.14: kept from the first product on."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
+    monkeypatch.setenv("TORCH_CUBLAS_WORKSPACE_CACHE", "1")
 
 
 def two_layers() -> nn.Module:
@@ -223,36 +224,19 @@ def test_an_optimiser_that_is_told_otherwise_goes_on_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("network", "latent", "workspaces"),
     [
-        (two_layers, (4,), 2),
-        (lambda: nn.Linear(4, 8, bias=False), (4,), 2),
+        (two_layers, (4,), 65),  # with a bias vector cuBLASLt's 1 MiB comes along
+        (lambda: nn.Linear(4, 8, bias=False), (4,), 64),
         (lambda: nn.Conv2d(1, 2, 3), (1, 5, 5), 0),
         (lambda: nn.Sequential(nn.ConvTranspose2d(3, 2, 3), nn.BatchNorm2d(2), nn.ReLU()), (3, 1, 1), 0),
-        (lambda: nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(2, 1)), (1, 5, 5), 2),
+        (lambda: nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(2, 1)), (1, 5, 5), 64),
     ],
 )
 def test_workspaces_come_with_the_first_matrix_product(
     network: Callable[[], nn.Module], latent: tuple[int, ...], workspaces: int
 ) -> None:
     small = Small(network, latent=latent)
-    assert most(follow(small, 3, as_on_cuda=True), WORKSPACES) == workspaces * 32 * MIB
+    assert most(follow(small, 3, as_on_cuda=True), WORKSPACES) == workspaces * MIB
     assert most(follow(small, 3, as_on_cuda=False), WORKSPACES) == 0
-
-
-@pytest.mark.parametrize(
-    ("config", "size"),
-    [(":4096:8", 32 * MIB), (":4096:2:16:8", 8 * MIB + 128 * 1024), (":16:8", 128 * 1024), (":0:0", 0), ("", 0)],
-)
-def test_a_workspace_is_as_large_as_the_environment_says(
-    config: str, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", config)
-    assert cublas_workspace() == size
-    assert most(follow(Small(), 1, as_on_cuda=True), WORKSPACES) == 2 * size
-
-
-def test_without_a_setting_a_workspace_has_pytorchs_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    assert cublas_workspace() == 8 * MIB + 128 * 1024
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,3 +95,13 @@ def test_a_batch_that_the_step_refuses_is_refused() -> None:
 def test_the_second_number_of_steps_is_the_larger(steps: tuple[int, int]) -> None:
     with pytest.raises(AssertionError, match="must be the larger"):
         held_after(TOY, N, steps, CPU)
+
+
+def test_on_a_card_what_was_asked_for_is_counted_and_not_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block may be a MiB larger than what it was asked for, and so differ from step to step though nothing leaks."""
+    asked = iter([{"requested_bytes.all.current": 7}, {"requested_bytes.all.current": 7}])
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda _: next(asked))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: next(iter(range(10**9))))
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr("harness.measurement.leaks.PreparedStep", lambda *_: lambda: None)
+    assert held_after(TOY, 8, (1, 3), torch.device("cuda")) == (7, 7)

@@ -12,6 +12,7 @@ from reference.idl_chapter_conditional import ConditionalWrapper, flat_combiner
 from reference.idl_chapter_convolutional import FourByFour
 from reference.idl_chapter_unet import UNetBlock, unet
 from reference.idl_ex6_pix2pix import UNet
+from reference.pytorch_dcgan_celeba import cards_from
 
 CONDITIONAL = ("idl-cond-wgan-gp-mnist", "idl-ex2-cond-conv-wgan-gp-mnist")
 PICTURED = ("idl-ex4-inpainting-unet-mnist", "idl-ex5-inpainting-unet-latent-mnist", "idl-ex6-pix2pix@size=32,width=4")
@@ -147,3 +148,14 @@ def test_dropout_is_pix2pix_noise_and_sampling_goes_one_by_one() -> None:
         torch.manual_seed(5)
         together = chosen.sample(networks, 3, noise(), condition=condition)
     assert torch.equal(alone[0], together[0]), "a picture's statistics are its own"
+
+
+@pytest.mark.parametrize(("first", "ngpu", "cards"), [(0, 2, [0, 1]), (1, 2, [1, 2]), (2, 2, [2, 3])])
+def test_a_batch_is_split_over_cards_from_its_own_on(
+    first: int, ngpu: int, cards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch wants the input on the first of them."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert cards_from(first, ngpu) == cards
+    with pytest.raises(ValueError, match="ngpu=3 from cuda:2 on asks for more GPUs than there are: 4"):
+        cards_from(2, 3)

@@ -40,7 +40,7 @@ DRIVER, RESERVED, ALLOCATED, RESIDENT = "driver_mib", "peak_reserved_mib", "peak
 TITLES = {
     DRIVER: "the driver's figure",
     RESERVED: "reserved by PyTorch's allocator",
-    ALLOCATED: "allocated by tensors",
+    ALLOCATED: "allocated: tensors and workspaces",
     RESIDENT: "resident in RAM",
 }
 
@@ -77,7 +77,7 @@ def test_documented_measured_and_estimated_are_rows_of_their_own() -> None:
             ("reserved by PyTorch's allocator", "measured", f"H200, {AS_DOCUMENTED}"),
             ("resident in RAM", "measured", "a CPU"),
             ("reserved by PyTorch's allocator", "estimated", "any CUDA device"),
-            ("allocated by tensors", "estimated", "any CUDA device")]  # fmt: skip
+            ("allocated: tensors and workspaces", "estimated", "any CUDA device")]  # fmt: skip
     assert list(zip(table["MiB"], table["status"], table["source"], strict=True)) == rows
     assert cells(table, status="documented") == ["939", "1283", "1969", "3305", "6011"]
     assert cells(table, status="measured", MiB=TITLES[DRIVER]) == ["1000", "", "", "", "7000"]
@@ -115,7 +115,7 @@ def test_without_nvml_the_drivers_row_says_why_and_the_others_have_numbers() -> 
     found = {metric: cells(table, [128], status="measured", MiB=title) for metric, title in TITLES.items()
              if metric != RESIDENT}  # fmt: skip
     assert found == {DRIVER: [why], RESERVED: ["600"], ALLOCATED: ["500"]}
-    assert cells(table, [128], MiB="the CUDA context alone") == [why]
+    assert cells(table, [128], MiB="context and libraries") == [why]
 
 
 KINDS = [(DRIVER, GPU), (RESERVED, GPU), (ALLOCATED, GPU), (ALLOCATED, DETERMINISTIC), (RESIDENT, CPU),

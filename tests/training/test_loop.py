@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from harness.data import order
+from harness.data.delivery import Delivery
 from harness.data.packing import pack_of
 from harness.training import NonFiniteError, RunConfig, train
 from harness.training.checkpoint import checkpoint_folders
@@ -562,3 +563,87 @@ def test_a_stale_pack_is_said_in_the_log_and_the_pictures_are_read(tmp_path: Pat
     with pytest.raises(ValueError, match="doesn't hold what"):
         train(on_faces(root, batch_size=8, steps=2, pack=str(pack_of(folder, 16))), tmp_path / "asked")
     assert not (tmp_path / "asked").exists()
+
+
+def run_json(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "run.json").read_text())
+    return found
+
+
+def test_the_number_of_threads_is_resolved_into_the_runs_file(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(toy_config(threads=None), tmp_path / "small")
+    assert run_json(tmp_path / "small")["config"]["threads"] == run.threads == 1, "a toy's step is a small one"
+    monkeypatch.setattr("harness.training.loop.step_threads", lambda *_: 2)
+    run = train(toy_config(threads=None), tmp_path / "larger")
+    found = run_json(tmp_path / "larger")
+    assert found["config"]["threads"] == found["environment"]["threads"] == run.threads == 2
+    assert "2 threads" in log_of(tmp_path / "larger")
+
+
+def test_a_run_goes_on_with_the_threads_that_it_began_with(
+    toy_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train(toy_config(threads=2, steps=4), out)
+    run = train(toy_config(threads=None, steps=8), out, resume=True)
+    assert run.threads == run_json(out)["config"]["threads"] == 2, "whatever this machine would take"
+    with pytest.raises(ValueError, match=r"can't be resumed with other settings: threads: the run has 2, asked was 1"):
+        train(toy_config(threads=1, steps=9), out, resume=True)
+
+
+def test_a_run_from_before_threads_were_resolved_goes_on_with_those_that_its_machine_had(
+    toy_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train(toy_config(threads=2, steps=4), out)
+    earlier = run_json(out)
+    earlier["config"]["threads"] = None
+    (out / "run.json").write_text(json.dumps(earlier))
+    assert train(toy_config(threads=None, steps=8), out, resume=True).threads == 2
+
+
+def test_going_on_under_another_version_or_precision_is_said(
+    toy_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train(toy_config(steps=4), out)
+    earlier = run_json(out)
+    earlier["environment"]["float32 products"] = "tf32"
+    earlier["environment"]["versions"]["torch"] = "2.9.0"
+    (out / "run.json").write_text(json.dumps(earlier))
+    train(toy_config(steps=8), out, resume=True)
+    said = next(line for line in log_of(out).splitlines() if "bits may be others" in line)
+    assert "float32 products tf32, now ieee" in said
+    assert "2.9.0" in said
+    log = out / "log.txt"
+    log.write_text("")
+    train(toy_config(steps=9), out, resume=True)
+    assert "bits may be others" not in log.read_text()
+
+
+def test_a_run_of_three_epochs_makes_one_delivery_and_so_one_copy_stream(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Delivery] = []
+
+    class Counted(Delivery):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("harness.training.loop.Delivery", Counted)
+    run = train(toy_config(epochs=3, batch_size=20_000), tmp_path / "run")
+    assert run.steps == 3 * run.steps_per_epoch
+    assert len(made) == 1
+
+
+def test_a_gpu_that_cannot_be_used_is_said_and_not_passed_over(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.training.loop.unusable_gpu", lambda: "the driver is older than needed")
+    train(toy_config(device="auto", steps=1), tmp_path / "auto")
+    assert "computing on the CPU: the driver is older than needed" in log_of(tmp_path / "auto")
+    train(toy_config(device="cpu", steps=1), tmp_path / "asked")
+    assert "computing on the CPU" not in log_of(tmp_path / "asked")

@@ -1,0 +1,177 @@
+"""What every other figure of a device stands on. On a CPU what is the same there is checked, the rest is skipped."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from harness.measurement.cell import Cell, measure
+from harness.measurement.device_checks import (
+    differing_passes,
+    differing_pixels,
+    differing_step,
+    wrong_generators,
+    wrong_workspaces,
+)
+from harness.measurement.driver import driver_view
+from harness.measurement.estimate import estimate, estimated_tensors, traced_tensors
+from harness.measurement.following import NotFollowableError
+from harness.measurement.machine_state import machine_state
+from harness.measurement.running_out import OUT_OF_MEMORY
+from harness.measuring import COMPUTED_ON, MIB
+from harness.suite_session import SuiteSession
+from harness.training.device import NUMERICS, computed
+from harness.training.device import numerics as computing
+
+TOLERANCE = 0.02
+TAKEN = 512 * MIB
+THE_DEVICE = "(the device)"
+
+
+def on_a_gpu(harness: SuiteSession) -> torch.device:
+    if harness.device.type != "cuda":
+        pytest.skip("a CPU has none of this: run it on a GPU")
+    return harness.device
+
+
+def batch_of(harness: SuiteSession, spec: str) -> int:
+    card = harness.reference(spec).card
+    return min(harness.profile.determinism_batch or card.batch_size, card.batch_size)
+
+
+def record(
+    harness: SuiteSession, spec: str, check: str, wrong: str, numerics: str = "", batch_size: int | None = None
+) -> None:
+    protocol = {"check": check, COMPUTED_ON: harness.device.type}
+    if numerics:
+        protocol |= computed(harness.device, deterministic=NUMERICS[numerics])
+    harness.record(
+        spec, "device_check", float(not wrong), "yes/no", "higher", reason=wrong, protocol=protocol,
+        batch_size=batch_size,
+    )  # fmt: skip
+
+
+def test_bits_twice(spec: str, numerics: str, harness: SuiteSession) -> None:
+    spec = harness.trainable(spec)
+    chosen, device, deterministic = harness.reference(spec), harness.device, NUMERICS[numerics]
+    batch = batch_of(harness, spec)
+    wrong: dict[str, list[str]] = {}
+    forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with forked, computing(device, deterministic=deterministic, threads=None):
+        for role, card in chosen.card.networks.items():
+            make = partial(lambda role: chosen.networks()[role], role)
+            for passed, difference in differing_passes(make, card, batch, device).items():
+                wrong.setdefault(passed, []).extend([f"{role}, {difference}"] if difference else [])
+        difference = differing_step(chosen, batch, device)
+        wrong["the step"] = [difference] if difference else []
+    for passing, differences in wrong.items():
+        record(harness, spec, f"bits twice: {passing}", "; ".join(differences), numerics, batch_size=batch)
+    if deterministic:  # cudnn.benchmark promises nothing: there the table tells, and nothing fails
+        failed = [f"{passing}: {'; '.join(differences)}" for passing, differences in wrong.items() if differences]
+        assert not failed, "; ".join(failed)
+
+
+def test_tensors(spec: str, harness: SuiteSession) -> None:
+    """What a step's tensors really hold on the device, each followed, and what is estimated of them."""
+    spec = harness.trainable(spec)
+    chosen, device = harness.reference(spec), harness.device
+    on_cuda = device.type == "cuda"
+    batch = chosen.card.batch_size
+    if not on_cuda:
+        batch, budget = min(harness.profile.profiled_batch, batch), harness.profile.cell_flops
+        if budget is not None and batch * harness.operations_per_sample(spec) > budget:
+            pytest.skip(f"following its step takes more operations than the profile {harness.profile.name} allows")
+    try:
+        expected = estimate(chosen, batch).tensors if on_cuda else estimated_tensors(chosen, batch)
+    except NotFollowableError as error:
+        pytest.skip(str(error))
+    forked = torch.random.fork_rng([device] if on_cuda else [])
+    with forked, computing(device, deterministic=True, threads=None):
+        seen = traced_tensors(chosen, batch, device)
+    ratio = seen / expected
+    off = f"{seen / MIB:.2f} MiB are {ratio:.4f} of the estimate" if abs(ratio - 1) > TOLERANCE else ""
+    record(harness, spec, "tensors as estimated", off, "deterministic", batch_size=batch)
+    harness.record(
+        spec, "tensors_over_estimate", ratio, "ratio", "none", batch_size=batch, computed=computed(device),
+        protocol={COMPUTED_ON: device.type},
+    )  # fmt: skip
+    assert not off, off
+
+
+def test_generators(harness: SuiteSession) -> None:
+    wrong = wrong_generators(harness.device)
+    record(harness, THE_DEVICE, "generators saved, restored, cloned", "; ".join(wrong))
+    assert not wrong, "; ".join(wrong)
+
+
+def test_delivery(harness: SuiteSession) -> None:
+    count = differing_pixels(harness.device)
+    wrong = f"{count} values aren't those of the CPU" if count else ""
+    record(harness, THE_DEVICE, "delivered pixels have the CPU's bits", wrong)
+    assert not wrong, wrong
+
+
+def test_machine(harness: SuiteSession) -> None:
+    """The driver answers, or it is said why not."""
+    state = machine_state(harness.device)
+    for name, value in state.figures.items():
+        protocol = {COMPUTED_ON: harness.device.type, "when": "now"} | dict(state.words)
+        harness.record(
+            THE_DEVICE, name, value, name.rpartition("_")[2], "none", protocol=protocol, reason=state.missing
+        )
+    if not state.figures:
+        pytest.skip(state.missing or "this machine says nothing of its state")
+    assert all(value >= 0 for value in state.figures.values())
+
+
+def test_workspaces(harness: SuiteSession) -> None:
+    wrong = wrong_workspaces(on_a_gpu(harness))
+    record(harness, THE_DEVICE, "products keep the workspaces that are counted", wrong)
+    assert not wrong, wrong
+
+
+def test_driver(harness: SuiteSession) -> None:
+    """What the driver says that this process holds grows by what it takes."""
+    device = on_a_gpu(harness)
+    torch.cuda.empty_cache()
+    torch.zeros(1, device=device)
+    torch.cuda.synchronize(device)
+    before = driver_view(device)
+    taken = torch.empty(TAKEN, dtype=torch.uint8, device=device)
+    after = driver_view(device)
+    del taken
+    torch.cuda.empty_cache()
+    if before.process is None or after.process is None:
+        pytest.skip(before.missing or after.missing)
+    grown = after.process - before.process
+    wrong = "" if TAKEN <= grown <= 1.1 * TAKEN else f"{grown / MIB:.0f} MiB more for {TAKEN / MIB:.0f} that were taken"
+    record(harness, THE_DEVICE, "the driver's figure grows by what is taken", wrong)
+    harness.record(THE_DEVICE, "driver_mib", after.process / MIB, "MiB", "none", protocol={COMPUTED_ON: "cuda"})
+    assert not wrong, wrong
+
+
+def test_running_out(harness: SuiteSession) -> None:
+    """Too large a batch is called that, and the next cell starts clean."""
+    device = on_a_gpu(harness)
+    spec = small_reference(harness)
+    chosen, modules = harness.reference(spec), harness.settings.modules
+    own = chosen.card.batch_size
+    per_sample = (estimate(chosen, 2 * own).tensors - estimate(chosen, own).tensors) / own
+    large = int(4 * torch.cuda.get_device_properties(device).total_memory / per_sample)
+    cells = [Cell(spec, size, str(device), steps=2, modules=modules, traced=False) for size in (own, large, own)]
+    before, out, after = (measure(cell) for cell in cells)
+    wrong = ""
+    if not out.ended.startswith((OUT_OF_MEMORY, "too large")):
+        wrong = f"a batch of {large} ends with {out.ended!r}"
+    elif (before.ended, after.ended) != ("", "") or before.peak_allocated != after.peak_allocated:
+        wrong = f"before it {before.peak_allocated} bytes, after it {after.peak_allocated} {after.ended}"
+    record(harness, THE_DEVICE, "running out is noticed, the next cell is clean", wrong)
+    assert not wrong, wrong
+
+
+def small_reference(harness: SuiteSession) -> str:
+    """The one asked for whose step takes the fewest operations."""
+    specs = [harness.trainable(spec) for spec in harness.specs()]
+    return min(specs, key=harness.operations_per_sample)

@@ -1,0 +1,144 @@
+"""Workspaces as each version of PyTorch handles them, and what the estimate of every reference makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness.measurement.cublas import Workspaces, through_lt
+from harness.measurement.estimate import estimate
+from harness.measurement.following import COUNTERS, WORKSPACES, follow_step
+from harness.measurement.timeline import held, peak
+from harness.training.prepared import PreparedStep
+from reference import Reference, get, specs
+
+MIB = 2**20
+CONFIG = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+KEPT, GIVEN_BACK = Workspaces.of("2.11.0+cu130", CONFIG), Workspaces.of("2.15.0+cu132", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("version", "environ", "kept"),
+    [
+        ("2.9.1", {}, True), ("2.11.0+cu130", {}, True), ("2.14.1", {}, True), ("2.15.0+cu132", {}, False),
+        ("2.15.1", {"TORCH_CUBLAS_WORKSPACE_CACHE": "1"}, True),
+        ("2.15.1", {"TORCH_CUBLAS_WORKSPACE_CACHE": "0"}, False), ("2.16.0", {}, False), ("3.0.0", {}, False),
+        ("2.11.0", {"TORCH_CUBLAS_WORKSPACE_CACHE": "0"}, True), ("2.15.0a0+git1234", {}, False),
+        ("2.15.0rc1", {}, False), ("2.14.0.dev20260801", {}, True),
+    ],
+)  # fmt: skip
+def test_the_version_says_whether_workspaces_are_kept(version: str, environ: dict[str, str], kept: bool) -> None:
+    found = Workspaces.of(version, environ)
+    assert found.kept == kept
+    assert found.version == version.partition("+")[0]
+    assert ("kept" in found.described) == kept
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [(":4096:8", 32 * MIB), (":4096:2:16:8", 8 * MIB + 128 * 1024), (":16:8", 128 * 1024), (":0:0", 0), ("", 0)],
+)
+def test_a_workspace_is_as_large_as_the_environment_says(config: str, size: int) -> None:
+    assert Workspaces.of("2.15.0", {"CUBLAS_WORKSPACE_CONFIG": config}).cublas == size
+
+
+def test_without_a_setting_workspaces_have_pytorchs_size() -> None:
+    found = Workspaces.of("2.15.0", {})
+    assert (found.cublas, found.lt) == (8 * MIB + 128 * 1024, MIB)
+    assert Workspaces.of("2.11.0", {"CUBLASLT_WORKSPACE_SIZE": "4096"}).lt == 4 * MIB
+    assert Workspaces.of("2.11.0", {"TORCH_CUBLASLT_UNIFIED_WORKSPACE": "1"}).lt == 0
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes", "kwargs", "lt"),
+    [
+        ("addmm", [(5,), (3, 4), (4, 5)], {}, True),
+        ("addmm", [(1,), (3, 4), (4, 1)], {}, False),
+        ("addmm", [(5,), (3, 1), (1, 5)], {}, False),
+        ("addmm", [(3, 5), (3, 4), (4, 5)], {}, False),
+        ("addmm", [(5,), (3, 4), (4, 5)], {"beta": 0.5}, False),
+        ("_addmm_activation", [(5,), (3, 4), (4, 5)], {}, True),
+        ("mm", [(3, 4), (4, 5)], {}, False),
+    ],
+)
+def test_products_with_a_bias_vector_go_to_cublaslt(
+    operator: str, shapes: Sequence[tuple[int, ...]], kwargs: dict[str, float], lt: bool
+) -> None:
+    args = [torch.empty(shape) for shape in shapes]
+    assert through_lt(operator, args, kwargs) == lt
+    assert GIVEN_BACK.taken_by(operator, args, kwargs) == (MIB if lt else 32 * MIB)
+    assert KEPT.taken_by(operator, args, kwargs) == 0
+    assert GIVEN_BACK.kept_from(operator, args, kwargs) == {}
+    brought = {"cuBLAS": (32 * MIB, 32 * MIB)} | ({"cuBLASLt": (MIB,)} if lt else {})
+    assert KEPT.kept_from(operator, args, kwargs) == brought
+
+
+def test_what_is_no_product_takes_none() -> None:
+    args = [torch.empty(3, 3)]
+    assert GIVEN_BACK.taken_by("convolution", args, {}) == 0
+    assert KEPT.kept_from("convolution", args, {}) == {}
+
+
+class Products(TorchDispatchMode):
+    """Which products a step has, counted apart from the follower."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = self.with_bias = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        if name in ("mm", "bmm", "addmm", "baddbmm"):
+            vector = name == "addmm" and args[0].dim() == 1 and min(args[2].shape) > 1
+            self.with_bias += vector
+            self.plain += not vector
+        return function(*args, **(kwargs or {}))
+
+
+def products(reference: Reference, batch: int) -> Products:
+    seen = Products()
+    with torch.random.fork_rng([]), FakeTensorMode(), seen:
+        PreparedStep(reference, batch, torch.device("cpu"))()
+    return seen
+
+
+@pytest.mark.parametrize("spec", [spec for spec in specs() if "@" not in spec])
+def test_every_estimate_is_tensors_and_the_workspaces_that_the_version_keeps(spec: str) -> None:
+    """As 2.11 and as 2.15 would have it; convolutional systems, which have no product, are the same in both."""
+    reference = get(spec)
+    reduced = reference.card.reduced
+    reference = get(f"{spec}@{reduced}") if reduced else reference
+    seen, batch = products(reference, min(2, reference.card.batch_size)), min(2, reference.card.batch_size)
+    old, new = estimate(reference, batch, KEPT), estimate(reference, batch, GIVEN_BACK)
+    bare = follow_step(reference, batch, as_on_cuda=True, workspaces=Workspaces("none", True, 0, 0))
+    bare = bare.without(bare.of_kind(COUNTERS))
+    tensors = peak(bare).size
+    assert old.tensors == new.tensors == tensors
+
+    kept = (64 * MIB + (MIB if seen.with_bias else 0)) if seen.plain + seen.with_bias else 0
+    assert old.parts.get(WORKSPACES, 0) == kept
+    assert 0 <= old.peak_allocated - kept - tensors <= 0.02 * tensors + 2 * MIB, "beside these, rounding alone"
+    slack = 2 * MIB  # a block may be up to a MiB larger than what it was asked for
+    assert abs(old.between_steps - new.between_steps - kept) <= slack, "2.15 keeps none"
+
+    largest = 32 * MIB if seen.plain else MIB if seen.with_bias else 0
+    assert new.parts.get(WORKSPACES, 0) in (0, MIB, 32 * MIB)
+    assert tensors <= new.peak_allocated <= tensors + largest + 0.02 * tensors + 2 * MIB
+    if not largest:
+        assert old.peak_allocated == new.peak_allocated
+
+
+def test_a_workspace_that_is_given_back_counts_beside_its_product_alone() -> None:
+    timeline = follow_step(get("mlp-gan-mnist"), 4, as_on_cuda=True, workspaces=GIVEN_BACK)
+    spaces = timeline.of_kind(WORKSPACES)
+    events = [event for event in timeline.events if event.storage in spaces]
+    assert events
+    assert held(events) == 0
+    for taken, back in zip(events[::2], events[1::2], strict=True):
+        assert taken.storage == back.storage
+        assert taken.size == -back.size in (MIB, 32 * MIB)
