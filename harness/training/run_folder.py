@@ -89,7 +89,7 @@ class RunFolder:
         file = self.path / RUN_FILE
         try:
             content = json.loads(file.read_text())
-            environment = dict(content["environment"])
+            environment = dict(content.get("environment", {}))
             # Runs that began before there were windows had none; how many threads they took, their machine's facts say.
             config = RunConfig.from_json({"shuffle_window": 0} | content.pop("config"))
             if config.threads is None:

@@ -258,3 +258,22 @@ def test_warm_formats_are_timed_alike(stored: Stored, monkeypatch: pytest.Monkey
         load(stored, cell(form, OwnDisk(), False, 2))
         started[form] = seen[1] - seen[0]
     assert len(set(started.values())) == 1, started
+
+
+def test_a_cards_context_is_made_before_the_clock_starts(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes up to a second, which would be the first batch's."""
+    happened: list[str] = []
+
+    def wait(_: object) -> None:
+        happened.append("context")
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)
+    monkeypatch.setattr("harness.measurement.loading.time.perf_counter", lambda: happened.append("clock") or 0.0)
+    monkeypatch.setattr(loading, "drop", lambda _: None)
+    cell = LoadingCell(FOLDER, OwnDisk(), True, 0, BATCH, 1.0, device=torch.device("cuda"))
+    with pytest.raises(KeyboardInterrupt):
+        load(stored, cell)
+    assert happened == ["context"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -71,3 +71,24 @@ def test_a_step_that_cannot_be_counted_is_left_to_fail_where_it_is_taken() -> No
 
     broken: Any = Broken()
     assert step_threads(broken, 8, CPU) == 4
+
+
+@pytest.mark.usefixtures("four_processors")
+def test_counting_leaves_nothing_behind_that_a_training_could_trip_over() -> None:
+    """Neither tensors without values, which a step may keep for later, nor steps that a reference has counted."""
+
+    class Keeping(Toy):
+        kept: ClassVar[list[torch.Tensor]] = []
+
+        def step(self, *given: Any) -> dict[str, torch.Tensor]:
+            self.kept.append(torch.ones(2))
+            object.__setattr__(self, "taken", getattr(self, "taken", 0) + 1)
+            return super().step(*given)
+
+    keeping: Any = Keeping()
+    before = torch.random.get_rng_state()
+    assert step_threads(keeping, 8, CPU) == 1
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert [type(tensor) for tensor in keeping.kept] == [torch.Tensor]
+    assert float(keeping.kept[0].sum()) == 2
+    assert not hasattr(keeping, "taken")
