@@ -264,6 +264,10 @@ def test_a_cards_context_is_made_before_the_clock_starts(stored: Stored, monkeyp
     """It takes up to a second, which would be the first batch's."""
     happened: list[str] = []
 
+    def clock() -> float:
+        happened.append("clock")
+        return 0.0
+
     def wait(_: object) -> None:
         happened.append("context")
         monkeypatch.undo()
@@ -271,7 +275,7 @@ def test_a_cards_context_is_made_before_the_clock_starts(stored: Stored, monkeyp
 
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
     monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)
-    monkeypatch.setattr("harness.measurement.loading.time.perf_counter", lambda: happened.append("clock") or 0.0)
+    monkeypatch.setattr("harness.measurement.loading.time.perf_counter", clock)
     monkeypatch.setattr(loading, "drop", lambda _: None)
     cell = LoadingCell(FOLDER, OwnDisk(), True, 0, BATCH, 1.0, device=torch.device("cuda"))
     with pytest.raises(KeyboardInterrupt):
