@@ -47,7 +47,7 @@ def batch_size(
     """
     from harness.data.catalogue import documented_samples
     from harness.measurement.batch_size import in_mib, on_device, parse_size, within_budget
-    from harness.measurement.cell import Cell
+    from harness.measurement.cell import NO_ANSWER, Cell
     from harness.measurement.cublas import Workspaces
     from harness.training.device import resolve_device, why_no_gpu
     from reference import get, load_module
@@ -95,7 +95,9 @@ def batch_size(
         if answer.guess is not None:
             how += f"; the estimate said {answer.guess}"
         if not answer.complete:
-            how += f"; the {time_limit:g} s were over before the search was: a larger one may fit"
+            last = tried[-1]
+            why = f"{last.why} at batch {last.batch_size}" if last.why.startswith(NO_ANSWER) else "its time was over"
+            how += f"; the search was cut short, {why}: a larger one may fit"
         others = sorted({other for one in tried for other in one.others})
         if others:
             console.print(escape(f"other processes held memory on the card: {'; '.join(others)}"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -393,3 +394,28 @@ def test_a_time_limit_is_some_time(
 ) -> None:
     assert called(monkeypatch, "batch-size", MLP, "--time-limit", limit) == 2
     one_line(capsys, "--time-limit must be more than 0 seconds")
+
+
+@pytest.mark.parametrize(
+    ("hung", "limit", "said"),
+    [
+        (True, (), "no answer within 320 s: the process was ended at batch 9"),
+        (False, ("--time-limit", "5"), "its time"),
+    ],
+)
+def test_a_search_that_was_cut_short_says_why(
+    hung: bool, limit: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also without a limit: a card that hangs ends it."""
+    last = Tried(9, False, why="no answer within 320 s: the process was ended" if hung else "out of memory")
+
+    def search(*given: Any) -> Found:
+        given[3](last)
+        return Found(1, 9, complete=False)
+
+    monkeypatch.setattr("harness.training.device.resolve_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(batch_size_module, "on_device", search)
+    assert called(monkeypatch, "batch-size", MLP, *limit) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"the search was cut short, {said}" in told
+    assert "a larger one may fit" in told
