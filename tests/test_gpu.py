@@ -22,7 +22,7 @@ from harness.training.device import full_float32, numerics
 from reference import get
 from tests.data.samples import write_pictures
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS, but there was no current")]
 MLP, GRID = "mlp-gan-mnist", "idl-wgan-gp-grid"
 
 
@@ -43,6 +43,19 @@ def test_a_training_has_the_same_bits_twice_and_after_resuming(card: torch.devic
     assert first == again == train(config(6), tmp_path / "resumed", resume=True).digests
 
 
+def test_bits_do_not_depend_on_what_the_process_did_before(card: torch.device, tmp_path: Path) -> None:
+    """Autograd's thread of the device numbers the nodes that it makes, and a gradient penalty's order follows them."""
+    config = RunConfig(GRID, 0, 32, str(card), steps=3, tensorboard=False, pictures=False)
+    before = train(config, tmp_path / "before").digests
+    start, seed = (torch.ones(1, device=card, requires_grad=True) for _ in range(2))
+    chain = start
+    for _ in range(1000):
+        chain = chain.view(1)
+    for _ in range(100):
+        torch.autograd.grad(chain, start, seed, create_graph=True)
+    assert train(config, tmp_path / "after").digests == before
+
+
 def test_generators_pixels_and_workspaces(card: torch.device) -> None:
     assert wrong_generators(card) == []
     assert differing_pixels(card) == 0
@@ -59,7 +72,9 @@ def test_epochs_reserve_no_more_memory(card: torch.device, tmp_path: Path) -> No
             for _ in delivery.batches(loader.stored([torch.arange(64)] * 3)):
                 pass
             reserved.append(torch.cuda.memory_reserved(card))
-    assert reserved[-1] == reserved[1]
+    # A block is free again once the card is done with it: how many wait for that is chance. A stream for each epoch
+    # would have reserved thirty times as much.
+    assert reserved[-1] <= 3 * reserved[0], reserved
 
 
 def test_tensors_are_those_of_the_estimate_and_workspaces_come_on_top(card: torch.device) -> None:

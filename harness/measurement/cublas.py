@@ -18,7 +18,9 @@ from torch import Tensor
 
 CACHE_VARIABLE = "TORCH_CUBLAS_WORKSPACE_CACHE"
 _GIVEN_BACK_SINCE = (2, 15)
-_THREADS = 2  # products run in the thread of the forward pass and in autograd's
+# Products run in the thread of the forward pass and in autograd's; in deterministic mode the first runs both, and there
+# is one workspace where the estimate counts two.
+_THREADS = 2
 _KIB, _MIB = 2**10, 2**20
 _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "dot", "_addmm_activation"}
 

@@ -92,8 +92,9 @@ def available_threads() -> int:
 def numerics(device: torch.device, *, deterministic: bool, threads: int | None) -> Iterator[None]:
     """Within, PyTorch computes as asked; afterwards its settings are as before.
 
-    `deterministic` asks CUDA for algorithms that give the same bits every time. Without it, `cudnn.benchmark` is on,
-    as document 000 sets it. On the CPU the algorithms are the same either way. `threads` None is `available_threads`.
+    `deterministic` asks CUDA for algorithms that give the same bits every time, and for backward passes in the calling
+    thread. Without it, `cudnn.benchmark` is on, as document 000 sets it. On the CPU all is the same either way.
+    `threads` None is `available_threads`.
 
     Raises:
         ValueError: deterministic computing on CUDA with a CUBLAS_WORKSPACE_CONFIG that doesn't allow it.
@@ -102,10 +103,16 @@ def numerics(device: torch.device, *, deterministic: bool, threads: int | None) 
     before = (cudnn.benchmark, cudnn.deterministic)
     mode, filled = torch.get_deterministic_debug_mode(), filling.fill_uninitialized_memory
     threads_before = torch.get_num_threads()
+    backward = contextlib.ExitStack()
     try:
         if device.type == "cuda":
             if deterministic:
                 check_workspace_variable()
+                # Autograd runs nodes by their numbers, which each thread counts for itself. A gradient penalty's nodes
+                # are made in the thread of the device, and whether they come before or after those of the forward pass
+                # depends on how many either thread has made since the process began: sums of three gradients and
+                # more change their order, and their bits, between a fresh process and one that has trained before.
+                backward.enter_context(torch.autograd.set_multithreading_enabled(False))
             cudnn.benchmark = not deterministic
             cudnn.deterministic = deterministic
             torch.use_deterministic_algorithms(deterministic)
@@ -114,6 +121,7 @@ def numerics(device: torch.device, *, deterministic: bool, threads: int | None) 
         torch.set_num_threads(available_threads() if threads is None else threads)
         yield
     finally:
+        backward.close()
         cudnn.benchmark, cudnn.deterministic = before
         torch.set_deterministic_debug_mode(mode)
         filling.fill_uninitialized_memory = filled

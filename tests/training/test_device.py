@@ -48,11 +48,15 @@ def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
 
 
+def backward_has_its_own_thread() -> bool:
+    return bool(torch._C._is_multithreading_enabled())
+
+
 def settings() -> tuple[object, ...]:
     cudnn = torch.backends.cudnn
     return (
         cudnn.benchmark, cudnn.deterministic, torch.get_deterministic_debug_mode(),
-        filling.fill_uninitialized_memory, torch.get_num_threads(),
+        filling.fill_uninitialized_memory, torch.get_num_threads(), backward_has_its_own_thread(),
     )  # fmt: skip
 
 
@@ -74,6 +78,7 @@ def test_numerics_leaves_every_setting_as_it_found_it(
                 assert torch.are_deterministic_algorithms_enabled() == deterministic
                 assert torch.backends.cudnn.benchmark != deterministic
                 assert not filling.fill_uninitialized_memory
+                assert backward_has_its_own_thread() != deterministic
             raise KeyError
         assert settings() == before
     finally:
