@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from harness.measurement.batch_size import Tried
 
 
+_SECONDS_A_SIZE = 5.0  # whether a batch fits shows in its first steps
+
+
 @app.command("batch-size")
 def batch_size(
     name: Annotated[str, typer.Argument(help="A reference, e.g. handson-dcgan-mnist.")],
@@ -58,7 +61,9 @@ def batch_size(
     chosen = resolve_device(device or "auto")
     if plot is not None and plot.suffix != ".png":
         raise ValueError(f"--plot must name a .png file, not {plot}")
-    cell = Cell(name, 1, str(chosen), deterministic, steps=steps, seconds=20, modules=tuple(reference_module))
+    cell = Cell(
+        name, 1, str(chosen), deterministic, steps=steps, seconds=_SECONDS_A_SIZE, modules=tuple(reference_module)
+    )
     limit = documented_samples(reference.card) or 2**20
     if time_limit is not None and not 0 < time_limit < math.inf:
         raise ValueError(f"--time-limit must be more than 0 seconds, not {time_limit:g}")

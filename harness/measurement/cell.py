@@ -288,14 +288,15 @@ def _how(view: DriverView) -> str:
 def _rounds(cell: Cell, device: torch.device | None = None) -> Iterator[int]:
     """As many rounds as asked for; after `seconds` no more, but three there are.
 
-    On CUDA steps are queued and not waited for: the clock is looked at, and the device waited for, now and then.
+    On CUDA steps are queued and not waited for: the clock is looked at after the first few and now and then, and the
+    device is waited for then.
     """
     began = time.perf_counter()
     for done in range(cell.steps):
+        if device is not None and (done == _FEWEST or done % 10 == 9):
+            torch.cuda.synchronize(device)
         if done >= _FEWEST and time.perf_counter() - began > cell.seconds:
             return
-        if device is not None and done % 10 == 9:
-            torch.cuda.synchronize(device)
         yield done
 
 
