@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from harness.cache import cache_folder
 from harness.data.catalogue import availability, data_root
-from harness.data.stand_ins import cache_folder
 from harness.environment import allocator_settings, device_name, environment
 from harness.processors import processor_quota
 from harness.training.device import available_threads, check_workspace_variable, why_no_gpu

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root as find_root
+from harness.data.content import Told
 from harness.data.dataset import scale_pixels
 from harness.environment import CONVOLUTIONS, PRODUCTS, environment, fingerprint, float32_precision
 from harness.evaluation.evaluated import (
@@ -36,7 +37,7 @@ from harness.files import write_text
 from harness.record import Record
 from harness.reporting.pages import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
-from harness.training.restore import restore_run
+from harness.training.restore import restore_run, run_data
 from harness.training.run_folder import RUN_FILE, RunFolder
 from reference import Batch, Card, get, load_module
 
@@ -100,7 +101,7 @@ class StoredImages:
     """uint8 images (n, C, H, W) in memory as a data set with values in [0, 1]."""
 
     in_memory = True
-    real = True
+    real = complete = True
 
     def __init__(self, images: Tensor, title: str) -> None:
         self.title = title
@@ -145,9 +146,7 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         raise ValueError("--against and --range play no part for a run: its card says what it is held against")
     run = restore_run(path, device, said)
     card, config = run.reference.card, run.config
-    kept = Path(config.data_root) if config.data_root and Path(config.data_root).is_dir() else None
-    root = find_root(question.data_root or kept)
-    dataset = open_dataset(card, root)
+    dataset, root = run_data(run, question.data_root, Told(said, said))
     extractor = _fitting(question, card, dataset, device, root, said)
     sampler = Sampler(run.reference, run.networks, device, question.seed)
     n = sample_size(question.count or _DEFAULT_N, dataset)
@@ -271,7 +270,8 @@ def _write(
         Record(
             suite="quality", metric=found.metric, value=found.measured.value, unit=found.measured.unit,
             better=found.measured.better, status="measured", profile="evaluate", data=dataset.title,
-            real_data=dataset.real, device=str(machine["device"]), environment=mark, headline=found.headline,
+            real_data=dataset.real and dataset.complete, device=str(machine["device"]), environment=mark,
+            headline=found.headline,
             protocol={**(computed or {}), **found.protocol, "data": dataset.fingerprint}, **facts,
         ).to_line()
         for found in values

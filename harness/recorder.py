@@ -75,8 +75,11 @@ class Recorder:
         `data` is what it was measured on, or says so in words; `computed` how the device computed, where that touches
         the value, and joins the protocol.
         """
-        given = {"data": data} if isinstance(data, str) else {"data": data.title, "real_data": data.real}
-        mark = {} if isinstance(data, str) else {"data": data.fingerprint}
+        given: dict[str, Any] = {"data": data}
+        mark = {}
+        if not isinstance(data, str):
+            given = {"data": data.title, "real_data": data.real and data.complete}
+            mark = {"data": data.fingerprint}
         facts: dict[str, Any] = {
             "device": str(self.environment["device"]),
             "protocol": {**(computed or {}), **(protocol or {}), **mark},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from typing import get_args
 import numpy as np
 
 from harness.canvas import save_picture
-from harness.data import open_dataset
-from harness.data.catalogue import data_root as find_root
+from harness.data import Dataset
+from harness.data.content import Told
 from harness.evaluation.latents import Way, save_vectors
 from harness.evaluation.reader import Labelled, LinearReader, digits_of, labelled_faces
 from harness.evaluation.sampler import Sampler
@@ -21,7 +22,7 @@ from harness.evaluation.sheets import ALL_MODES, Wish, make_sheet
 from harness.files import write_text
 from harness.training.device import resolve_device
 from harness.training.pictures import picture_of
-from harness.training.restore import RestoredRun, restore_run, untrained_run
+from harness.training.restore import RestoredRun, restore_run, run_data, untrained_run
 from harness.training.run_folder import folder_name
 from reference import Card, get, load_module, names
 
@@ -91,16 +92,18 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
     if card.classes and not 0 <= look.digit < card.classes:
         raise ValueError(f"--digit must be from 0 to {card.classes - 1}, not {look.digit}")
 
-    def root() -> Path | None:  # only asked for by those who need data: the folder may have gone since
-        return find_root(look.data_root or (Path(config.data_root) if config.data_root else None))
+    @functools.cache
+    def data() -> tuple[Dataset, Path | None]:  # only asked for by those who need them: the folder may have gone since
+        return run_data(restored, look.data_root, Told(say, say))
 
     sampler = Sampler(restored.reference, restored.networks, restored.device, look.seed)
     way: Way = next((way for way in get_args(Way) if way == look.way), "ends")
     wish = Wish(
         count=look.count, way=way, pick=look.pick, vectors=look.vectors, labels=look.labels, digit=look.digit,
-        as_written=look.as_written, attribute=look.attribute, reader=lambda attribute: _reader(card, root(), attribute),
+        as_written=look.as_written, attribute=look.attribute,
+        reader=lambda attribute: _reader(card, *data(), attribute),
     )  # fmt: skip
-    sheet = make_sheet(look.mode, sampler, lambda: open_dataset(card, root()), wish)
+    sheet = make_sheet(look.mode, sampler, lambda: data()[0], wish)
 
     target = look.out or default
     save_picture(target, picture_of(sheet.images, card.data_range, sheet.columns))
@@ -132,14 +135,14 @@ def _restored(run: str, look: Look, say: Callable[[str], None]) -> tuple[Restore
     return restore_run(Path(run), device, say), Path(run) / f"{stem}-seed{look.seed}.png"
 
 
-def _reader(card: Card, root: Path | None, attribute: str) -> LinearReader:
+def _reader(card: Card, dataset: Dataset, root: Path | None, attribute: str) -> LinearReader:
     """A reader of a digit, where the card's data have labels, else of an attribute of faces."""
     if card.dataset in ("celeba", "celeba-hq"):
         return LinearReader(labelled_faces(card.data_shape, card.data_range, root, attribute, _READ))
     if not card.dataset.startswith("mnist"):
         raise ValueError(f"--attribute reads faces and digits; of {card.dataset} it can say nothing: use --labels FILE")
-    digits = digits_of(open_dataset(card, root), _READ)
+    digits = digits_of(dataset, _READ)
     if attribute not in {str(digit) for digit in set(digits.labels.tolist())}:
         raise ValueError(f"--attribute must be a digit for {card.dataset}, not {attribute!r}")
     return LinearReader(Labelled(digits.images, (digits.labels == int(attribute)).astype(np.int64), digits.title,
-                                 digits.real))  # fmt: skip
+                                 digits.real, digits.fingerprint))  # fmt: skip

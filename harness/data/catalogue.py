@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from harness.data import content_and_style, image_folder, lsun, mnist, pairs
+from harness.data.content import Told, silent
 from harness.data.damaged import Pictures, Undamaged, damaged_pictures
 from harness.data.dataset import Dataset
 from harness.data.erasing import Erased
 from harness.data.grid import GaussianGrid
-from harness.data.packed import PackedImages, read_pack
+from harness.data.packed import Pack, PackedImages, read_pack
 from harness.data.packing import SUFFIX, pack_of, why_not
-from harness.data.pictures import Framing
+from harness.data.pictures import Framing, picture_files
 from harness.data.stand_ins import (
     DATABASE_TITLE,
     DIGITS_TITLE,
@@ -64,8 +65,18 @@ class Reading:
 
     pack: str = AUTO
     skip_damaged: bool = False
-    said: Callable[[str], None] = field(default=lambda _: None, compare=False)
-    progress: Callable[[str], None] = field(default=lambda _: None, compare=False)
+    said: Callable[[str], None] = field(default=silent, compare=False)
+    progress: Callable[[str], None] = field(default=silent, compare=False)
+
+    @property
+    def told(self) -> Told:
+        """Who hears of long looks at the content."""
+        return Told(self.said, self.progress)
+
+    @property
+    def names_a_pack(self) -> bool:
+        """Whether a pack's file is asked for by name."""
+        return self.pack not in (AUTO, NEVER)
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,8 @@ class _Source:
 
     `opened` gets a root that holds `folder`, the shape and range asked for, the stand-in's title, None for the real
     data, and how to read. `shape` is one that the data can be given in, `samples` how many the real set has for
-    training, None where that is the user's affair. Single pictures can be `packed`, and left out when damaged.
+    training, None where that is the user's affair. Single pictures can be `packed`, and left out when damaged; the
+    published set is called `named`.
     """
 
     folder: Path
@@ -84,6 +96,7 @@ class _Source:
     shape: Shape = (3, 64, 64)
     samples: int | None = None
     packed: bool = False
+    named: str = ""
 
     def at(self, root: Path | None) -> Path | None:
         """The data root, if it holds this data set."""
@@ -93,12 +106,29 @@ class _Source:
         """The stand-in's title, if that is what somebody has drawn into this data root; None for the real data."""
         return title_of(root / self.folder.parts[0])
 
+    def counted(self, dataset: Dataset) -> Dataset:
+        """The data set, which says so where it is a part of the published one, or more than that has."""
+        if dataset.real and self.packed:
+            dataset.title, dataset.real, dataset.complete = self.titled(len(dataset))
+        return dataset
+
+    def titled(self, count: int) -> tuple[str, bool, bool]:
+        """What so many pictures in the place of the published ones are called, are they real, and are they all?"""
+        assert self.samples is not None
+        if count > self.samples:
+            return f"{count:,} pictures in the place of {self.named}", False, False
+        if count < self.samples:
+            return f"{self.named}, {count:,} of {self.samples:,}", True, False
+        return self.named, True, True
+
     def open(self, card: Card, root: Path | None, reading: Reading) -> Dataset:
         """The real data, or the stand-in."""
         found = self.at(root)
+        if found is None and reading.names_a_pack:
+            return self.counted(_pack_alone(Path(reading.pack), card, self.named, reading))
         if found is None:
             return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise, reading)
-        dataset = self.opened(found, card.data_shape, card.data_range, self.title_at(found), reading)
+        dataset = self.counted(self.opened(found, card.data_shape, card.data_range, self.title_at(found), reading))
         labels = getattr(dataset, "labels", None)
         if card.classes and labels is not None and int(labels.max()) >= card.classes:
             raise ValueError(
@@ -130,7 +160,7 @@ def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) 
     """
     reading = reading or Reading()
     packed = [name for name, source in _SOURCES.items() if source.packed]
-    option = "--pack" if reading.pack not in (AUTO, NEVER) else "--skip-damaged" if reading.skip_damaged else ""
+    option = "--pack" if reading.names_a_pack else "--skip-damaged" if reading.skip_damaged else ""
     if option and card.dataset not in packed:
         raise ValueError(
             f"{option} plays a part for pictures in files ({', '.join(packed)}), and {card.name} is on {card.dataset}"
@@ -156,10 +186,12 @@ def documented_samples(card: Card) -> int | None:
 
 
 def has_real_data(card: Card, root: Path | None) -> bool:
-    """Whether the data root holds the card's data set; what is computed is always real."""
+    """Whether the data root holds the card's data set, all of it; what is computed is always real."""
     source = _SOURCES.get(card.dataset)
-    found = source.at(root) if source else None
-    return source is None or (found is not None and source.title_at(found) is None)
+    if source is None:
+        return True
+    opened = source.open(card, root, Reading()) if source.at(root) else None
+    return opened is not None and opened.real and opened.complete
 
 
 def availability(root: Path | None) -> list[Availability]:
@@ -188,7 +220,10 @@ def faces_root(root: Path | None) -> tuple[Path, str, bool]:
     source = _SOURCES["celeba"]
     found = source.at(root)
     title = source.otherwise if found is None else source.title_at(found)
-    return found or source.stand_in(), title or "CelebA", title is None
+    if found is None or title is not None:
+        return found or source.stand_in(), title or "", False
+    named, real, _ = source.titled(len(picture_files(found / source.folder, strangers=True)))
+    return found, named, real
 
 
 def mnist_root(root: Path | None) -> Path | None:
@@ -204,7 +239,8 @@ def _look(root: Path | None, name: str, source: _Source) -> Availability:
         return Availability(name, False, f"no {root / source.folder}", source.otherwise)
     try:
         title = source.title_at(root)
-        opened = source.opened(root, source.shape, (0.0, 1.0), title, Reading())
+        opened = source.counted(source.opened(root, source.shape, (0.0, 1.0), title, Reading()))
+        title = title if opened.real and opened.complete else opened.title
         packs = sorted(file.name for file in (root / source.folder).parent.glob(f"{source.folder.name}-*x*{SUFFIX}"))
         said = f"{root / source.folder}, {len(opened)} samples" + "".join(f"; packed: {name}" for name in packs)
         return Availability(name, title is None, f"{said}; {title}" if title else said, source.otherwise)
@@ -221,7 +257,7 @@ def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, stand_in: s
 
 
 def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
-    return _pictures(image_folder.ImageFolder, root / image_folder.FOLDER, shape, value_range, stand_in, "CelebA", how)
+    return _pictures(image_folder.ImageFolder, root / image_folder.FOLDER, shape, value_range, stand_in, how)
 
 
 def _open_high_quality_faces(
@@ -230,11 +266,11 @@ def _open_high_quality_faces(
     folder = root / image_folder.HIGH_QUALITY_FOLDER
     if not folder.is_dir():  # the faces' stand-in is that of both
         folder = root / image_folder.FOLDER
-    return _pictures(image_folder.ImageFolder, folder, shape, value_range, stand_in, "CelebA-HQ", how)
+    return _pictures(image_folder.ImageFolder, folder, shape, value_range, stand_in, how)
 
 
 def _open_lsun(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
-    return _pictures(lsun.Lsun, root / lsun.FOLDER, shape, value_range, stand_in, "LSUN bedrooms", how)
+    return _pictures(lsun.Lsun, root / lsun.FOLDER, shape, value_range, stand_in, how)
 
 
 def _pictures(
@@ -243,14 +279,13 @@ def _pictures(
     shape: Shape,
     value_range: Range,
     stand_in: str | None,
-    title: str,
     how: Reading,
 ) -> Dataset:
     """The pictures of a folder or database, from their pack where there is a valid one."""
-    packed = _packed(source, shape, value_range, stand_in, title, how)
+    packed = _packed(source, shape, value_range, stand_in, how)
     if packed is not None:
         return packed
-    opened: Pictures = kind(source, shape, value_range, stand_in or title, real=stand_in is None)
+    opened: Pictures = kind(source, shape, value_range, stand_in or "", real=stand_in is None, told=how.told)
     if not how.skip_damaged:
         return opened
     total = len(opened)
@@ -264,32 +299,56 @@ def _pictures(
     return Undamaged(opened, damaged) if damaged else opened
 
 
-def _packed(
-    source: Path, shape: Shape, value_range: Range, stand_in: str | None, title: str, how: Reading
-) -> Dataset | None:
+def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset | None:
     """The pack asked for, or the one that lies there; None to read the pictures themselves."""
     path = pack_of(source, shape[-1]) if how.pack == AUTO else Path(how.pack)
     if how.pack == NEVER or (how.pack == AUTO and not path.is_file()):
         return None
     pack = read_pack(path)
-    wrong = why_not(pack, source, shape, Framing(shape).described(), skip_damaged=how.skip_damaged)
+    wrong = why_not(pack, source, shape, Framing(shape).described(), how.told, skip_damaged=how.skip_damaged)
     if wrong and how.pack != AUTO:
         raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
     if wrong:
         again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * how.skip_damaged
         how.said(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
         return None
-    left_out = f", without {len(pack.skipped)} that can't be read: {', '.join(pack.skipped)}" if pack.skipped else ""
-    how.said(f"reading the pack {path}{left_out}")
-    return PackedImages(pack, value_range, stand_in or title, real=stand_in is None)
+    how.said(f"reading the pack {path}{_left_out(pack)}")
+    return PackedImages(pack, value_range, stand_in or "", real=stand_in is None)
+
+
+def _pack_alone(path: Path, card: Card, named: str, how: Reading) -> Dataset:
+    """A pack asked for by name where the pictures that it was made of aren't: its own header says what it holds."""
+    pack = read_pack(path)
+    here = Framing(card.data_shape).described()
+    transform = dict(pack.transform)
+    if pack.shape != card.data_shape or any(transform.get(part) != here[part] for part in ("resize", "crop")):
+        raise ValueError(f"the pack {path} holds pictures of {pack.shape}; {card.name} asks for {card.data_shape}")
+    if pack.skipped and not how.skip_damaged:
+        raise ValueError(
+            f"the pack {path} leaves out {len(pack.skipped)} pictures that can't be read, which only --skip-damaged "
+            "allows"
+        )
+    others = [f"{part} {transform.get(part)}, here {value}" for part, value in here.items()
+              if transform.get(part) != value]  # fmt: skip
+    decoded = f"; it was decoded with {', '.join(others)}" if others else ""
+    how.said(
+        f"reading the pack {path} alone{_left_out(pack)}: the pictures it was made of ({pack.source}) aren't in a data "
+        f"root here{decoded}"
+    )
+    return PackedImages(pack, card.data_range, pack.stand_in or named, real=not pack.stand_in)
+
+
+def _left_out(pack: Pack) -> str:
+    return f", without {len(pack.skipped)} that can't be read: {', '.join(pack.skipped)}" if pack.skipped else ""
 
 
 def _open_pairs(
-    root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading, *, swapped: bool = False
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading, *, swapped: bool = False
 ) -> Dataset:
     return pairs.PairedImages(
-        root / pairs.FOLDER, shape, value_range, swapped=swapped, title=stand_in or "", real=stand_in is None
-    )
+        root / pairs.FOLDER, shape, value_range, swapped=swapped, title=stand_in or "", real=stand_in is None,
+        told=how.told,
+    )  # fmt: skip
 
 
 def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
@@ -302,7 +361,9 @@ def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_
 _SOURCES: dict[str, _Source] = {
     "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,), 60_000),
     "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28), 60_000),
-    "celeba": _Source(image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599, packed=True),
+    "celeba": _Source(
+        image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599, packed=True, named="CelebA"
+    ),
     "celeba-hq": _Source(
         image_folder.HIGH_QUALITY_FOLDER,
         FACES_TITLE,
@@ -310,9 +371,16 @@ _SOURCES: dict[str, _Source] = {
         _open_high_quality_faces,
         samples=30_000,
         packed=True,
+        named="CelebA-HQ",
     ),
     "lsun-bedroom": _Source(
-        lsun.FOLDER, DATABASE_TITLE, faces_in_a_database, _open_lsun, samples=3_033_042, packed=True
+        lsun.FOLDER,
+        DATABASE_TITLE,
+        faces_in_a_database,
+        _open_lsun,
+        samples=3_033_042,
+        packed=True,
+        named="LSUN bedrooms",
     ),
     "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, _open_pairs),
     "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(_open_pairs, swapped=True)),

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from harness.data.content import Told, digest_of_files
 from harness.data.dataset import scale_pixels
 from harness.data.faces import draw_attributes, draw_face
-from harness.data.image_folder import listing_digest
 from harness.data.pictures import Framing, picture_files, read_rgb
 from reference import Batch
 
@@ -26,6 +26,7 @@ class ContentAndStyle:
     """
 
     in_memory = True
+    complete = True
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class ContentAndStyle:
         self.title = title
         self.real = real
         files = [_one(folder, name) for name in ("content", "style")]
-        self.fingerprint = f"content-and-style-{listing_digest(files)}"
+        self.fingerprint = f"content-and-style-{digest_of_files(folder, files, Told())}"
         framing = Framing(shape)
         content, style = (scale_pixels(framing(read_rgb(file)), value_range).unsqueeze(0) for file in files)
         self._batch = Batch(content, None, style)

@@ -33,9 +33,14 @@ class Undamaged(HoldsPixels):
         left_out = set(damaged)
         self._whole = whole
         self._kept = torch.tensor([index for index in range(len(whole)) if index not in left_out])
+        self._damaged = [whole.name(index) for index in damaged]
         self.title, self.real, self.in_memory = whole.title, whole.real, whole.in_memory
-        self.value_range = whole.value_range
-        self.fingerprint = fingerprint_without(whole.fingerprint, [whole.name(index) for index in damaged])
+        self.complete, self.value_range = whole.complete, whole.value_range
+
+    @property
+    def fingerprint(self) -> str:
+        """That of all pictures, and the names of those that are left out."""
+        return fingerprint_without(self._whole.fingerprint, self._damaged)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -52,8 +57,13 @@ class Tolerant(HoldsPixels):
 
     def __init__(self, whole: Pictures) -> None:
         self._whole = whole
-        self.title, self.real, self.fingerprint = whole.title, whole.real, whole.fingerprint
+        self.title, self.real, self.complete = whole.title, whole.real, whole.complete
         self.value_range = whole.value_range
+
+    @property
+    def fingerprint(self) -> str:
+        """That of all pictures."""
+        return self._whole.fingerprint
 
     def __len__(self) -> int:
         return len(self._whole)

@@ -21,14 +21,18 @@ _PIECE = 2**21  # values: a batch of small pictures at once, a larger one bit by
 class Dataset(Protocol):
     """A data set that hands out whole batches.
 
-    `title` says what the images are, a stand-in's begins with "stand-in: "; `real` is False for a stand-in.
-    `fingerprint` changes when the data do. `in_memory` says that reading costs no disk access.
+    `title` says what the images are, a stand-in's begins with "stand-in: "; `real` is False for a stand-in, and for
+    what isn't known to be the published data; `complete` is False for a part of them. `fingerprint` changes with any
+    sample; to know it may take a while, the first time. `in_memory` says that reading costs no disk access.
     """
 
     title: str
     real: bool
-    fingerprint: str
+    complete: bool
     in_memory: bool
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def __len__(self) -> int: ...
 

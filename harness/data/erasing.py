@@ -21,7 +21,12 @@ class Erased:
     def __init__(self, whole: Dataset) -> None:
         self.whole = whole
         self.title, self.real, self.in_memory = whole.title, whole.real, whole.in_memory
-        self.fingerprint = f"erased-{whole.fingerprint}"
+        self.complete = whole.complete
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the whole pictures."""
+        return f"erased-{self.whole.fingerprint}"
 
     def __len__(self) -> int:
         return len(self.whole)

@@ -21,7 +21,7 @@ class GaussianGrid:
     """90,000 points (2,) around nine centres, the same in every run."""
 
     title = "3×3 Gaussian grid"
-    real = True
+    real = complete = True
     in_memory = True
 
     def __init__(self, points_per_mode: int = POINTS_PER_MODE, seed: int = 0) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from harness.data.content import Told, digest_of_files
 from harness.data.dataset import HoldsPixels
 from harness.data.disk import Disk, OwnDisk
 from harness.data.pictures import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
@@ -25,7 +26,9 @@ class ImageFolder(HoldsPixels):
     """RGB images from one folder, in the order of their names: shorter side resized, centre cropped, scaled.
 
     Args:
+        complete: these are all there are, and not some of them.
         disk: what the files are read from.
+        told: who hears of it when knowing the content takes long.
 
     Raises:
         ValueError: no images in the folder, or something else; or, when a batch is read, a file that isn't a coloured
@@ -41,15 +44,23 @@ class ImageFolder(HoldsPixels):
         value_range: tuple[float, float],
         title: str = "CelebA",
         real: bool = True,
+        complete: bool = True,
         disk: Disk | None = None,
+        told: Told | None = None,
     ) -> None:
+        self.folder = folder
         self.files = picture_files(folder)
         self.title = title
-        self.real = real
+        self.real, self.complete = real, complete
         self.value_range = value_range
-        self.fingerprint = f"image-folder-{len(self.files)}-{listing_digest(self.files)}"
         self.framing = Framing(shape)
         self._disk = disk or OwnDisk()
+        self._told = told or Told()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with a picture's name or bytes."""
+        return pictures_fingerprint(self.folder, self.files, self._told)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -71,10 +82,9 @@ class ImageFolder(HoldsPixels):
         return self.framing(read_rgb(io.BytesIO(content), str(file)))
 
 
-def listing_digest(files: Sequence[Path]) -> str:
-    """16 hexadecimal digits that change with a file's name or size."""
-    listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
-    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()[:16]
+def pictures_fingerprint(folder: Path, files: Sequence[Path], told: Told) -> str:
+    """What the fingerprint of the pictures in a folder is."""
+    return f"pictures-{digest_of_files(folder, files, told)}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lmdb
@@ -17,6 +18,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from harness.data.content import Counted, Told, digest_of
 from harness.data.dataset import HoldsPixels
 from harness.data.disk import Disk, OwnDisk
 from harness.data.pictures import Framing, read_rgb, stacked
@@ -27,6 +29,7 @@ if sys.platform != "win32":
 
 FOLDER = Path("lsun/bedroom_train_lmdb")
 DATA, LOCK = "data.mdb", "lock.mdb"
+_A_WHILE = 16 * 2**20  # bytes
 _MAP_SIZE = 1 << 40  # the most that a file may grow to while it is written; it takes only what it holds
 
 
@@ -36,7 +39,9 @@ class Lsun(HoldsPixels):
     Each worker of a loader has the database open once, with one read transaction of its own.
 
     Args:
+        complete: these are all there are, and not some of them.
         disk: what the database is read from.
+        told: who hears of it when knowing the content takes long.
 
     Raises:
         ValueError: it can't be opened, is empty, cut off, or open in a process that may write to it; or, when a batch
@@ -52,22 +57,29 @@ class Lsun(HoldsPixels):
         value_range: tuple[float, float],
         title: str = "LSUN bedrooms",
         real: bool = True,
+        complete: bool = True,
         disk: Disk | None = None,
+        told: Told | None = None,
     ) -> None:
         self.folder = folder
         self.title = title
-        self.real = real
+        self.real, self.complete = real, complete
         self.value_range = value_range
         self.framing = Framing(shape)
         self._disk = disk or OwnDisk()
+        self._told = told or Told()
         with _reading(folder) as transaction:
             keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
         if not keys:
             raise ValueError(f"{folder} is empty")
-        self.fingerprint = f"lmdb-{len(keys)}-" + hashlib.sha256(b"\n".join(keys)).hexdigest()[:16]
         # Three million small objects would cost every worker a copy of them: Python counts references in place.
         self._keys = b"".join(keys)
         self._ends = np.cumsum([0, *(len(key) for key in keys)])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with a key or a picture, not with where in the file they lie."""
+        return database_fingerprint(self.folder, self._told)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -92,6 +104,25 @@ class Lsun(HoldsPixels):
         # Where a value lies in the mapped file, up to a constant: enough to tell what follows what.
         self._disk.wait(self.folder / DATA, np.frombuffer(value, np.uint8).ctypes.data, len(value))
         return self.framing(read_rgb(io.BytesIO(value), name))
+
+
+def database_fingerprint(folder: Path, told: Told) -> str:
+    """What the fingerprint of the pictures in a database is."""
+
+    def content(counted: Counted) -> str:
+        hashed, unsaid = hashlib.sha256(), 0
+        with _reading(folder) as transaction:
+            for key, value in transaction.cursor():
+                hashed.update(b"%d %d " % (len(key), len(value)))
+                hashed.update(key)
+                hashed.update(value)
+                unsaid += len(value)
+                if unsaid > _A_WHILE:
+                    counted(unsaid)
+                    unsaid = 0
+        return hashed.hexdigest()[:16]
+
+    return f"database-{digest_of(folder, [folder / DATA], content, told)}"
 
 
 @dataclass(frozen=True)

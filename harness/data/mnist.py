@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from harness.data.content import stamp_of
 from harness.data.dataset import HoldsPixels
 from harness.data.idx import read_idx, write_idx
 from reference import Batch
@@ -22,6 +23,9 @@ Split = Literal["train", "test"]
 _PREFIX = {"train": "train", "test": "t10k"}
 FOLDER = Path("MNIST/raw")
 STAND_IN_TRAINING = 1500
+# What `_contents` makes of the published files; unpacked, their SHA-256 begin with ba891046 and 65a50cbb (training
+# images and labels), 0fa7898d and ff7bcfd4 (test).
+_PUBLISHED = {"train": "edc0d1098aa497be", "test": "c3f9adf9c66efb57"}
 
 
 class Mnist(HoldsPixels):
@@ -32,7 +36,8 @@ class Mnist(HoldsPixels):
         shape: any arrangement of 784 pixels, or (1, S, S): then each image is resized as torchvision's Resize does,
             once, when it is first read.
         value_range: of the pixels.
-        stand_in: the title to give the files when they aren't MNIST.
+        stand_in: the title to give the files when they are drawn. Files that aren't MNIST as published are called
+            "IDX images" and are no real data, whatever their names.
 
     Raises:
         ValueError: a file is missing, damaged, or the images and labels don't match; or no such shape can be made.
@@ -51,13 +56,14 @@ class Mnist(HoldsPixels):
         prefix = _PREFIX[split]
         images_path = _find(root / FOLDER, f"{prefix}-images-idx3-ubyte")
         labels_path = _find(root / FOLDER, f"{prefix}-labels-idx1-ubyte")
-        images, labels, digest = _contents(images_path, labels_path, _stamp(images_path), _stamp(labels_path))
+        images, labels, digest = _contents(images_path, labels_path, stamp_of([images_path, labels_path]))
         if len(images) != len(labels):
             raise ValueError(f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels")
         if images.shape[1:] != (28, 28):
             raise ValueError(f"{images_path} holds images of {images.shape[1:]} pixels, not (28, 28)")
-        self.title = stand_in or "MNIST"
-        self.real = stand_in is None
+        published = digest == _PUBLISHED[split]
+        self.title = stand_in or ("MNIST" if published else f"IDX images, {len(images):,}")
+        self.real, self.complete = published and stand_in is None, published
         self.shape = shape
         self.value_range = value_range
         self.labels = torch.from_numpy(labels.astype(np.int64))
@@ -109,7 +115,7 @@ def write_digits(root: Path) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _contents(images: Path, labels: Path, *_: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+def _contents(images: Path, labels: Path, _: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
     """The images and labels in two files and a digest of both, read again only when a file has changed.
 
     A report's many short trainings would otherwise spend their time on unpacking the same file.
@@ -117,12 +123,6 @@ def _contents(images: Path, labels: Path, *_: tuple[int, int]) -> tuple[NDArray[
     pixels, digits = read_idx(images, 3), read_idx(labels, 1)
     pixels.flags.writeable = digits.flags.writeable = False
     return pixels, digits, hashlib.sha256(pixels.tobytes() + digits.tobytes()).hexdigest()[:16]
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    """What changes when the file does: its size and time."""
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -28,7 +28,7 @@ from harness.data.disk import Disk, OwnDisk
 from harness.data.order import BLOCK, blocks_of
 from reference import Batch
 
-VERSION = "1"
+VERSION = "2"  # 1 knew its source by names, sizes and times
 KIND = "gan-harness pack"
 NO_DIGEST = "0" * 64
 Indices = NDArray[np.int64]
@@ -56,7 +56,8 @@ class Pack:
 
     Attributes:
         transform: what decided the pixels: resizing, cropping, who decoded.
-        source, stamp: what it was made of, and what of that changes when a file does: names, sizes, times.
+        source: what it was made of.
+        stand_in: what that stands in for the real data, as its folder's mark says; "" for data that aren't drawn.
         fingerprint: that of the data set.
         skipped: pictures that couldn't be read and were left out, by name.
         offset: of the pixels, bytes.
@@ -67,7 +68,7 @@ class Pack:
     samples: int
     transform: Mapping[str, str]
     source: str
-    stamp: str
+    stand_in: str
     fingerprint: str
     skipped: tuple[str, ...]
     offset: int
@@ -105,7 +106,7 @@ def header_bytes(pack: Pack, digest: str, length: int = 0) -> bytes:
             "version": VERSION,
             "transform": json.dumps(dict(pack.transform)),
             "source": pack.source,
-            "stamp": pack.stamp,
+            "stand_in": pack.stand_in,
             "fingerprint": pack.fingerprint,
             "skipped": json.dumps(pack.skipped),
             "digest": digest,
@@ -154,7 +155,7 @@ def read_pack(path: Path) -> Pack:
                 samples, *shape = (int(one) for one in pixels["shape"])
                 blocks, digest = int(sums["shape"][0]), facts["digest"]
                 pack = Pack(
-                    path, tuple(shape), samples, json.loads(facts["transform"]), facts["source"], facts["stamp"],
+                    path, tuple(shape), samples, json.loads(facts["transform"]), facts["source"], facts["stand_in"],
                     facts["fingerprint"], tuple(json.loads(facts["skipped"])), 8 + length, np.zeros(0, np.uint32),
                 )  # fmt: skip
             except _OtherPackError:
@@ -191,12 +192,18 @@ class PackedImages(HoldsPixels):
     threads = True  # reading and copying let other threads run: no worker needs a process of its own
 
     def __init__(
-        self, pack: Pack, value_range: tuple[float, float], title: str, real: bool, disk: Disk | None = None
+        self,
+        pack: Pack,
+        value_range: tuple[float, float],
+        title: str,
+        real: bool,
+        disk: Disk | None = None,
+        complete: bool = True,
     ) -> None:
         self.pack = pack
         self.value_range = value_range
         self.title = title
-        self.real = real
+        self.real, self.complete = real, complete
         self.fingerprint = pack.fingerprint
         self._disk = disk or OwnDisk()
         self._source: _Mapped | _Held | None = None

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import zlib
@@ -18,12 +17,15 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
+from harness.data.content import Told, stamp_of
 from harness.data.damaged import Pictures, Tolerant, fingerprint_without
-from harness.data.image_folder import ImageFolder
+from harness.data.image_folder import ImageFolder, pictures_fingerprint
 from harness.data.loader import Loader
-from harness.data.lsun import DATA, Lsun
+from harness.data.lsun import DATA, Lsun, database_fingerprint
 from harness.data.order import BLOCK
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes, read_pack
+from harness.data.pictures import picture_files
+from harness.data.stand_ins import title_of
 from harness.files import PART, appearing, part_prefix
 
 SUFFIX = ".safetensors"
@@ -47,22 +49,21 @@ def open_source(source: Path, side: int) -> Pictures:
     return kind(source, (3, side, side), (-1.0, 1.0))
 
 
-def stamp_of(source: Path) -> str:
-    """What changes with a folder's pictures, or with a database: names, sizes and times, not what is in them.
-
-    Raises:
-        OSError: it isn't there.
-    """
-    with os.scandir(source) as entries:
-        files = [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
-        # Whoever opens a database touches its lock file.
-        if any(entry.name == DATA for entry in files):
-            files = [entry for entry in files if entry.name == DATA]
-        listed = sorted(f"{entry.name} {entry.stat().st_size} {entry.stat().st_mtime_ns}" for entry in files)
-    return hashlib.sha256("\n".join(listed).encode(errors="surrogateescape")).hexdigest()
+def fingerprint_of(source: Path, told: Told) -> str:
+    """The fingerprint of a folder's or a database's pictures, all of them."""
+    if (source / DATA).is_file():
+        return database_fingerprint(source, told)
+    return pictures_fingerprint(source, picture_files(source), told)
 
 
-def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], *, skip_damaged: bool) -> str:
+def _stamp(source: Path) -> str:
+    # Whoever opens a database touches its lock file.
+    return stamp_of([source / DATA] if (source / DATA).is_file() else picture_files(source, strangers=True))
+
+
+def why_not(
+    pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], told: Told, *, skip_damaged: bool
+) -> str:
     """Why a pack doesn't hold what reading `source` would give; "" when it does."""
     if pack.shape != shape:
         return f"its pictures are {pack.shape}, asked for are {shape}"
@@ -70,7 +71,7 @@ def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[st
         names = [name for name in sorted(transform.keys() | pack.transform.keys())
                  if transform.get(name) != pack.transform.get(name)]  # fmt: skip
         return f"made with another {names[0]}: {pack.transform.get(names[0])}, here it is {transform.get(names[0])}"
-    if pack.stamp != stamp_of(source):
+    if pack.fingerprint != fingerprint_without(fingerprint_of(source, told), pack.skipped):
         here = str(source.resolve())
         return f"{source} has changed since" if pack.source == here else f"it was made of {pack.source}"
     if pack.skipped and not skip_damaged:
@@ -88,12 +89,12 @@ def write_pack(
     """
     if path.parent.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"{path} would lie among the pictures that it is made of: name a place outside {source}")
-    stamp = stamp_of(source) if source.is_dir() else ""
     pictures = open_source(source, side)
+    stamp, whole = _stamp(source), pictures.fingerprint
     shape = pictures.framing.shape
     empty = np.zeros(-(-len(pictures) // BLOCK), np.uint32)
-    pack = Pack(path, shape, len(pictures), pictures.framing.described(), str(source.resolve()), stamp,
-                pictures.fingerprint, (), 0, empty)  # fmt: skip
+    pack = Pack(path, shape, len(pictures), pictures.framing.described(), str(source.resolve()),
+                title_of(source.resolve().parent) or "", whole, (), 0, empty)  # fmt: skip
     # Room for the names of pictures that are left out, which are known only at the end.
     length = len(header_bytes(pack, NO_DIGEST)) + (2**20 if skip_damaged else 0)
     _check_room(path, length + len(pictures) * prod(shape) + 4 * len(empty))
@@ -110,7 +111,7 @@ def write_pack(
         sums = np.array(checksums, np.uint32)
         pack = dataclasses.replace(
             pack, samples=len(pictures) - len(damaged), skipped=tuple(names), checksums=sums, offset=length,
-            fingerprint=fingerprint_without(pictures.fingerprint, names),
+            fingerprint=fingerprint_without(whole, names),
         )  # fmt: skip
         if not pack.samples:
             raise ValueError(f"{source}: none of its {len(pictures)} pictures can be read")
@@ -118,7 +119,7 @@ def write_pack(
         digest = digest_of(header_bytes(pack, NO_DIGEST, length), sums)
         stream.seek(0)
         stream.write(header_bytes(pack, digest, length))
-        if stamp_of(source) != stamp:
+        if _stamp(source) != stamp:
             raise ValueError(f"{source} changed while it was packed: nothing was written")
     return read_pack(path)
 

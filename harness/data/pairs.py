@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
+from harness.data.content import Told, digest_of_files
 from harness.data.dataset import scale_pixels, seeded
 from harness.data.faces import draw_attributes, draw_face
-from harness.data.image_folder import listing_digest
 from harness.data.pictures import picture_files, pixels, read_rgb
 from reference import Batch
 
@@ -32,6 +33,7 @@ class PairedImages:
     """
 
     in_memory = False
+    complete = True
 
     def __init__(
         self,
@@ -42,16 +44,24 @@ class PairedImages:
         swapped: bool = False,
         title: str = "",
         real: bool = True,
+        told: Told | None = None,
     ) -> None:
         if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]:
             raise ValueError(f"paired images can be given as (3, S, S), not as {shape}")
+        self.folder = folder
         self.files = picture_files(folder)
         self.side = shape[-1]
         self.value_range = value_range
         self.swapped = swapped
         self.title = title or "paired images"
         self.real = real
-        self.fingerprint = f"pairs-{'swapped-' if swapped else ''}{len(self.files)}-{listing_digest(self.files)}"
+        self._told = told or Told()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with a pair's name or bytes, and with the direction."""
+        way = "swapped-" if self.swapped else ""
+        return f"pairs-{way}{len(self.files)}-{digest_of_files(self.folder, self.files, self._told)}"
 
     def __len__(self) -> int:
         return len(self.files)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import platformdirs
 from PIL import Image
 
+from harness.cache import cache_folder, writing_to_cache
 from harness.data import content_and_style, faces, image_folder, lsun, mnist, pairs
 from harness.files import write_folder
 
-CACHE_VARIABLE = "GAN_HARNESS_CACHE"
 DRAWN_FACES = 1024
 DRAWN_PAIRS = 96
 DIGITS_TITLE = "stand-in: scikit-learn digits"
@@ -27,11 +25,6 @@ _LSUN_SIDE = 256  # LSUN's pictures are that long on their shorter side, and Web
 
 Said = Callable[[int], None]
 _Writer = Callable[[Path, int, int, Said], None]
-
-
-def cache_folder() -> Path:
-    """Where stand-ins are kept between runs: GAN_HARNESS_CACHE, else the user's cache folder."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("gan-harness"))
 
 
 def digits_root() -> Path:
@@ -121,7 +114,8 @@ def _kept(name: str, fill: Callable[[Path], None]) -> Path:
     """The stand-in of this name in the cache, made when it isn't there yet."""
     folder = cache_folder() / name
     if not folder.is_dir():
-        write_folder(folder, fill)
+        with writing_to_cache():
+            write_folder(folder, fill)
     return folder
 
 

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from harness.cache import cache_folder
 from harness.data import Dataset
 from harness.data.dataset import evenly_spread
-from harness.data.stand_ins import cache_folder
 from harness.evaluation.extractors.opened import Extractor
 from harness.evaluation.images import check_varied, to_bytes
 from harness.files import write_folder

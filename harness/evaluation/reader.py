@@ -6,6 +6,7 @@ on it knows how far to trust it.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,16 @@ _READING_SIDE = 64
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images (n, …) of a data set and their labels (n,): whole numbers, or true and false."""
+    """Images (n, …) of a data set and their labels (n,): whole numbers, or true and false.
+
+    `fingerprint` changes with the data set and with the file that the labels are from.
+    """
 
     images: Tensor
     labels: NDArray[np.int64]
     title: str
     real: bool
+    fingerprint: str
 
 
 class LinearReader:
@@ -56,11 +61,12 @@ class LinearReader:
         regression = LogisticRegression(C=1e-3, max_iter=300)
         self._model = make_pipeline(StandardScaler(), regression).fit(features[:fitted], data.labels[:fitted])
         self.accuracy = float(self._model.score(features[fitted:], data.labels[fitted:]))
-        self.title, self.real = data.title, data.real
+        self.title, self.real, self._fingerprint = data.title, data.real, data.fingerprint
 
     def described(self) -> dict[str, str]:
         """What a record that rests on this reader must say of it."""
-        return {"reader": f"linear, fitted on {self.title}, held-out accuracy {self.accuracy:.4f}"}
+        fitted = f"{self.title} ({self._fingerprint})"
+        return {"reader": f"linear, fitted on {fitted}, held-out accuracy {self.accuracy:.4f}"}
 
     def read(self, images: Tensor) -> NDArray[np.int64]:
         """The most likely label of each image, (n,)."""
@@ -86,7 +92,7 @@ def digits_of(dataset: Dataset, most: int) -> Labelled:
     batch = dataset[evenly_spread(len(dataset), most)]
     if batch.labels is None:
         raise ValueError(f"{dataset.title} has no class labels")
-    return Labelled(batch.data, batch.labels.numpy(), dataset.title, dataset.real)
+    return Labelled(batch.data, batch.labels.numpy(), dataset.title, dataset.real, dataset.fingerprint)
 
 
 def labelled_faces(
@@ -109,4 +115,5 @@ def labelled_faces(
     chosen = evenly_spread(len(folder), most)
     values = attributes.values[:, attributes.names.index(attribute)]
     labels = [int(values[row[folder.files[index].name]]) for index in chosen.tolist()]
-    return Labelled(folder[chosen].data, np.array(labels), title, real)
+    digest = hashlib.sha256((at / ATTRIBUTES).read_bytes()).hexdigest()[:16]
+    return Labelled(folder[chosen].data, np.array(labels), title, real, f"{folder.fingerprint}, attributes {digest}")

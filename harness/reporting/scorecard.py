@@ -73,7 +73,7 @@ def spread(values: Sequence[float]) -> str:
 def _reason_against(claim: Claim, record: Record) -> str:
     """Why this record doesn't decide this claim; empty when it does."""
     if claim.needs_data and not record.real_data:
-        return f"the claim is about the real data, measured was {record.data}"
+        return f"the claim is about all of the real data, measured was {record.data}"
     if claim.needs_gpu and record.protocol.get("computed on") != "cuda":
         return f"the claim is about a GPU, measured was on {record.device}"
     if claim.epochs is not None and (record.epochs or 0) < claim.epochs:

@@ -136,9 +136,10 @@ def train(
 def _open_data(config: RunConfig, card: Card, console: Console | None) -> tuple[Dataset, list[str]]:
     """The data, and what was decided on the way, in words."""
     decided: list[str] = []
-    with _showing_progress(console if config.skip_damaged else None) as progress:
+    with _showing_progress(console) as progress:
         reading = Reading(config.pack, config.skip_damaged, decided.append, progress)
         dataset = open_dataset(card, Path(config.data_root) if config.data_root else None, reading)
+        _ = dataset.fingerprint  # to know large data takes a while, the first time
     if config.batch_size > len(dataset):
         raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")
     return dataset, decided
@@ -346,12 +347,20 @@ def _due(asked: int | None, documented: int | None, step: int, last_of_epoch: bo
 
 @contextlib.contextmanager
 def _showing_progress(console: Console | None) -> Iterator[Callable[[str], None]]:
-    """Something to tell how far the opening of the data is, which takes long only when damaged pictures are sought."""
+    """Something to tell how far the opening of the data is; nothing shows while nothing takes long."""
     if console is None:
         yield lambda _: None
         return
-    with console.status("opening the data") as status:
-        yield lambda text: status.update(text)
+    status = console.status("opening the data")
+
+    def tell(text: str) -> None:
+        status.update(text)
+        status.start()
+
+    try:
+        yield tell
+    finally:
+        status.stop()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from harness.data import Dataset, Reading, open_dataset
+from harness.data.catalogue import data_root
+from harness.data.content import Told
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
 from harness.training.run_folder import RunFolder
@@ -18,13 +21,49 @@ from reference import Reference, get, load_module, spec_of
 
 @dataclass(frozen=True)
 class RestoredRun:
-    """The networks of a run as its newest readable checkpoint has them, after `step` steps."""
+    """The networks of a run as its newest readable checkpoint has them, after `step` steps.
+
+    `data` is what it was trained on, as its folder says; None for networks that were never trained.
+    """
 
     config: RunConfig
     reference: Reference
     networks: dict[str, nn.Module]
     device: torch.device
     step: int
+    data: TrainedOn | None = None
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The title and the fingerprint of a run's data."""
+
+    title: str
+    fingerprint: str
+
+
+def run_data(run: RestoredRun, asked: Path | None, told: Told) -> tuple[Dataset, Path | None]:
+    """The data that a run was trained on, and the data root that holds them; None for what needs none.
+
+    They are looked for where the user says, else where the run had them, else in GAN_HARNESS_DATA.
+
+    Raises:
+        ValueError: other data lie there.
+    """
+    config = run.config
+    kept = Path(config.data_root) if config.data_root else None
+    gone = kept is not None and not kept.is_dir()
+    on_stand_ins = run.data is not None and kept is None
+    root = None if on_stand_ins and asked is None else data_root(asked or (None if gone else kept))
+    reading = Reading(config.pack, config.skip_damaged, told.said, told.progress)
+    dataset = open_dataset(run.reference.card, root, reading)
+    if run.data is not None and dataset.fingerprint != run.data.fingerprint:
+        place = f" in {kept}" + (", which isn't there any more" if gone else "") if kept else ""
+        raise ValueError(
+            f"the run was trained on {run.data.title} ({run.data.fingerprint}){place}; found was {dataset.title} "
+            f"({dataset.fingerprint}): name the place of its own data with --data-root"
+        )
+    return dataset, root
 
 
 def untrained_run(spec: str, device: torch.device) -> RestoredRun:
@@ -48,7 +87,7 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
         ValueError: not a run's folder, no checkpoint, only damaged ones, or one that doesn't fit its reference.
     """
     folder = RunFolder(path)
-    config, _ = folder.read_run()
+    config, facts = folder.read_run()
     for module in config.reference_modules:
         load_module(module)
     reference = get(config.reference)
@@ -71,4 +110,5 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
         except RuntimeError as error:
             raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit the {role}: {error}") from error
         network.to(device)
-    return RestoredRun(config, reference, networks, device, checkpoint.step)
+    trained_on = TrainedOn(facts["data"], facts["data_fingerprint"])
+    return RestoredRun(config, reference, networks, device, checkpoint.step, trained_on)

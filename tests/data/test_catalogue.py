@@ -8,13 +8,15 @@ import pytest
 import torch
 
 import reference
-from harness.data import availability, open_dataset
-from harness.data.catalogue import MissingAttributesError, data_root
-from harness.data.image_folder import ATTRIBUTES, FOLDER
+from harness.data import availability, catalogue, open_dataset
+from harness.data.catalogue import MissingAttributesError, data_root, faces_root, has_real_data
+from harness.data.image_folder import ATTRIBUTES, FOLDER, HIGH_QUALITY_FOLDER
+from harness.data.lsun import FOLDER as DATABASE
+from harness.data.lsun import write_lmdb
 from harness.data.packing import pack_of
 from harness.data.stand_ins import draw_into
 from harness.evaluation.reader import labelled_faces
-from tests.data.samples import packed
+from tests.data.samples import encoded, packed, write_pictures
 
 
 @pytest.mark.parametrize(
@@ -37,9 +39,13 @@ def test_without_a_root_there_is_always_something_that_says_what_it_is(name: str
     assert len(data) >= card.batch_size
 
 
-def test_the_real_data_win_where_they_are(mnist_root: Path) -> None:
+def test_the_real_data_win_where_they_are(mnist_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = reference.get("mlp-gan-mnist").card
-    assert open_dataset(card, mnist_root).title == "MNIST"
+    data = open_dataset(card, mnist_root)
+    assert (data.title, data.real, data.complete) == ("IDX images, 40", False, False), "it lies under MNIST's names"
+    monkeypatch.setattr("harness.data.mnist._PUBLISHED", {"train": data.fingerprint.rpartition("-")[2]})
+    data = open_dataset(card, mnist_root)
+    assert (data.title, data.real, data.complete) == ("MNIST", True, True)
     faces = open_dataset(reference.get("pytorch-dcgan-celeba").card, mnist_root)
     assert faces.title == "stand-in: drawn faces"
     assert [entry.dataset for entry in availability(mnist_root) if entry.found] == ["mnist", "gaussian-grid"]
@@ -47,6 +53,41 @@ def test_the_real_data_win_where_they_are(mnist_root: Path) -> None:
     (mnist_root / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"")
     damaged = availability(mnist_root)[0]
     assert (damaged.found, damaged.place.startswith("damaged: ")) == (False, True)
+
+
+def test_some_other_images_are_found_and_called_what_they_are(mnist_root: Path) -> None:
+    told = availability(mnist_root)[0]
+    assert not told.found
+    assert told.place.endswith("40 samples; IDX images, 40")
+    assert not has_real_data(reference.get("mlp-gan-mnist").card, mnist_root)
+
+
+@pytest.mark.parametrize(
+    ("system", "title"),
+    [("pytorch-dcgan-celeba", "CelebA, 3 of 202,599"), ("idl-pgan-celebahq512@resolution=16", "CelebA-HQ, 3 of 30,000"),
+     ("handson-dcgan-lsun", "LSUN bedrooms, 3 of 3,033,042")],
+)  # fmt: skip
+def test_a_part_of_a_published_set_is_called_a_part(system: str, title: str, tmp_path: Path) -> None:
+    write_pictures(tmp_path / FOLDER, 3)
+    write_pictures(tmp_path / HIGH_QUALITY_FOLDER, 3)
+    write_lmdb(tmp_path / DATABASE, ((b"%d" % index, encoded(index)) for index in range(3)))
+    card = reference.get(system).card
+    data = open_dataset(card, tmp_path)
+    assert (data.title, data.real, data.complete) == (title, True, False)
+    assert not has_real_data(card, tmp_path)
+    assert title in next(one.place for one in availability(tmp_path) if one.dataset == card.dataset)
+
+
+def test_more_pictures_than_were_published_are_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path / FOLDER, 3)
+    source = dataclasses.replace(catalogue._SOURCES["celeba"], samples=2)
+    monkeypatch.setitem(catalogue._SOURCES, "celeba", source)
+    data = open_dataset(reference.get("pytorch-dcgan-celeba").card, tmp_path)
+    assert (data.title, data.real, data.complete) == ("3 pictures in the place of CelebA", False, False)
+    assert faces_root(tmp_path) == (tmp_path, "3 pictures in the place of CelebA", False)
+    monkeypatch.setitem(catalogue._SOURCES, "celeba", dataclasses.replace(source, samples=3))
+    data = open_dataset(reference.get("pytorch-dcgan-celeba").card, tmp_path)
+    assert (data.title, data.real, data.complete) == ("CelebA", True, True)
 
 
 def test_damaged_real_data_are_an_error_and_no_reason_for_a_stand_in(mnist_root: Path) -> None:

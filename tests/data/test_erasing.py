@@ -10,7 +10,7 @@ from reference import Batch
 class Bright:
     """Images of ones, with their index as label."""
 
-    title, real, fingerprint, in_memory = "bright", True, "bright", True
+    title, real, complete, fingerprint, in_memory = "bright", True, True, "bright", True
 
     def __len__(self) -> int:
         return 500

@@ -26,10 +26,11 @@ from torch import Tensor
 import tests.toys
 from harness.cli import main
 from harness.data import open_dataset
+from harness.data.content import Told
 from harness.data.image_folder import FOLDER
 from harness.data.order import BLOCK, decided_window
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes
-from harness.data.packing import pack_of, stamp_of
+from harness.data.packing import fingerprint_of, pack_of
 from harness.data.pictures import Framing
 from harness.training import RunConfig, train
 from reference import Batch, Card, Noise, Players, register
@@ -136,8 +137,8 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Huge]:
     blocks = -(-(10 * limit + 2**30) // (BLOCK * SAMPLE))  # a gibibyte for processes that begin somewhat larger
     sums = np.full(blocks, zlib.crc32(bytes(BLOCK * SAMPLE)), np.uint32)
     path = pack_of(source, SHAPE[-1])
-    pack = Pack(path, SHAPE, blocks * BLOCK, Framing(SHAPE).described(), str(source.resolve()), stamp_of(source),
-                "zeros", (), 0, sums)  # fmt: skip
+    pack = Pack(path, SHAPE, blocks * BLOCK, Framing(SHAPE).described(), str(source.resolve()), "",
+                fingerprint_of(source, Told()), (), 0, sums)  # fmt: skip
     blank = header_bytes(pack, NO_DIGEST)
     with path.open("wb") as stream:
         stream.write(header_bytes(pack, digest_of(blank, sums)))

@@ -27,7 +27,7 @@ from tests.processes import in_a_process_of_its_own
 class Numbers:
     """0, 1, 2, …; complains about one of them."""
 
-    title, real, fingerprint, in_memory = "numbers", True, "n", True
+    title, real, complete, fingerprint, in_memory = "numbers", True, True, "n", True
 
     def __init__(self, n: int, broken: int = -1) -> None:
         self.n, self.broken = n, broken

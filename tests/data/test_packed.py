@@ -294,9 +294,9 @@ def test_what_is_no_pack_is_named(tmp_path: Path) -> None:
 
 def test_a_pack_of_another_version_says_so(tiny: Path) -> None:
     content = tiny.read_bytes()
-    assert content.count(b'"version": "1"') == 1
-    tiny.write_bytes(content.replace(b'"version": "1"', b'"version": "2"'))
-    with pytest.raises(ValueError, match=r"tiny\.safetensors is a pack of version 2, this reads 1: pack again"):
+    assert content.count(b'"version": "2"') == 1
+    tiny.write_bytes(content.replace(b'"version": "2"', b'"version": "1"'))
+    with pytest.raises(ValueError, match=r"tiny\.safetensors is a pack of version 1, this reads 2: pack again"):
         read_pack(tiny)
 
 

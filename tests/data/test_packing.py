@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,12 +20,14 @@ import reference
 from harness.cli import main
 from harness.data import Reading, open_dataset
 from harness.data import batches as batches_of
+from harness.data.content import Told
 from harness.data.damaged import Undamaged, damaged_pictures
 from harness.data.dataset import Dataset
 from harness.data.image_folder import HIGH_QUALITY_FOLDER, ImageFolder
 from harness.data.lsun import FOLDER, Lsun, write_lmdb
 from harness.data.packed import NO_DIGEST, PackedImages, digest_of, header_bytes, read_pack
-from harness.data.packing import open_source, pack_of, stamp_of, write_pack
+from harness.data.packing import fingerprint_of, open_source, pack_of, write_pack
+from harness.data.stand_ins import draw_into
 from tests import processes
 from tests.data.samples import call_with_mounts, encoded, packed, why_no_mounts, write_pictures
 from tests.processes import Life
@@ -135,8 +138,12 @@ def remove_one(folder: Path) -> None:
     (folder / "00002.png").unlink()
 
 
-def touch_one(folder: Path) -> None:
-    os.utime(folder / "00002.png", ns=(10**18, 10**18))
+def exchange_one_in_secret(folder: Path) -> None:
+    """Another picture under the same name, with as many bytes and the time of the one before."""
+    file = folder / "00002.png"
+    before = file.stat()
+    replace_one_by_as_many_bytes(folder)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def rename_one(folder: Path) -> None:
@@ -148,7 +155,10 @@ def pack_in_another_side(folder: Path) -> None:
 
 
 def pack_with_another_pillow(folder: Path) -> None:
-    path = pack_of(folder, 16)
+    decode_with_another_pillow(pack_of(folder, 16))
+
+
+def decode_with_another_pillow(path: Path) -> None:
     pack = read_pack(path)
     other = dataclasses.replace(pack, transform={**pack.transform, "Pillow": "1.1.7"})
     content = path.read_bytes()
@@ -161,7 +171,7 @@ CHANGES: list[tuple[Callable[[Path], None], str]] = [
     (replace_one_by_as_many_bytes, "celeba_hq has changed since"),
     (add_one, "celeba_hq has changed since"),
     (remove_one, "celeba_hq has changed since"),
-    (touch_one, "celeba_hq has changed since"),
+    (exchange_one_in_secret, "celeba_hq has changed since"),
     (rename_one, "celeba_hq has changed since"),
     (pack_in_another_side, "its pictures are (3, 8, 8), asked for are (3, 16, 16)"),
     (pack_with_another_pillow, "made with another Pillow: 1.1.7, here it is"),
@@ -191,7 +201,7 @@ def test_a_stale_pack_is_said_and_not_used_and_refused_if_asked_for(
 
 def test_what_a_stale_pack_says_to_do_helps(pictures: Path) -> None:
     packed(pictures, pack_of(pictures, 16), 16)
-    touch_one(pictures)
+    replace_one(pictures)
     said: list[str] = []
     opened(pictures, said)
     command = said[0].split("`")[1].split()
@@ -203,7 +213,7 @@ def test_what_a_stale_pack_says_to_do_helps(pictures: Path) -> None:
 def test_what_a_stale_pack_says_to_do_can_be_done(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "root" / "celeba" / "img_align_celeba", 2)
     packed(folder, pack_of(folder, 64), 64)
-    os.utime(folder / "00001.png", ns=(10**18, 10**18))
+    (folder / "00001.png").write_bytes(encoded(7))
     said: list[str] = []
     open_dataset(reference.get("pytorch-dcgan-celeba").card, tmp_path / "root", Reading(said=said.append))
     assert call(said[0].split("`")[1].split()[1:], ROOT).returncode == 0
@@ -234,10 +244,45 @@ def test_a_pack_asked_for_where_there_are_none_is_refused(system: str, tmp_path:
             open_dataset(card, None, reading)
 
 
-def test_a_pack_of_other_pictures_is_refused_where_a_stand_in_would_be_read(tmp_path: Path, pictures: Path) -> None:
-    packed(pictures, tmp_path / "x.safetensors", 16)
-    with pytest.raises(ValueError, match=r"the pack \S+x\.safetensors doesn't hold what \S+img_align_celeba does"):
-        open_dataset(reference.get(SYSTEM).card, None, Reading(pack=str(tmp_path / "x.safetensors")))
+def test_a_pack_by_name_is_enough_where_its_pictures_are_not(tmp_path: Path, pictures: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    expected = ImageFolder(pictures, (3, 16, 16), RANGE)
+    fingerprint, pixels = expected.fingerprint, expected.pixels(torch.arange(5)).data
+    packed(pictures, path, 16)
+    shutil.rmtree(pictures)
+    card, said = reference.get(SYSTEM).card, list[str]()
+    data = open_dataset(card, None, Reading(pack=str(path), said=said.append))
+    assert isinstance(data, PackedImages)
+    assert (data.title, data.real, data.complete) == ("CelebA-HQ, 5 of 30,000", True, False)
+    assert data.fingerprint == fingerprint
+    assert torch.equal(data.pixels(torch.arange(5)).data, pixels)
+    assert said == [
+        f"reading the pack {path} alone: the pictures it was made of ({pictures.resolve()}) aren't in a data root here"
+    ]
+    with pytest.raises(ValueError, match=r"x\.safetensors holds pictures of \(3, 16, 16\); pytorch-dcgan-celeba asks"):
+        open_dataset(reference.get("pytorch-dcgan-celeba").card, None, Reading(pack=str(path)))
+
+
+def test_a_pack_alone_that_was_made_of_drawn_faces_is_no_celeba(tmp_path: Path) -> None:
+    folder = draw_into(tmp_path / "root", "faces", 3, 0, lambda _: None)
+    packed(folder, tmp_path / "x.safetensors", 64)
+    card = reference.get("pytorch-dcgan-celeba").card
+    data = open_dataset(card, None, Reading(pack=str(tmp_path / "x.safetensors")))
+    assert (data.title, data.real) == ("stand-in: drawn faces", False)
+
+
+def test_a_pack_alone_says_what_decoded_it_and_what_it_leaves_out(pictures: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    (pictures / "00003.png").write_bytes(b"nothing")
+    packed(pictures, path, 16, skip_damaged=True)
+    decode_with_another_pillow(path)
+    card, said = reference.get(SYSTEM).card, list[str]()
+    shutil.rmtree(pictures)
+    with pytest.raises(ValueError, match="leaves out 1 pictures that can't be read, which only --skip-damaged"):
+        open_dataset(card, None, Reading(pack=str(path)))
+    open_dataset(card, None, Reading(pack=str(path), skip_damaged=True, said=said.append))
+    assert "alone, without 1 that can't be read: 00003.png" in said[0]
+    assert "it was decoded with Pillow 1.1.7, here" in said[0]
 
 
 def test_a_database_is_packed_and_its_pack_stales_with_it(tmp_path: Path) -> None:
@@ -259,11 +304,11 @@ def test_a_database_is_packed_and_its_pack_stales_with_it(tmp_path: Path) -> Non
 
 
 def test_hidden_files_do_not_stale_a_pack(pictures: Path) -> None:
-    before = stamp_of(pictures)
+    before = fingerprint_of(pictures, Told())
     (pictures / ".DS_Store").write_bytes(b"x")
-    assert stamp_of(pictures) == before
+    assert fingerprint_of(pictures, Told()) == before
     add_one(pictures)
-    assert stamp_of(pictures) != before
+    assert fingerprint_of(pictures, Told()) != before
 
 
 @pytest.fixture
@@ -323,7 +368,7 @@ def test_interrupted_writing_leaves_nothing(slow: Path) -> None:
     assert [file.name for file in slow.parent.iterdir()] == ["slow"]
 
 
-@pytest.mark.parametrize("change", [replace_one, add_one, remove_one, touch_one])
+@pytest.mark.parametrize("change", [replace_one, add_one, remove_one, exchange_one_in_secret])
 def test_a_source_that_changes_while_it_is_packed_is_no_pack(change: Callable[[Path], None], pictures: Path) -> None:
     path = pack_of(pictures, 8)
     with pytest.raises(ValueError, match="celeba_hq changed while it was packed: nothing was written"):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from harness.data.stand_ins import cache_folder
+from harness.cache import cache_folder
 from harness.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.evaluation.extractors import opened, recipes
 from harness.evaluation.extractors.lessons import LESSONS

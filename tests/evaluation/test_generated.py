@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import reference
+from harness.cache import cache_folder
 from harness.data import open_dataset
-from harness.data.stand_ins import cache_folder
 from harness.evaluation import generated
 from harness.evaluation.evaluated import evaluate_sampler, extractor_name, image_shape
 from harness.evaluation.extractors.opened import Extractor, open_extractor

@@ -20,7 +20,7 @@ def stripes(n: int, flipped: float = 0.0) -> Labelled:
     for image, label in zip(images, labels, strict=True):
         image[0, :, 6 * label : 6 * label + 6] += 0.5
     wrong = random.random(n) < flipped
-    return Labelled(images, np.where(wrong, 1 - labels, labels), "stripes", True)
+    return Labelled(images, np.where(wrong, 1 - labels, labels), "stripes", True, "s")
 
 
 def test_a_reader_reads_and_knows_how_well() -> None:
@@ -38,7 +38,7 @@ def test_labels_that_mean_nothing_are_not_read() -> None:
 
 def test_images_of_one_kind_are_refused() -> None:
     with pytest.raises(ValueError, match="at least two kinds"):
-        LinearReader(Labelled(torch.rand(8, 1, 4, 4), np.zeros(8, np.int64), "dull", True))
+        LinearReader(Labelled(torch.rand(8, 1, 4, 4), np.zeros(8, np.int64), "dull", True, "d"))
 
 
 def test_digits_need_labels() -> None:
@@ -58,7 +58,7 @@ def test_drawn_faces_attributes_are_read(tmp_path: Path) -> None:
     faces = labelled_faces((3, 64, 64), (-1.0, 1.0), tmp_path, "Blond_Hair", 300)
     assert faces.images.shape == (300, 3, 64, 64)
     assert LinearReader(faces).accuracy > 0.85
-    with pytest.raises(ValueError, match=r"unknown attribute 'Happy'; CelebA has: Bald, .*Smiling"):
+    with pytest.raises(ValueError, match=r"unknown attribute 'Happy'; CelebA, 300 of 202,599 has: Bald, .*Smiling"):
         labelled_faces((3, 64, 64), (-1.0, 1.0), tmp_path, "Happy", 300)
     file = tmp_path / ATTRIBUTES
     lines = file.read_text().splitlines()

@@ -120,7 +120,7 @@ def test_an_attribute_labels_and_judges() -> None:
     bright = torch.linspace(-1, 1, 400)[torch.randperm(400, generator=torch.Generator().manual_seed(0))]
     from harness.evaluation.reader import Labelled
 
-    reader = LinearReader(Labelled(bright[:, None].expand(400, 784), (bright > 0).long().numpy(), "tones", True))
+    reader = LinearReader(Labelled(bright[:, None].expand(400, 784), (bright > 0).long().numpy(), "tones", True, "t"))
     sheet = make_sheet("semantic", one, no_data, Wish(count=200, attribute="bright", reader=lambda _: reader))
     assert sheet.numbers["shift"] > 0.3
     assert sheet.numbers["reader_accuracy"] > 0.95

@@ -96,7 +96,7 @@ def test_too_few_steps_to_tell_leave_opposition_out() -> None:
 class Stretched:
     """A data set in another range than the card says."""
 
-    title, real, fingerprint, in_memory = "stretched", False, "stretched", True
+    title, real, complete, fingerprint, in_memory = "stretched", False, True, "stretched", True
 
     def __init__(self, inner: Dataset) -> None:
         self.inner = inner

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.utils import create_feature_extractor
 
-from harness.data.stand_ins import cache_folder
+from harness.cache import cache_folder
 from harness.evaluation.extractors import recipes
 from harness.evaluation.extractors.lessons import LESSONS, Lessons
 from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
