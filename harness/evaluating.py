@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import importlib
+import itertools
 import json
-import sys
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,11 @@ from harness.evaluation.evaluated import (
     evaluate_sampler,
     extractor_name,
     sample_size,
+    was_trained_for,
 )
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.features import Said
-from harness.evaluation.images import as_images, check_varied, read_images, to_bytes
+from harness.evaluation.images import as_images, check_range, check_varied, read_images, to_bytes
 from harness.evaluation.quality import COVERED
 from harness.evaluation.sampler import Sampler
 from harness.files import write_text
@@ -40,8 +42,10 @@ from harness.training.device import numerics_name, resolve_device
 from harness.training.restore import restore_run, run_data
 from harness.training.run_folder import RUN_FILE, RunFolder
 from reference import Batch, Card, get, load_module
+from reference.user_modules import import_user_module
 
 _DEFAULT_N = 10_000
+_BYTES = (0.0, 255.0)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Question:
         count: samples; None for 10,000, or as many as there are.
         against: for images that come from no run: a reference, for its data, or a folder of real images.
         extractor: None for the one that fits the data.
-        value_range: what a function's floats mean; None for the range of `against`.
+        value_range: what values mean; None for the range of `against`, for bytes 0 to 255.
+        any_data: let the extractor look at data that it wasn't trained on.
         name: what the records call the images, so that two sets of them can be compared; "" for where they come from.
 
     Raises:
@@ -70,6 +75,7 @@ class Question:
     out: Path | None
     name: str
     modules: tuple[str, ...]
+    any_data: bool = False
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -82,12 +88,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The values, what they were measured on, and where their records lie."""
+    """The values, what they were measured on, and where their records lie; `n` of `given` images were compared.
+
+    `kept` is where records that lay there have gone, None where none did.
+    """
 
     name: str
     data: str
     values: list[QualityValue]
     records: Path
+    kept: Path | None
+    n: int
+    given: int
 
     @property
     def missing(self) -> list[str] | None:
@@ -132,13 +144,19 @@ def evaluate(target: str, question: Question, said: Said) -> Answer:
     if not Path(target).is_dir() and ":" not in target:
         raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
     real, extractor = _real_side(question, device, said)
-    images, found = _given_images(target, question, real)
-    n, name = len(images), question.name or found
-    values = evaluate_images(images, real, extractor, {"images": "as given"}, said=said)
-    folder = question.out or Path("runs") / "evaluated" / name.replace(":", "_").replace("/", "_")
+    images, n, found = _given_images(target, question, real)
+    name = question.name or found
+    folder = question.out or Path("runs") / "evaluated" / _place(question.name or target)
+    drawn = {"images": "as given"}
+    if Path(question.against).is_dir():
+        drawn["extractor trained on"] = extractor.trained_on
+    values = evaluate_images(
+        images, real, extractor, drawn, count=n, strange=_is_strange(question, real.dataset, extractor), said=said
+    )
     facts = {"reference": name, "seed": question.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
-    return Answer(name, real.dataset.title, values, _write(folder, values, facts, real.dataset, device))
+    where, kept = _write(folder, values, facts, real.dataset, device)
+    return Answer(name, real.dataset.title, values, where, kept, n, len(images))
 
 
 def _evaluate_run(path: Path, question: Question, device: torch.device, said: Said) -> Answer:
@@ -152,13 +170,14 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
     n = sample_size(question.count or _DEFAULT_N, dataset)
     if question.count and n < question.count:
         raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
-    values = evaluate_sampler(sampler, dataset, n, extractor, said)
+    strange = not was_trained_for(extractor.name, card, dataset)
+    values = evaluate_sampler(sampler, dataset, n, extractor, said, strange=strange)
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     name = question.name or config.reference
     facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
              "epochs": epochs, "threads": config.threads}  # fmt: skip
-    where = _write(question.out or path, values, facts, dataset, device, _computed(path, device))
-    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where)
+    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device))
+    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n)
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:
@@ -181,7 +200,7 @@ def _real_side(question: Question, device: torch.device, said: Said) -> tuple[Re
     if Path(question.against).is_dir():
         if question.extractor is None:
             raise ValueError("against a folder of images, --extractor must say who looks at them")
-        images = read_images(Path(question.against))
+        images = _in_bytes(read_images(Path(question.against)), _BYTES, question, question.against)
         check_varied(images, question.against)
         if bool((images[:, :1] == images).all()):
             images = images[:, :1]
@@ -196,30 +215,53 @@ def _real_side(question: Question, device: torch.device, said: Said) -> tuple[Re
 def _fitting(
     question: Question, card: Card, dataset: Dataset, device: torch.device, root: Path | None, said: Said
 ) -> Extractor:
-    """The extractor asked for, else the one that fits a card's data."""
-    name = question.extractor or extractor_name(card, dataset.real, question.inception)
-    return open_extractor(name, device, root, question.inception, said)
+    """The extractor asked for, else the one that fits a card's data.
+
+    Raises:
+        ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
+    """
+    name = question.extractor or extractor_name(card, dataset, question.inception)
+    opened = open_extractor(name, device, root, question.inception, said)
+    if not (question.any_data or was_trained_for(name, card, dataset)):
+        raise ValueError(
+            f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "
+            "fits, or let it look with --any-data, which the figures then say"
+        )
+    return opened
 
 
-def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, str]:
-    """The images of a folder or a function, uint8 (n, C, H, W), and a name for them."""
+def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, int, str]:
+    """The images of a folder or a function, uint8 (n, C, H, W), how many to compare, and a name for them."""
     if Path(target).is_dir():
-        if question.value_range:
-            raise ValueError("--range plays no part for pictures: their pixels are bytes")
-        images = _grey(read_images(Path(target)), real, target)
+        images = _grey(_in_bytes(read_images(Path(target)), _BYTES, question, target), real, target)
         n = min(len(images), len(real.dataset)) if question.count is None else question.count
         if n > len(images):
             raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
-        return images[:n], Path(target).resolve().name
+        return images, n, Path(target).resolve().name
     n = sample_size(question.count or _DEFAULT_N, real.dataset)
     if question.count and n < question.count:
         raise ValueError(f"{question.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
     made = _call(target, n, question.seed)
     if len(made) != n:
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
-    whole = made.dtype == torch.uint8
-    images = as_images(made) if whole else to_bytes(made, question.value_range or real.value_range)
-    return _grey(images, real, target), target
+    images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, question, target)
+    return _grey(images, real, target), n, target
+
+
+def _in_bytes(images: Tensor, usual: tuple[float, float], question: Question, what: str) -> Tensor:
+    """Images as uint8 (n, C, H, W): in the range that the user declares, else in the usual one, if they use it."""
+    if question.value_range is not None:
+        return to_bytes(images.float(), question.value_range)
+    made = as_images(images) if images.dtype == torch.uint8 else to_bytes(images, usual)
+    check_range(images, usual, what)
+    return made
+
+
+def _is_strange(question: Question, dataset: Dataset, extractor: Extractor) -> bool:
+    """Whether it is known that the extractor wasn't trained on such data; of a folder nobody knows."""
+    if Path(question.against).is_dir():
+        return False
+    return not was_trained_for(extractor.name, get(question.against).card, dataset)
 
 
 def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:
@@ -234,11 +276,11 @@ def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:
 def _call(target: str, n: int, seed: int) -> Tensor:
     """What `module:callable` returns for (n, seed), as a tensor on the CPU."""
     module, _, name = target.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        function = getattr(importlib.import_module(module), name)
+        function = getattr(import_user_module(module), name)
         made = function(n, seed)
+        if isinstance(made, np.ndarray):  # PyTorch takes neither negative strides nor a foreign order of bytes
+            made = np.ascontiguousarray(made, made.dtype.newbyteorder("="))
         images = torch.as_tensor(made).detach().cpu() if isinstance(made, Tensor | np.ndarray) else None
     except (Exception, SystemExit) as error:  # whatever a stranger's code does
         raise ValueError(f"{target} called with ({n}, {seed}) fails: {type(error).__name__}: {error}") from error
@@ -262,8 +304,8 @@ def _write(
     dataset: Dataset,
     device: torch.device,
     computed: Mapping[str, str] | None = None,
-) -> Path:
-    """The values as records, with the machine beside them."""
+) -> tuple[Path, Path | None]:
+    """The values as records, with the machine beside them; and where records that lay there have gone."""
     machine = environment(device)
     mark = fingerprint(machine)
     lines = [
@@ -276,6 +318,26 @@ def _write(
         ).to_line()
         for found in values
     ]  # fmt: skip
-    write_text(folder / ENVIRONMENT, json.dumps({mark: machine}, indent=1) + "\n")
+    kept = _set_aside(folder / RECORDS)
+    machines = {mark: machine}
+    with contextlib.suppress(OSError, ValueError):  # none yet, or damaged
+        machines = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")) | machines
+    write_text(folder / ENVIRONMENT, json.dumps(machines, indent=1) + "\n")
     write_text(folder / RECORDS, "\n".join(lines) + "\n")
-    return folder / RECORDS
+    return folder / RECORDS, kept
+
+
+def _place(target: str) -> str:
+    """A folder's name for what was evaluated: of a path all parts, for many folders are called `samples`."""
+    parts = [part for part in Path(target).parts if part not in (os.sep, os.pardir)]
+    return "_".join(parts).replace(":", "_") or "here"
+
+
+def _set_aside(records: Path) -> Path | None:
+    """Give records that lie there another name: no result replaces another."""
+    if not records.exists():
+        return None
+    numbers = itertools.count(1)
+    kept = next(path for number in numbers if not (path := records.with_suffix(f".{number}.jsonl")).exists())
+    records.rename(kept)
+    return kept

@@ -223,7 +223,7 @@ class SuiteSession:
             ValueError: nothing here can, with the reason.
         """
         inception = self.settings.inception_weights
-        name = extractor_name(registry.get(spec).card, self.dataset(spec).real, inception)
+        name = extractor_name(registry.get(spec).card, self.dataset(spec), inception)
         if name not in self._extractors:
             self._extractors[name] = open_extractor(name, self.device, self.root, inception)
         return self._extractors[name]

@@ -14,13 +14,12 @@ import fnmatch
 import importlib
 import importlib.metadata
 import pkgutil
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from reference.card import Card
 from reference.contract import Reference
+from reference.user_modules import import_user_module
 
 ENTRY_POINT_GROUP = "gan_harness.references"
 
@@ -124,15 +123,13 @@ def spec_of(reference: Reference) -> str:
 
 
 def load_module(module: str) -> None:
-    """Import a module that registers references of its own; the current folder is searched first.
+    """Import a module that registers references of its own; the current folder is searched too.
 
     Raises:
         ValueError: the module can't be found, or importing it registers nothing.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        imported = importlib.import_module(module)
+        imported = import_user_module(module)
     except Exception as error:  # whatever a stranger's module does while it is imported
         raise ValueError(
             f"the reference module {module!r} can't be imported: {type(error).__name__}: {error}"

@@ -7,9 +7,7 @@ Ecker and Bethge 2015 (arXiv 1508.06576), section "Methods".
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from reference.card import (
 )
 from reference.contract import Batch, Networks, Noise, Players, given_condition, guard
 from reference.registry import register
+from reference.user_modules import import_user_module
 
 RATE = 0.02
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures that VGG-19 was trained on
@@ -317,10 +316,8 @@ def _called(name: str) -> nn.Sequential:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ValueError(f"features must be vgg19 or module:callable, not {name!r}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        made = getattr(importlib.import_module(module), attribute)()
+        made = getattr(import_user_module(module), attribute)()
     except Exception as error:  # whatever a stranger's module does
         raise ValueError(f"the feature network {name} can't be had: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Sequential):

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from harness.cli import main
 from harness.data import open_dataset
+from harness.data.idx import write_idx
 from harness.evaluating import Answer, Question, evaluate
 from harness.evaluation.features import silent
 from harness.evaluation.images import to_bytes, write_images
@@ -80,6 +82,24 @@ def complex_numbers(n, seed):
 
 def leaving(n, seed):
     raise SystemExit(0)
+
+def halved(n, seed):
+    return floats(n, seed) / 2
+
+def masks(n, seed):
+    return (floats(n, seed) > 0.5).to(torch.uint8)
+
+def bright_masks(n, seed):
+    return (floats(n, seed) > 0.5).float()
+
+def dark(n, seed):
+    return levels(n, seed) // 3
+
+def backwards(n, seed):
+    return levels(n, seed).numpy()[::-1][::-1, :, ::-1][:, :, ::-1]
+
+def foreign(n, seed):
+    return floats(n, seed).numpy().astype(">f4")
 
 def coloured(n, seed):
     return torch.stack([levels(n, seed + channel) for channel in range(3)], 1)
@@ -287,12 +307,138 @@ def test_folders_that_cannot_be_measured() -> None:
     refused("999999.png has 32×32 pixels, those before it 28×28", "mixed")
 
 
+def test_a_sorted_folder_has_the_figures_of_a_shuffled_one() -> None:
+    """Names that sort by class, or by anything else, must not decide which images are looked at."""
+    images = digits(600)
+    order = images.flatten(1).float().mean(1).argsort()
+    write_images(Path("sorted"), images[order])
+    found = ask("sorted", count=150)
+    (record,) = [r for r in read_records(found.records) if r.metric == "fid_digitsnet_150"]
+    assert (found.n, found.given) == (150, 600)
+    assert record.protocol["generated"] == "150 of 600, evenly spread"
+    first = ask(write_numbered("first", images[order][:150]))
+    shuffled = images[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
+    other = ask(write_numbered("shuffled", shuffled[:150]))
+    spread, begun, usual = (values(one)["fid_digitsnet_150"] for one in (found, first, other))
+    assert spread < 1.5 * usual < begun
+    copies = torch.cat([images[:150], 255 - images[:400]])
+    looked = ask(write_numbered("copies", copies), count=100)
+    (record,) = [r for r in read_records(looked.records) if r.metric == "nearest_training_ratio_digitsnet_100"]
+    assert record.protocol["looked through"] == "550"
+
+
+def write_numbered(name: str, images: Tensor) -> str:
+    write_images(Path(name), images)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("function", "seen"),
+    [
+        ("floats", r"values from \S+ to 1, where black is -1 and white 1"),
+        ("halved", r"values from \S+ to 0\.5, where black is -1 and white 1"),
+        ("masks", "the values 0 and 1 alone, where black is 0 and white 255"),
+        ("bright_masks", "the values 0 and 1 alone, where black is -1 and white 1"),
+        ("dark", "values from 0 to 85, where black is 0 and white 255"),
+    ],
+)
+def test_a_range_of_which_half_is_used_is_refused_unless_it_is_declared(function: str, seen: str) -> None:
+    signed = MLP
+    refused(f"{function}: {seen}: say what they mean with --range LOW,HIGH", f"{MODULE}:{function}", count=100,
+            against=signed)  # fmt: skip
+    largest = {"halved": 0.5, "dark": 85.0}.get(function, 1.0)
+    assert ask(f"{MODULE}:{function}", count=100, against=signed, value_range=(0.0, largest)).n == 100  # declared
+
+
+def test_masks_in_files_are_masks_too() -> None:
+    masks = (digits(100) > 127).byte()
+    write_images(Path("masks"), masks)
+    refused("masks: the values 0 and 1 alone, where black is 0 and white 255", "masks")
+    declared = ask("masks", value_range=(0.0, 1.0), out=None)
+    write_images(Path("white"), 255 * masks)
+    refused("white: the values 0 and 255 alone", "white")
+    assert values(ask("white", value_range=(0.0, 255.0), out=None)) == values(declared)
+    write_images(Path("real"), masks)
+    refused("real: the values 0 and 1 alone", "white", against="real", extractor="digitsnet", value_range=None)
+
+
+@pytest.mark.parametrize("function", ["backwards", "foreign"])
+def test_arrays_of_any_strides_and_order_of_bytes_are_read(function: str) -> None:
+    like = {"backwards": "levels", "foreign": "floats"}[function]
+    assert values(ask(f"{MODULE}:{function}", count=100)) == values(ask(f"{MODULE}:{like}", count=100))
+
+
+def test_an_extractor_looks_at_other_data_only_when_told_to() -> None:
+    write_images(Path("pictures"), digits(100))
+    told = ask("pictures", extractor="mnistnet", any_data=True)
+    records = read_records(told.records)
+    assert {r.protocol["extractor"] for r in records} == {
+        "mnistnet 9587de94d39b, trained on MNIST, looks at stand-in: scikit-learn digits"
+    }
+    assert told.missing is None
+    assert not any(r.metric.startswith(("class_", "share_of")) for r in records)
+    fitting = ask("pictures", extractor="digitsnet", any_data=True)
+    assert not any("looks at" in r.protocol["extractor"] for r in read_records(fitting.records))
+
+
+def test_no_result_replaces_another() -> None:
+    for name in ("a", "b"):
+        write_images(Path(name) / "samples", digits(100, first=100 * (name == "b")))
+    a, b = (ask(f"{name}/samples", out=None) for name in ("a", "b"))
+    assert (a.records, b.records) == tuple(Path(f"runs/evaluated/{name}_samples/records.jsonl") for name in ("a", "b"))
+    assert (a.kept, b.kept) == (None, None)
+    before = a.records.read_text()
+    again = ask("a/samples", out=None, count=80)
+    assert again.records == a.records
+    assert again.kept is not None
+    assert again.kept.read_text() == before
+    assert ask("a/samples", out=None).kept != again.kept
+    marks = json.loads((a.records.parent / "environment.json").read_text())
+    assert {r.environment for r in read_records(again.kept)} <= marks.keys()
+
+
+def test_a_run_is_measured_on_its_own_data_or_not_at_all(mnist_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run on other images than those that are found is refused, whichever way they come to be found."""
+    random, raw = np.random.default_rng(1), mnist_root / "MNIST" / "raw"
+    write_idx(raw / "train-images-idx3-ubyte", random.integers(0, 256, (100, 28, 28), np.uint8))
+    write_idx(raw / "train-labels-idx1-ubyte", random.integers(0, 10, 100, np.uint8))
+    config = RunConfig(
+        MLP, seed=0, batch_size=4, steps=2, tensorboard=False, pictures=False, sample_every=0, threads=1, device="cpu",
+        data_root=str(mnist_root),
+    )  # fmt: skip
+    train(config, Path("run"), show_log=False)
+    moved = mnist_root.rename(mnist_root.parent / "moved")
+    line = (
+        r"the run was trained on IDX images, 40 \(mnist-train-\w+\) in \S+/data, which isn't there any more; found was "
+    )
+    refused(
+        line + "stand-in: scikit-learn digits .*: name the place of its own data with --data-root", "run", against=""
+    )
+    images = moved / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    answer = ask("run", against="", data_root=moved, extractor="mnistnet", any_data=True, count=100, out=None)
+    assert answer.data == "IDX images, 100"
+    images.write_bytes(images.read_bytes()[:-1] + b"\1")
+    refused("the run was trained on IDX images, 100 .*; found was IDX images, 100 ", "run", against="", data_root=moved)
+    monkeypatch.setenv("GAN_HARNESS_DATA", str(moved))
+    refused("the run was trained on IDX images, 100 ", "run", against="")
+
+
+def test_a_run_on_stand_ins_is_not_measured_on_real_data(
+    trained: Path, mnist_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_HARNESS_DATA", str(mnist_root))
+    assert ask(trained, against="", count=100, out=None).data == "stand-in: scikit-learn digits"
+    refused("the run was trained on stand-in: scikit-learn digits .*; found was IDX images, 40", trained, against="",
+            data_root=mnist_root)  # fmt: skip
+
+
 def test_questions_that_cannot_be_answered(trained: Path) -> None:
     write_images(Path("pictures"), digits(70))
     refused("images of your own need --against", "pictures", against="")
     refused("--extractor must say who looks at them", "pictures", against="pictures")
     refused("unknown extractor 'eyes'; there are: mnistnet, digitsnet", "pictures", extractor="eyes")
-    refused("mnistnet needs MNIST", "pictures", extractor="mnistnet")
+    refused("mnistnet was trained on MNIST and would look at stand-in: scikit-learn digits: leave --extractor to",
+            "pictures", extractor="mnistnet")  # fmt: skip
     Path("weights.pth").write_bytes(b"anything")
     inception = {"extractor": "inception", "inception": Path("weights.pth")}
     refused("weights.pth isn't torch-fidelity's .*: its SHA-256 begins with", "pictures", **inception)

@@ -27,11 +27,15 @@ def evaluate(
     extractor: Annotated[
         str | None, typer.Option(help="mnistnet, digitsnet, facesnet or inception; default what fits the data.")
     ] = None,
+    any_data: Annotated[
+        bool, typer.Option("--any-data", help="Let the extractor look at data that it wasn't trained on.")
+    ] = False,
     inception_weights: Annotated[
         Path | None, typer.Option(help="File of Inception's weights; default torch-fidelity's own. Never fetched.")
     ] = None,
     value_range: Annotated[
-        str, typer.Option("--range", help="What a callable's floats mean, e.g. -1,1; default that of --against.")
+        str,
+        typer.Option("--range", help="Black and white of the images, e.g. -1,1; default: of --against, bytes 0,255."),
     ] = "",
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     device: Device = None,
@@ -54,7 +58,7 @@ def evaluate(
     question = Question(
         count=n, seed=seed, device=device or "auto", data_root=data_root, against=against, extractor=extractor,
         inception=inception_weights, value_range=_range(value_range), out=out, name=name,
-        modules=tuple(reference_module),
+        modules=tuple(reference_module), any_data=any_data,
     )  # fmt: skip
     console = Console()
     with console.status("starting") as status:
@@ -63,10 +67,15 @@ def evaluate(
     for found in answer.values:
         if found.measured.name != "class_share":
             table.add_row(found.metric, f"{found.measured.value:.5g}", found.measured.unit, found.measured.better)
-    console.print(f"{escape(answer.name)} against {escape(answer.data)}")
+    compared = (
+        f"{answer.n} of {answer.given} images, evenly spread" if answer.n < answer.given else f"{answer.n} images"
+    )
+    console.print(f"{escape(answer.name)}, {compared}, against {escape(answer.data)}")
     console.print(table)
     if answer.missing is not None:
         console.print(f"missing classes: {', '.join(answer.missing) or 'none'}")
+    if answer.kept is not None:
+        console.print(f"the figures that were there before are kept: {escape(str(answer.kept))}", soft_wrap=True)
     print(answer.records)
 
 

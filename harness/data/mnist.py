@@ -56,18 +56,20 @@ class Mnist(HoldsPixels):
         prefix = _PREFIX[split]
         images_path = _find(root / FOLDER, f"{prefix}-images-idx3-ubyte")
         labels_path = _find(root / FOLDER, f"{prefix}-labels-idx1-ubyte")
-        images, labels, digest = _contents(images_path, labels_path, stamp_of([images_path, labels_path]))
+        images, labels, most, digest = _contents(images_path, labels_path, stamp_of([images_path, labels_path]))
         if len(images) != len(labels):
             raise ValueError(f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels")
         if images.shape[1:] != (28, 28):
             raise ValueError(f"{images_path} holds images of {images.shape[1:]} pixels, not (28, 28)")
+        if most < 128:
+            raise ValueError(f"{images_path} holds values from 0 to {most}, and white is 255: store it as grey levels")
         published = digest == _PUBLISHED[split]
         self.title = stand_in or ("MNIST" if published else f"IDX images, {len(images):,}")
         self.real, self.complete = published and stand_in is None, published
         self.shape = shape
         self.value_range = value_range
         self.labels = torch.from_numpy(labels.astype(np.int64))
-        self.fingerprint = f"mnist-{split}-{digest}"
+        self.fingerprint = _fingerprint(split, digest)
         self._images = images
         resized = prod(shape) != 28 * 28
         if resized and not (len(shape) == 3 and shape[0] == 1 and shape[1] == shape[2]):
@@ -97,6 +99,15 @@ class Mnist(HoldsPixels):
         return Batch(self._pixels[indices], self.labels[indices])
 
 
+def published_fingerprint(split: Split) -> str:
+    """That of MNIST as it is published."""
+    return _fingerprint(split, _PUBLISHED[split])
+
+
+def _fingerprint(split: Split, digest: str) -> str:
+    return f"mnist-{split}-{digest}"
+
+
 def write_digits(root: Path) -> None:
     """Write scikit-learn's 1,797 handwritten digits (8×8, 17 grey levels) as MNIST's four files: 28×28, 256 levels."""
     from sklearn.datasets import load_digits
@@ -115,14 +126,15 @@ def write_digits(root: Path) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _contents(images: Path, labels: Path, _: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-    """The images and labels in two files and a digest of both, read again only when a file has changed.
+def _contents(images: Path, labels: Path, _: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int, str]:
+    """The images and labels in two files, the largest value and a digest, read again only when a file has changed.
 
     A report's many short trainings would otherwise spend their time on unpacking the same file.
     """
     pixels, digits = read_idx(images, 3), read_idx(labels, 1)
     pixels.flags.writeable = digits.flags.writeable = False
-    return pixels, digits, hashlib.sha256(pixels.tobytes() + digits.tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(pixels.tobytes() + digits.tobytes()).hexdigest()[:16]
+    return pixels, digits, int(pixels.max(initial=0)), digest
 
 
 def _find(folder: Path, name: str) -> Path:

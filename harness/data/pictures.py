@@ -77,6 +77,8 @@ def _check(image: Image.Image, grey: bool) -> None:
         raise ValueError(f"it is {_GREY[image.mode]}, and three channels are asked for; convert it to RGB first")
     if image.mode not in _COLOURED and image.mode not in _GREY:
         raise ValueError(f"its colours are {image.mode}; convert it to RGB first")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise ValueError("it is transparent in places, and which colour lies below is chance; flatten it to RGB first")
 
 
 def pixels(image: Image.Image) -> Tensor:

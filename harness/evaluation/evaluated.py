@@ -11,9 +11,9 @@ from torch import Tensor
 
 from harness.data import Dataset
 from harness.data.dataset import evenly_spread
-from harness.evaluation.extractors.opened import Extractor, inception_file
+from harness.evaluation.extractors.opened import NAMES, Extractor, inception_file
 from harness.evaluation.features import Said, features_of, real_features, silent
-from harness.evaluation.generated import generate, sampling_batch, uses_batch_statistics
+from harness.evaluation.generated import by_their_batch, generate, sampling_batch
 from harness.evaluation.quality import Value, measure, metric_name
 from harness.evaluation.sampler import Sampler
 from reference import Card
@@ -57,20 +57,35 @@ def is_image_reference(card: Card) -> bool:
     return prod(card.data_shape) > 2 and card.dataset in (*_DIGITS, *_FACES)
 
 
-def extractor_name(card: Card, real: bool, inception: Path | None) -> str:
-    """The extractor for a reference's images, on the real data or its stand-in.
+def extractor_name(card: Card, dataset: Dataset, inception: Path | None) -> str:
+    """The extractor that was trained to see what a card's data set shows.
 
     Raises:
-        ValueError: nothing here can look at them, with the reason.
+        ValueError: nothing here can look at it, with the reason.
     """
     if not is_image_reference(card):
         raise ValueError(f"{card.name} is on {card.dataset!r}: sample quality is measured on sets of images")
-    if card.dataset in _DIGITS:
-        return "mnistnet" if real else "digitsnet"
-    if not real:
-        return "facesnet"
-    inception_file(inception)
-    return "inception"
+    fitting = [name for name in NAMES if was_trained_for(name, card, dataset)]
+    if not fitting:
+        raise ValueError(
+            f"no extractor was trained on {dataset.title}: --extractor NAME --any-data lets one look all the same "
+            f"({', '.join(NAMES)})"
+        )
+    if fitting[0] == "inception":
+        inception_file(inception)
+    return fitting[0]
+
+
+def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
+    """Whether an extractor has learned to see what a card's data set shows."""
+    if extractor == "inception":  # what the field looks at photographs with
+        return card.dataset in _FACES and dataset.real
+    drawn = dataset.title.startswith("stand-in: ")
+    return {
+        "mnistnet": card.dataset in _DIGITS and dataset.real,
+        "digitsnet": card.dataset in _DIGITS and drawn,
+        "facesnet": card.dataset in _FACES and drawn,
+    }[extractor]
 
 
 def sample_size(asked: int, dataset: Dataset) -> int:
@@ -85,18 +100,21 @@ def evaluate_sampler(
     extractor: Extractor,
     said: Said = silent,
     show: Callable[[Tensor], None] = lambda _: None,
+    *,
+    strange: bool = False,
 ) -> list[QualityValue]:
     """Every quality metric of a reference's samples: as documented, and with running statistics where that differs.
 
-    `show` is handed the samples as documented, uint8 (n, C, H, W).
+    `show` is handed the samples as documented, uint8 (n, C, H, W). `strange`: as `evaluate_images`.
 
     Raises:
         ValueError: samples that can't be measured, or too few.
     """
     card = sampler.reference.card
-    modes = {False: "batch statistics", True: "running statistics"}
-    if not uses_batch_statistics(sampler.networks):
-        modes = {False: "as sampled"}
+    changed = by_their_batch(sampler, dataset)
+    modes = {frozenset[str](): "batch statistics", changed: "running statistics"}
+    if not changed:
+        modes = {changed: "as sampled"}
     found = []
     for running, batch_norm in modes.items():
         images = generate(sampler, n, dataset, running=running, said=said)
@@ -104,7 +122,7 @@ def evaluate_sampler(
             show(images)
         drawn = {"sampling batch": str(sampling_batch(card)), "batch norm": batch_norm}
         real = RealImages.of(card, dataset)
-        found += evaluate_images(images, real, extractor, drawn, running=running, said=said)
+        found += evaluate_images(images, real, extractor, drawn, running=bool(running), strange=strange, said=said)
     return found
 
 
@@ -115,11 +133,17 @@ def evaluate_images(
     drawn: dict[str, str],
     *,
     running: bool = False,
+    strange: bool = False,
+    count: int | None = None,
     said: Said = silent,
 ) -> list[QualityValue]:
     """Every quality metric of uint8 images (n, C, H, W) against as many real ones.
 
-    `drawn` joins the protocol: how the images were made.
+    Of more than `count` images so many, evenly spread, are compared: folders lie sorted. All are looked through for
+    copies of training images.
+
+    `drawn` joins the protocol: how the images were made. `strange` says that the extractor wasn't trained on such data:
+    what classes it sees there then means nothing and isn't measured, and the protocol says what it looked at.
 
     Raises:
         ValueError: images of another size or channel count than the real ones, all the same, or too few.
@@ -128,15 +152,21 @@ def evaluate_images(
     if tuple(images.shape[1:]) not in (shape, (3, *shape[1:])):
         given, wanted = ("×".join(map(str, size)) for size in (images.shape[1:], shape))
         raise ValueError(f"images of {given} can't be compared with {dataset.title} of {wanted}: resizing changes FID")
-    n = len(images)
+    n = len(images) if count is None else count
     training = real_features(dataset, shape, real.value_range, extractor, said)
     if n > len(training):
         raise ValueError(f"{n} images can't be compared with {len(training)} of {dataset.title}: give as many or fewer")
     generated = features_of(images, extractor, said, "generated images")
     said(f"computing metrics of {n} images")
     compared = training.rows(evenly_spread(len(training), n))
-    values = measure(generated, compared, training, extractor.classes, digits=real.digits)
+    chosen = generated.rows(evenly_spread(len(images), n))
+    classes = () if strange else extractor.classes
+    values = measure(chosen, compared, training, classes, digits=real.digits, everything=generated)
     protocol = {**extractor.protocol(), "size": "×".join(map(str, shape)), "real": f"{n}, evenly spread", **drawn}
+    if n < len(images):
+        protocol["generated"] = f"{n} of {len(images)}, evenly spread"
+    if strange:
+        protocol["extractor"] += f", trained on {extractor.trained_on}, looks at {dataset.title}"
     return [
         QualityValue(
             metric_name(value.name, extractor.name, n, running=running), value, n, protocol | value.protocol,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import torch
@@ -29,31 +29,43 @@ def sampling_batch(card: Card) -> int:
     return max(2, min(_BATCH, _MOST_VALUES // prod(card.data_shape)))
 
 
-def uses_batch_statistics(networks: Mapping[str, nn.Module]) -> bool:
-    """Whether the generator, as it is, normalises by its batch and could do so by running statistics."""
-    layers = networks["generator"].modules() if "generator" in networks else ()
-    return any(
-        isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training and layer.track_running_stats
-        for layer in layers
-    )
+def by_their_batch(sampler: Sampler, dataset: Dataset) -> frozenset[str]:
+    """The roles of the networks that `sample` lets normalise by their batch, and that evaluation mode would change.
+
+    What is called when a batch is drawn decides: an averaged generator instead of the trained one, or both.
+    """
+    found = _called_by_their_batch(sampler, dataset, frozenset())
+    return found if found and found != _called_by_their_batch(sampler, dataset, found) else frozenset()
 
 
-def generate(sampler: Sampler, n: int, dataset: Dataset, *, running: bool = False, said: Said = silent) -> Tensor:
+def generate(
+    sampler: Sampler, n: int, dataset: Dataset, *, running: frozenset[str] = frozenset(), said: Said = silent
+) -> Tensor:
     """`n` samples as uint8 images (n, C, H, W), drawn in whole batches of one size.
 
-    Labels run through the classes in turn, conditions are evenly spread over `dataset`. With `running`, the generator
-    is in evaluation mode, so that batch normalisation uses its running statistics; otherwise it is as documented.
+    Labels run through the classes in turn, conditions are evenly spread over `dataset`. The networks whose roles are in
+    `running` are in evaluation mode, so that batch normalisation uses its running statistics; the others are as
+    documented.
 
     Raises:
         ValueError: values that aren't finite or leave the range that the card declares.
     """
+    card, made = sampler.reference.card, []
+    for samples in _batches(sampler, n, dataset, running):
+        made.append(to_bytes(samples.cpu(), card.data_range))
+        said(f"{card.name} generates: {min(sum(map(len, made)), n)} of {n}")
+    return torch.cat(made)[:n]
+
+
+def _batches(sampler: Sampler, n: int, dataset: Dataset, running: frozenset[str]) -> Iterator[Tensor]:
+    """The batches of `n` samples, as `sample` gives them."""
     card, device = sampler.reference.card, sampler.device
     noise = Streams(sampler.seed, device).fixed_noise()
     places = evenly_spread(len(dataset), n).repeat(-(-n // min(n, len(dataset))))[:n]
-    made, size = [], sampling_batch(card)
+    size = sampling_batch(card)
     with (
         numerics(device, deterministic=True, threads=None),
-        _evaluating(sampler.networks["generator"], running),
+        _evaluating([sampler.networks[role] for role in running]),
         sampling(sampler.networks, device, sampler.seed),
     ):
         for start in range(0, n, size):
@@ -62,19 +74,34 @@ def generate(sampler: Sampler, n: int, dataset: Dataset, *, running: bool = Fals
             condition = None
             if card.condition:
                 condition = given_condition(dataset[places[numbers % n]].condition, card, len(numbers)).to(device)
-            samples = sampler.reference.sample(sampler.networks, size, noise, labels, condition)
-            made.append(to_bytes(samples.cpu(), card.data_range))
-            said(f"{card.name} generates: {min(start + size, n)} of {n}")
-    return torch.cat(made)[:n]
+            yield sampler.reference.sample(sampler.networks, size, noise, labels, condition)
+
+
+def _called_by_their_batch(sampler: Sampler, dataset: Dataset, running: frozenset[str]) -> frozenset[str]:
+    """Whose batch normalisation is called in training mode, though it keeps running ones, as one batch is drawn."""
+    roles = {layer: role for role, network in sampler.networks.items() for layer in network.modules()}
+    found: set[str] = set()
+
+    def notice(layer: nn.Module, _: object) -> None:
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training and layer.track_running_stats:
+            found.update({roles[layer]} if layer in roles else ())
+
+    hook = nn.modules.module.register_module_forward_pre_hook(notice)
+    try:
+        for _ in _batches(sampler, 1, dataset, running):
+            pass
+    finally:
+        hook.remove()
+    return frozenset(found)
 
 
 @contextlib.contextmanager
-def _evaluating(generator: nn.Module, running: bool) -> Iterator[None]:
-    """Within, and if asked for, every part of the generator is in evaluation mode."""
-    modes = {module: module.training for module in generator.modules()}
+def _evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Within, every part of these networks is in evaluation mode."""
+    modes = {module: module.training for network in networks for module in network.modules()}
     try:
-        if running:
-            generator.eval()
+        for network in networks:
+            network.eval()
         yield
     finally:
         for module, training in modes.items():

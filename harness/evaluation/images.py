@@ -39,6 +39,26 @@ def to_bytes(samples: Tensor, value_range: tuple[float, float]) -> Tensor:
     return ((images.float() - low) / (high - low)).mul(255).round().clamp(0, 255).byte()
 
 
+def check_range(samples: Tensor, value_range: tuple[float, float], what: str) -> None:
+    """Refuse values that use half of their range or less, or two values alone: they may well mean something else.
+
+    Raises:
+        ValueError: they do, with what was seen; `what` names them.
+    """
+    low, high = value_range
+    least, most = float(samples.min()), float(samples.max())
+    if not least < most:  # one even colour, of which others speak
+        return
+    seen = f"values from {least:.4g} to {most:.4g}"
+    if bool(((samples == least) | (samples == most)).all()):
+        seen = f"the values {least:.4g} and {most:.4g} alone"
+    elif most - least > (high - low) / 2 + _SLACK * (high - low):
+        return
+    raise ValueError(
+        f"{what}: {seen}, where black is {low:g} and white {high:g}: say what they mean with --range LOW,HIGH"
+    )
+
+
 def as_images(samples: Tensor) -> Tensor:
     """(n, C, H, W) from (n, H·W) of square images, (n, H, W) or (n, C, H, W).
 

@@ -137,13 +137,13 @@ def class_coverage(logits: Tensor) -> ClassCoverage:
 def nearest_training_ratio(generated: Tensor, training: Tensor) -> float:
     """How near samples come to training images: median distance to the nearest, over that among training images.
 
-    About 1 for new images of the same kind, 0 for copies; at most 2,000 of each are looked at, against all training
-    features.
+    About 1 for new images of the same kind, 0 for copies. All samples are looked at, against all training features;
+    what is usual among training images is learned from 2,000 of them.
     """
     some = training[evenly_spread(len(training), _NEAREST)]
     # A training image is its own nearest: its second nearest counts.
     among = _nearest(some, training, 2).median()
-    return float(_nearest(generated[:_NEAREST], training, 1).median() / among)
+    return float(_nearest(generated, training, 1).median() / among)
 
 
 def _nearest(features: Tensor, others: Tensor, rank: int) -> Tensor:
@@ -152,15 +152,22 @@ def _nearest(features: Tensor, others: Tensor, rank: int) -> Tensor:
 
 
 def measure(
-    generated: Features, real: Features, training: Features | None, classes: Sequence[str], *, digits: bool
+    generated: Features,
+    real: Features,
+    training: Features | None,
+    classes: Sequence[str],
+    *,
+    digits: bool,
+    everything: Features | None = None,
 ) -> list[Value]:
     """Every metric of generated features against real ones.
 
     Args:
         real: the comparison set.
         training: all of the training set, for the nearest neighbour; None leaves it out.
-        classes: the names of the logits' classes; more than a hundred are not looked at one by one.
+        classes: the names of the logits' classes; none, or more than a hundred, are not looked at one by one.
         digits: the classes are the ten digits, of which document 004 says that 0, 3 and 8 dominate.
+        everything: what `generated` was chosen from, where it is more; all of it is looked through for copies.
 
     Raises:
         ValueError: too few samples.
@@ -180,11 +187,13 @@ def measure(
     if len(generated) >= 2 * generated.features.shape[1]:
         infinite = extrapolated_frechet_distance(generated.features, real.features)
         values.append(Value("fid_inf", infinite, "", "lower", {"sizes": str(_EXTRAPOLATED_SIZES)}))
-    if len(classes) <= 100:
+    if 0 < len(classes) <= 100:
         values += _coverage_values(class_coverage(generated.logits), classes, digits=digits)
     if training is not None:
-        ratio = nearest_training_ratio(generated.features, training.features)
-        values.append(Value("nearest_training_ratio", ratio, "ratio", "none", {"training images": str(len(training))}))
+        looked = generated if everything is None else everything
+        ratio = nearest_training_ratio(looked.features, training.features)
+        how = {"training images": str(len(training)), "looked through": str(len(looked))}
+        values.append(Value("nearest_training_ratio", ratio, "ratio", "none", how))
     return values
 
 

@@ -20,7 +20,7 @@ from harness.training.config import RunConfig
 RUN_FILE = "run.json"
 # Everything that a run, `sample` or a killed write leaves in a run's folder.
 _OWN = re.compile(
-    r"run\.json|environment\.json|(metrics|trace|records)\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
+    r"run\.json|environment\.json|(metrics|trace|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
     r"|progress\.gif|(sample|interpolate|arithmetic|semantic|conditional|roundtrip|inpaint)-seed\d+"
     r"\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
 )

@@ -91,9 +91,27 @@ def test_a_palette_is_looked_up() -> None:
     chosen = np.arange(12 * 15).reshape(15, 12) % 2
     image = Image.fromarray(chosen.astype(np.uint8), "P")
     image.putpalette(colours.tobytes())
-    for extra in ({}, {"transparency": 1}):
-        read = read_rgb(io.BytesIO(saved(image, "PNG", **extra)), "palette")
-        assert np.array_equal(np.array(read), colours[chosen])
+    read = read_rgb(io.BytesIO(saved(image, "PNG")), "palette")
+    assert np.array_equal(np.array(read), colours[chosen])
+    with pytest.raises(UnreadablePictureError, match="palette can't be read as an image: it is transparent in places"):
+        read_rgb(io.BytesIO(saved(image, "PNG", transparency=1)), "palette")
+
+
+def test_transparency_hides_colours_and_is_refused() -> None:
+    whole = picture(0).convert("RGBA")
+    assert np.array_equal(np.array(read_rgb(io.BytesIO(saved(whole, "PNG")), "whole")), np.array(picture(0)))
+    holed = whole.copy()
+    holed.putpixel((3, 4), (255, 0, 0, 254))
+    for kind in ("PNG", "WEBP"):
+        with pytest.raises(UnreadablePictureError, match=r"transparent in places, .*; flatten it to RGB"):
+            read_rgb(io.BytesIO(saved(holed, kind, lossless=True)), "holed")
+    masked = saved(picture(0), "PNG", transparency=tuple(picture(0).getpixel((0, 0))))  # type: ignore[arg-type]
+    with pytest.raises(UnreadablePictureError, match="transparent in places"):
+        read_rgb(io.BytesIO(masked), "one colour is see-through")
+    grey = picture(0).convert("LA")
+    grey.putpixel((0, 0), (9, 0))
+    with pytest.raises(UnreadablePictureError, match="transparent in places"):
+        read_rgb(io.BytesIO(saved(grey, "PNG")), "grey", grey=True)
 
 
 def test_one_picture_in_the_format_of_animations_is_no_animation() -> None:

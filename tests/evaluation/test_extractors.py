@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from harness.cache import cache_folder
+from harness.data.mnist import Mnist
 from harness.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.evaluation.extractors import opened, recipes
 from harness.evaluation.extractors.lessons import LESSONS
@@ -49,8 +50,14 @@ def test_the_recipe_gives_the_same_bits_again() -> None:
     assert weights_hash(first.tensors) == weights_hash(second.tensors)
 
 
-def test_other_data_in_mnists_layout_train_an_extractor_once(mnist_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
+    mnist_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(opened, "BUNDLED", Path("nowhere"))
+    with pytest.raises(ValueError, match=r"takes MNIST as published, and .* holds IDX images, 40"):
+        open_extractor("mnistnet", CPU, mnist_root)
+    found = {split: Mnist(mnist_root, (784,), (0, 1), split).fingerprint[-16:] for split in ("train", "test")}
+    monkeypatch.setattr("harness.data.mnist._PUBLISHED", found)
     heard: list[str] = []
     first = open_extractor("mnistnet", CPU, mnist_root, said=heard.append)
     assert "training mnistnet" in heard[0]
@@ -70,8 +77,12 @@ def test_other_data_in_mnists_layout_train_an_extractor_once(mnist_root: Path, m
         open_extractor("mnistnet", CPU, mnist_root)
 
 
-def test_mnistnet_needs_mnist() -> None:
-    with pytest.raises(ValueError, match="no data root holds it"):
+def test_mnistnet_comes_along_and_only_to_train_it_takes_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = open_extractor("mnistnet", CPU)
+    assert (found.weights, found.trained_on) == (HASHES["mnistnet"], "MNIST")
+    monkeypatch.setattr(opened, "BUNDLED", Path("nowhere"))
+    monkeypatch.setenv("GAN_HARNESS_CACHE", "nowhere")
+    with pytest.raises(ValueError, match="takes MNIST as published, and no data root holds it"):
         open_extractor("mnistnet", CPU)
     with pytest.raises(ValueError, match=r"unknown extractor 'vgg'; there are: mnistnet"):
         open_extractor("vgg", CPU)

@@ -33,7 +33,10 @@ def test_verdicts(values: list[float], verdict: str) -> None:
     [
         ({"epochs": 3.0}, "trained for 3 epochs, the claim takes 20"),
         ({"epochs": None}, "trained for 0 epochs"),
-        ({"real_data": False, "data": "stand-in: x"}, "the claim is about all of the real data, measured was stand-in: x"),
+        (
+            {"real_data": False, "data": "stand-in: x"},
+            "about all of the real data, measured was stand-in: x",
+        ),
         ({"status": "skipped", "value": None, "reason": "no GPU"}, "no GPU"),
         ({"status": "failed", "value": None, "reason": "crashed"}, "crashed"),
         ({"metric": "other"}, "no record of m"),

@@ -10,7 +10,7 @@ import torch
 
 from harness.data import faces
 from harness.data.catalogue import mnist_root
-from harness.data.mnist import Mnist, Split
+from harness.data.mnist import Mnist, Split, published_fingerprint
 from harness.data.pictures import Framing
 from harness.data.stand_ins import DIGITS_TITLE, FACES_TITLE, digits_root
 from harness.evaluation.extractors.recipes import Lesson
@@ -30,26 +30,26 @@ class Lessons:
 
 
 def _mnist(root: Path | None) -> Lessons:
-    found = mnist_root(root)
-    if found is None:
-        raise ValueError("the extractor mnistnet needs MNIST, and no data root holds it; digitsnet is its stand-in")
-    return _from(found, None, epochs=10)
+    def lesson(split: Split) -> Lesson:
+        found = mnist_root(root)
+        data = Mnist(found, (1, 28, 28), (0.0, 1.0), split) if found else None
+        if data is None or not data.real:
+            there = f"{found} holds {data.title}" if data else "no data root holds it"
+            raise ValueError(f"to train the extractor mnistnet takes MNIST as published, and {there}")
+        return Lesson(data.images, data.labels)
+
+    return Lessons("MNIST", published_fingerprint("train"), 10, lambda: (lesson("train"), lesson("test")))
 
 
 def _digits(_: Path | None) -> Lessons:
-    return _from(digits_root(), DIGITS_TITLE, epochs=60)
-
-
-def _from(root: Path, stand_in: str | None, epochs: int) -> Lessons:
     def opened(split: Split) -> Mnist:
-        return Mnist(root, (1, 28, 28), (0.0, 1.0), split, stand_in)
+        return Mnist(digits_root(), (1, 28, 28), (0.0, 1.0), split, DIGITS_TITLE)
 
     def lesson(split: Split) -> Lesson:
         data = opened(split)
         return Lesson(data.images, data.labels)
 
-    train = opened("train")
-    return Lessons(train.title, train.fingerprint, epochs, lambda: (lesson("train"), lesson("test")))
+    return Lessons(DIGITS_TITLE, opened("train").fingerprint, 60, lambda: (lesson("train"), lesson("test")))
 
 
 def _faces(_: Path | None) -> Lessons:

@@ -34,7 +34,8 @@ BUNDLED = Path(__file__).parent / "weights"
 class Extractor:
     """A feature extractor, ready: `weights` is the hash of its weights, `accuracy` what it got right when held out.
 
-    `classes` names what its logits tell apart; `dimension` is that of its features.
+    `classes` names what its logits tell apart; `dimension` is that of its features; `trained_on` says what it learned
+    to see.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Extractor:
     classes: tuple[str, ...]
     side: int
     device: torch.device
+    trained_on: str
     accuracy: float | None = None
 
     def protocol(self) -> dict[str, str]:
@@ -96,8 +98,9 @@ def open_extractor(
     module = _created(name, file, [FEATURES, LOGITS], device)
     kind = EXTRACTORS[name]
     return Extractor(
-        name, facts["hash"], module, DIMENSION, kind.CLASSES, kind.SIDE, device, accuracy=float(facts["accuracy"])
-    )
+        name, facts["hash"], module, DIMENSION, kind.CLASSES, kind.SIDE, device, lessons.title,
+        accuracy=float(facts["accuracy"]),
+    )  # fmt: skip
 
 
 def weights_path(name: str, root: Path | None = None) -> Path:
@@ -137,7 +140,9 @@ def _inception(file: Path, device: torch.device) -> Extractor:
     except Exception as error:
         raise ValueError(f"{file} doesn't hold Inception's weights: {' '.join(str(error).split())[:200]}") from error
     classes = tuple(str(number) for number in range(1008))
-    return Extractor("inception", _sha256(file)[:12], module, 2048, classes, 299, device)
+    return Extractor(
+        "inception", _sha256(file)[:12], module, 2048, classes, 299, device, "photographs of things (ImageNet)"
+    )
 
 
 def _created(name: str, file: Path, layers: list[str], device: torch.device) -> FeatureExtractorBase:
