@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from harness.commands import app, complain, judging, looking, measuring, storing, training
+from harness.console import print_anywhere
 
 __all__ = ["judging", "looking", "main", "measuring", "storing", "training"]  # importing them enters their commands
 
 
 def main() -> None:
     """Run a command; a user's mistake is one line and exit code 2, a failed check 1."""
+    print_anywhere()
     # PyTorch is slow to import; every command but --help needs it.
     from harness.measurement.running_out import device_trouble
     from harness.training.journal import NonFiniteError

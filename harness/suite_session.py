@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor, nn
 
 import reference as registry
@@ -20,6 +19,7 @@ from harness.comparison.baseline import read_record_set
 from harness.comparison.command import summary
 from harness.comparison.page import comparison_table
 from harness.comparison.verdicts import Comparison, compare, exit_code, tally
+from harness.console import new_console
 from harness.data import batches_per_epoch, open_dataset
 from harness.data.catalogue import data_root
 from harness.data.dataset import Dataset
@@ -170,7 +170,7 @@ class SuiteSession:
             config = self.config(spec, seed=seed, batch_size=batch, steps=steps, checkpoint_every=0)
             folder = self.folder("runs", f"{folder_name(spec)}-seed{seed}")
             with self.uncaptured():
-                self._trained[key] = train(config, folder, console=Console(), show_log=False)
+                self._trained[key] = train(config, folder, console=new_console(), show_log=False)
         return self._trained[key]
 
     def reference(self, spec: str) -> Reference:
@@ -227,6 +227,12 @@ class SuiteSession:
         if name not in self._extractors:
             self._extractors[name] = open_extractor(name, self.device, self.root, inception)
         return self._extractors[name]
+
+    def untrained_sampler(self, spec: str) -> Sampler:
+        """A reference's fresh networks, as a run with its card's seed starts from, ready to be sampled."""
+        networks = {role: network.to(self.device) for role, network in self.initialised(spec).items()}
+        chosen = registry.get(spec)
+        return Sampler(chosen, networks, self.device, chosen.card.seed)
 
     def run_facts(self, run: TrainedRun) -> dict[str, Any]:
         """What every record of a trained run says of it."""
@@ -296,7 +302,7 @@ class SuiteSession:
             write_table(self.settings.report_dir, COMPARISON, comparison_table(self.comparisons), heading)
 
     def exit_code(self) -> int:
-        """What the baseline says: 0, 1 for worse, 3 for inconclusive or not comparable."""
+        """What the baseline says: 0, 1 for worse, 10 for inconclusive or not comparable."""
         return exit_code(self.comparisons)
 
     def cards(self) -> list[tuple[str, registry.Card]]:

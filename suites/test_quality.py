@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from harness.comparison.verdicts import AT_START
 from harness.evaluation.evaluated import evaluate_sampler, sample_size
 from harness.reporting.plots import save_strips
 from harness.suite_session import SuiteSession
@@ -30,6 +31,27 @@ def test_quality(spec: str, seed: int, harness: SuiteSession) -> None:
         )  # fmt: skip
     assert all(math.isfinite(found.measured.value) for found in values)
     assert any(found.measured.name == "fid" for found in values)
+
+
+@pytest.mark.references(having="images")
+def test_untrained(spec: str, harness: SuiteSession) -> None:
+    """What a generator that hasn't been trained is worth: a training that is no better says nothing of a change."""
+    spec = harness.trainable(spec)
+    try:
+        extractor = harness.extractor(spec)
+    except ValueError as error:
+        pytest.skip(str(error))
+    dataset = harness.dataset(spec)
+    sampler = harness.untrained_sampler(spec)
+    n = sample_size(harness.profile.quality_samples, dataset)
+    values = evaluate_sampler(sampler, dataset, n, extractor)
+    of_distance = [found for found in values if found.headline and found.measured.name in ("fid", "kid")]
+    for found in of_distance:
+        harness.record(
+            spec, f"{found.metric}{AT_START}", found.measured.value, found.measured.unit, "none", data=dataset, n=n,
+            protocol=found.protocol, seed=sampler.seed,
+        )  # fmt: skip
+    assert of_distance
 
 
 def test_sample_strips(harness: SuiteSession) -> None:

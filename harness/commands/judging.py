@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.commands import DataRoot, Device, Modules, app
+from harness.console import new_console
 
 baseline_app = typer.Typer(help="Keep records to hold later runs against.", no_args_is_help=True)
 app.add_typer(baseline_app, name="baseline")
@@ -60,7 +60,7 @@ def evaluate(
         inception=inception_weights, value_range=_range(value_range), out=out, name=name,
         modules=tuple(reference_module), any_data=any_data,
     )  # fmt: skip
-    console = Console()
+    console = new_console()
     with console.status("starting") as status:
         answer = measure(target, question, lambda text: status.update(escape(text)))
     table = Table("metric", Column("value", justify="right"), "unit", "better")
@@ -86,7 +86,7 @@ def compare(
     margin: Annotated[float, typer.Option(help="The change that doesn't matter, as a share of the base.")] = 0.1,
     alpha: Annotated[float, typer.Option(help="Chance of any false alarm in the whole comparison.")] = 0.05,
     metrics: Annotated[str, typer.Option(help="Shell patterns of metrics; default the headline ones.")] = "",
-    seeds: Annotated[int, typer.Option(help="For revisions: seeds to train on either side.")] = 5,
+    seeds: Annotated[int, typer.Option(help="For revisions: seeds to train on either side.")] = 8,
     first_seed: Annotated[int, typer.Option(help="For revisions: the first seed.")] = 0,
     references: Annotated[str, typer.Option(help="For revisions: which references, as for pytest suites.")] = "*",
     profile: Annotated[str, typer.Option(help="For revisions: how much to train.")] = "smoke",
@@ -115,7 +115,7 @@ def compare(
         references=references, profile=profile, device=device, data_root=data_root, out=out,
         modules=tuple(reference_module), speed=speed, rounds=rounds, batch_size=batch_size,
     )  # fmt: skip
-    sys.exit(harness.comparison.command.compare_and_show(asked, Console()))
+    sys.exit(harness.comparison.command.compare_and_show(asked, new_console()))
 
 
 @baseline_app.command()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.commands import DataRoot, Device, Modules, app
+from harness.console import new_console
 
 
 @app.command("list")
@@ -39,7 +39,7 @@ def list_references(
         variant = spec.partition("@")[2]
         title = f"{card.title}; {card.variants[variant]}" if variant else card.title
         table.add_row(spec, card.dataset, str(card.batch_size), str(card.epochs), title)
-    Console().print(table)
+    new_console().print(table)
 
 
 @app.command()
@@ -54,7 +54,7 @@ def doctor(data_root: DataRoot = None) -> None:
     for finding in findings(data_root):
         mark = "[green]yes[/green]" if finding.found else "[yellow]no[/yellow]"
         table.add_row(finding.what, f"{mark} {escape(finding.detail)}", escape(finding.meaning))
-    Console().print(table)
+    new_console().print(table)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def tables(
         from harness.measuring import Asked, write_memory_report
 
         asked = Asked(references, batch_sizes, device or "auto", data_root, out, tuple(reference_module))
-        with Console().status("starting") as status:
+        with new_console().status("starting") as status:
             written = write_memory_report(asked, lambda text: status.update(escape(text)))
     elif documented is not None:
         # A variant has its system's card: the documents print each system once.

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.commands import Device, Modules, app
+from harness.console import new_console
 
 if TYPE_CHECKING:
     from harness.measurement.batch_size import Tried
@@ -68,7 +68,7 @@ def batch_size(
     if time_limit is not None and not 0 < time_limit < math.inf:
         raise ValueError(f"--time-limit must be more than 0 seconds, not {time_limit:g}")
     tried: list[Tried] = []
-    console = Console()
+    console = new_console()
     if budget:
         allowed = parse_size(budget, "--budget")
         held = parse_size(context, "--context") if context else 0

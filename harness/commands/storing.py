@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from harness.commands import app
+from harness.console import new_console
 
 
 @app.command("data")
@@ -84,7 +84,7 @@ def pack(
 
 
 def _progress() -> Progress:
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     return Progress(
         "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console, transient=True, disable=not console.is_terminal,

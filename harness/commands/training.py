@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from harness.commands import DataRoot, Device, Modules, app, complain
+from harness.console import new_console
 
 if TYPE_CHECKING:
     from harness.training import RunConfig
@@ -81,7 +81,7 @@ def train(
         given |= {"steps": steps, "epochs": epochs}
     config, folder = _resolve(name, given, device, data_root, out, resume=resume)
     run = harness.training.train(
-        config, folder, resume=resume, overwrite=overwrite, console=Console(), stop_on_signal=True
+        config, folder, resume=resume, overwrite=overwrite, console=new_console(), stop_on_signal=True
     )
     if run.steps < run.asked:
         sys.exit(130)

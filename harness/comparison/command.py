@@ -81,10 +81,10 @@ def compare_and_show(asked: Asked, console: Console) -> int:
     base, candidate = _sides(asked, console)
     comparisons = compare(base, candidate, rule)
     show(comparisons, console, rule.alpha)
-    if not _is_record_set(asked.base):
-        heading = f"# {asked.candidate} against {asked.base}\n\n{tally(comparisons)}"
-        write_table(asked.out, COMPARISON, comparison_table(comparisons), heading)
-        console.print(f"records and table: {escape(str(asked.out))}")
+    heading = f"# {asked.candidate} against {asked.base}\n\n{tally(comparisons)}"
+    write_table(asked.out, COMPARISON, comparison_table(comparisons), heading)
+    kept = "table" if _is_record_set(asked.base) else "records and table"
+    console.print(f"{kept}: {escape(str(asked.out))}")
     return exit_code(comparisons)
 
 
@@ -148,10 +148,10 @@ def summary(comparisons: Sequence[Comparison], alpha: float = ALPHA) -> str:
     tested = sum(comparison.test is not None for comparison in comparisons)
     fewest = min((min(len(c.base), len(c.candidate)) for c in comparisons if c.test is not None), default=0)
     hint = ""
-    if tested and fewest < least_seeds(tested, alpha):
-        hint = (
-            f"; {tested} metrics together need {least_seeds(tested, alpha)} seeds a side before any can be called worse"
-        )
+    paired = all(c.paired for c in comparisons if c.test is not None)
+    least = least_seeds(tested, alpha, paired=paired) if tested else 0
+    if fewest < least:
+        hint = f"; {tested} metrics together need {least} seeds a side before any can be called worse"
     return tally(comparisons) + hint
 
 

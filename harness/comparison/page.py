@@ -22,7 +22,7 @@ def _row(comparison: Comparison) -> dict[str, str]:
         "metric": comparison.metric,
         "base": spread(comparison.base),
         "candidate": spread(comparison.candidate),
-        "seeds": f"{len(comparison.base)} / {len(comparison.candidate)}",
+        "seeds": f"{len(comparison.base)} / {len(comparison.candidate)}" + (", paired" if comparison.paired else ""),
         "change of the mean": "" if test is None else f"{test.effect:+.3g}",
         "interval": "" if test is None else f"{test.low:+.3g} to {test.high:+.3g}",
         "margin": "" if comparison.margin is None else f"± {comparison.margin:.3g}",

@@ -3,6 +3,7 @@
 Under the hypothesis that a change moves every value by δ, all ways of dealing the values (the candidate's less δ) out
 to the two groups are equally likely. The test counts the ways whose difference is at least as large as the one seen;
 the interval holds every δ that the test doesn't reject (Fisher 1935; Pitman 1937; Garthwaite 1996 for the inversion).
+Where both groups have the same seeds, each pair's difference may have been of the other sign instead.
 """
 
 from __future__ import annotations
@@ -70,9 +71,42 @@ def permutation_test(base: Sequence[float], candidate: Sequence[float], alpha: f
     return Permutation(effect, p, low, high, exact)
 
 
-def smallest_p(base: int, candidate: int) -> float:
+def paired_test(base: Sequence[float], candidate: Sequence[float], alpha: float = 0.05) -> Permutation:
+    """Hold `candidate` against `base`, value by value: those at the same place have the same seed.
+
+    Under the hypothesis that a change moves every value by δ, each pair's difference less δ is as likely as its
+    negative: all ways of turning signs are equally likely.
+
+    Raises:
+        ValueError: as `permutation_test`, or other numbers of values.
+    """
+    x, y = np.asarray(base, np.float64), np.asarray(candidate, np.float64)
+    if len(x) != len(y) or not len(x):
+        raise ValueError("a paired test needs as many values on either side, and at least one")
+    if not np.isfinite([x, y]).all():
+        raise ValueError("a permutation test needs finite values")
+    if not 0 < alpha < 1:
+        raise ValueError(f"α must lie between 0 and 1, not {alpha}")
+    differences = y - x
+    effect = float(differences.mean())
+    turned, exact = _turns(len(x))
+    sums = turned @ differences  # what turning these signs takes off the sum, halved
+    tolerance = 1e-12 * float(np.abs(differences).max())
+    count = len(turned) + (not exact)
+    above = int((-sums >= -tolerance).sum()) + (not exact)
+    below = int((-sums <= tolerance).sum()) + (not exact)
+    p = min(1.0, 2 * min(above, below) / count)
+    # A turn's mean reaches the one seen where δ is the mean of the differences that it turns.
+    some = turned.any(1)
+    turning = np.sort(sums[some] / turned[some].sum(1))
+    low, high = _between(turning, alpha, count)
+    return Permutation(effect, p, low, high, exact)
+
+
+def smallest_p(base: int, candidate: int, *, paired: bool = False) -> float:
     """The smallest two-sided p that groups of these sizes can reach."""
-    return min(1.0, 2 / min(math.comb(base + candidate, base), MOST_DEALS + 1))
+    deals = 2**base if paired else math.comb(base + candidate, base)
+    return min(1.0, 2 / min(deals, MOST_DEALS + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -94,6 +128,13 @@ def _deals(n: int, m: int) -> tuple[NDArray[np.int64], bool]:
     return drawn.astype(np.int64), False
 
 
+def _turns(n: int) -> tuple[NDArray[np.bool_], bool]:
+    """(turns, n): whose sign is turned."""
+    if 2**n <= MOST_DEALS:
+        return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(np.bool_), True
+    return np.random.default_rng(_SEED).random((MOST_DEALS, n)) < 0.5, False
+
+
 def _interval(
     deals: NDArray[np.int64], differences: Floats, seen: float, n: int, m: int, alpha: float, count: int
 ) -> tuple[float, float]:
@@ -106,6 +147,11 @@ def _interval(
     moved = shifted < m
     slope = shifted / m - (m - shifted) / n  # of the deal's difference in δ; that of the one seen is 1
     turning = np.sort((seen - differences[moved]) / (1 - slope[moved]))
+    return _between(turning, alpha, count)
+
+
+def _between(turning: Floats, alpha: float, count: int) -> tuple[float, float]:
+    """The shifts between which neither tail's p falls to α/2 or less; each rises by one deal at a turning point."""
     # The lower tail's p at δ is (1 + turning points up to δ) / count: the first δ where it exceeds α/2.
     rank = math.floor(count * alpha / 2 + 1e-9)
     if rank < 1 or rank > len(turning):

@@ -1,4 +1,4 @@
-"""Two git revisions measured side by side: each in a worktree of its own, seed by seed in turn."""
+"""Two git revisions measured side by side: each in a folder of its own, seed by seed in turn."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from harness.files import write_text
 from harness.record import Record
 from harness.reporting.pages import RECORDS
 
+# `git rev-parse --local-env-vars`: what says which repository is meant, and where its parts lie.
+_GITS_OWN = {
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+}  # fmt: skip
 _SUITES = ("suites/test_quality.py", "suites/test_modes.py")
 
 
@@ -54,7 +60,7 @@ def measure_revisions(
     sides = {"base": commit_of(base), "candidate": commit_of(candidate)}
     records: dict[str, list[Record]] = {name: [] for name in sides}
     with contextlib.ExitStack() as stack:
-        trees = {name: stack.enter_context(worktree(commit)) for name, commit in sides.items()}
+        trees = {name: stack.enter_context(files_of(commit)) for name, commit in sides.items()}
         for seed in range(what.first_seed, what.first_seed + what.seeds):
             for name, tree in trees.items():
                 said(f"seed {seed}: {name} ({sides[name][:10]})")
@@ -83,25 +89,37 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
 
 def own_packages_first(tree: Path) -> dict[str, str]:
     """The environment in which Python finds a source tree's packages before those that are installed."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
+    return _environment() | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
 
 
 @contextlib.contextmanager
-def worktree(commit: str) -> Iterator[Path]:
-    """A folder with the files of a commit, gone afterwards."""
+def files_of(commit: str) -> Iterator[Path]:
+    """A folder with the files of a commit, gone afterwards.
+
+    They are written by way of an index of their own: the user's repository, its index, its list of worktrees and its
+    hooks see nothing of it.
+    """
     with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
         tree = Path(folder) / commit[:10]
-        added = _git("worktree", "add", "--detach", str(tree), commit)
-        if added.returncode:
-            raise ValueError(f"{commit[:10]} can't be checked out: {' '.join(added.stderr.split())}")
-        try:
-            yield tree
-        finally:
-            _git("worktree", "remove", "--force", str(tree))
+        tree.mkdir()
+        repository = _git("rev-parse", "--absolute-git-dir").stdout.strip()
+        there = (f"--git-dir={repository}", f"--work-tree={tree}")
+        for command in (("read-tree", commit), ("checkout-index", "--all")):
+            done = _git(*there, *command, cwd=tree, GIT_INDEX_FILE=str(Path(folder) / "index"))
+            if done.returncode:
+                raise ValueError(f"{commit[:10]} can't be read: {' '.join(done.stderr.split())}")
+        yield tree
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _environment() -> dict[str, str]:
+    """Without what git tells the commands of a hook: another index, another repository."""
+    return {name: value for name, value in os.environ.items() if name not in _GITS_OWN}
+
+
+def _git(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["git", *arguments], cwd=cwd, env=_environment() | more, capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         raise ValueError("comparing revisions needs git, and there is none") from None

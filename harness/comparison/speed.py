@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import quantile_test
 
-from harness.comparison.revisions import commit_of, own_packages_first, worktree
-from harness.comparison.verdicts import Verdict
+from harness.comparison.revisions import commit_of, files_of, own_packages_first
+from harness.comparison.verdicts import OPEN, Verdict
 
 _SHORTEST = 0.05  # seconds of a round: below that the clock and the pipe play a part
 _MOST_STEPS = 200
@@ -71,7 +71,7 @@ def time_revisions(base: str, candidate: str, what: Timing, said: Callable[[str]
     """
     found = []
     with contextlib.ExitStack() as stack:
-        trees = [stack.enter_context(worktree(commit_of(revision))) for revision in (base, candidate)]
+        trees = [stack.enter_context(files_of(commit_of(revision))) for revision in (base, candidate)]
         for spec, batch_size in what.references.items():
             asked = {"spec": spec, "batch_size": batch_size, "device": what.device, "modules": list(what.modules)}
             said(f"{spec}, batch {batch_size}: starting both sides")
@@ -153,9 +153,9 @@ def _interval(pace: Pace) -> str:
 
 
 def pace_exit_code(found: Sequence[Pace]) -> int:
-    """1 when a step got slower or takes more memory, else 3 when anything is open, else 0."""
+    """1 when a step got slower or takes more memory, else 10 when anything is open, else 0."""
     verdicts = {pace.verdict for pace in found} | {pace.memory_verdict for pace in found}
-    return 1 if "worse" in verdicts else 3 if verdicts & {"inconclusive", "not comparable"} else 0
+    return 1 if "worse" in verdicts else OPEN if verdicts & {"inconclusive", "not comparable"} else 0
 
 
 class _Server:

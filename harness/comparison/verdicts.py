@@ -11,13 +11,20 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.stats import t as student
 
-from harness.comparison.permutation import Permutation, holm, permutation_test, smallest_p
+from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
 from harness.environment import CONVOLUTIONS, PRODUCTS
 from harness.record import Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
 ALPHA, MARGIN = 0.05, 0.1
+OPEN = 10  # the exit code for what nobody can decide; pytest's own codes are 0 to 5
 _MOST_SEEDS = 200
+SAME = "the same values for the same seeds"
+AT_START = "_untrained"  # how the metrics of a generator that hasn't been trained end
+# The worst values that metrics can have, by how their names begin: there a change for the worse can't show.
+WORST = {"precision_": 0.0, "recall_": 0.0, "class_coverage_": 1.0, "class_kl_": math.log(10),
+         "high_quality_share_": 0.0}  # fmt: skip
+_A_HAIR = 1e-6
 # What two values must share beside their protocol. The machine may differ: bits do then, distributions don't.
 _SHARED = ("profile", "n", "batch_size", "epochs", "unit", "better")
 
@@ -29,7 +36,7 @@ _BEFORE = {f"protocol, {name}": "ieee" for name in (CONVOLUTIONS, PRODUCTS)} | {
 class NotComparableError(ValueError):
     """Two sets of records that no verdict can be given on."""
 
-    exit_code = 3
+    exit_code = OPEN
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One reference and metric: the values on either side, what the test says, and the verdict with its reason."""
+    """One reference and metric: the values on either side, what the test says, and the verdict with its reason.
+
+    `paired` says that both sides have the same seeds, and the test held each against its own.
+    """
 
     reference: str
     metric: str
@@ -75,14 +85,17 @@ class Comparison:
     test: Permutation | None = None
     corrected_p: float | None = None
     margin: float | None = None
+    paired: bool = False
 
 
 def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | None = None) -> list[Comparison]:
     """Hold every reference and metric of `base` against `candidate`.
 
-    *kept*: the interval of the change lies within the margin. Else *worse* or *better*: the corrected p is at most α.
-    Else *inconclusive*, with about how many seeds would do. *not comparable*: something that decides the value differs,
-    or one side lacks it. A check that fails in the candidate alone is *worse*, whatever its other seeds say.
+    *kept*: the values are the same for the same seeds, to the last digit; or the interval of the change lies within the
+    margin. Else *worse* or *better*: the corrected p is at most α. Else *inconclusive*, with about how many seeds would
+    do; so is a metric that can't tell: at its worst on both sides, or no better than before training. *not comparable*:
+    something that decides the value differs, or one side lacks it. A check that fails in the candidate alone is
+    *worse*, whatever its other seeds say. Where both sides have the same seeds, the test is paired.
 
     Raises:
         NotComparableError: no metric takes part on either side.
@@ -94,14 +107,21 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
         raise NotComparableError("there is nothing to compare: neither side has a measured metric that takes part")
     settled: dict[tuple[str, str], Comparison] = {}
     tested: dict[tuple[str, str], Permutation] = {}
+    same = _unchanged(keys, *sides)
     for key in keys:
         one, other = (side.get(key, []) for side in sides)
         before = _settled(key, one, other, base, candidate)
+        if before is None and _same(one, other) and (key[0] in same or not _worst(one)):
+            before = Comparison(key[0], key[1], _values(one), _values(other), "kept", SAME)
+        if before is None:
+            mute = _says_nothing(one, other, [*base, *candidate], rule)
+            before = Comparison(*key, _values(one), _values(other), "inconclusive", mute) if mute else None
         if before is not None:
             settled[key] = before
         else:
             # One comparison may hold more than one metric: its interval is that of a single test.
-            tested[key] = permutation_test(_values(one), _values(other), rule.alpha)
+            fitting = paired_test if _paired(one, other) else permutation_test
+            tested[key] = fitting(_values(one), _values(other), rule.alpha)
     corrected = dict(zip(tested, holm([test.p for test in tested.values()]), strict=True))
     for key, test in tested.items():
         one, other = (side[key] for side in sides)
@@ -110,9 +130,9 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
 
 
 def exit_code(comparisons: Iterable[Comparison]) -> int:
-    """1 when anything is worse, else 3 when anything is open, else 0."""
+    """1 when anything is worse, else 10 when anything is open, else 0."""
     verdicts = {comparison.verdict for comparison in comparisons}
-    return 1 if "worse" in verdicts else 3 if verdicts & {"inconclusive", "not comparable"} else 0
+    return 1 if "worse" in verdicts else OPEN if verdicts & {"inconclusive", "not comparable"} else 0
 
 
 def tally(comparisons: Sequence[Comparison]) -> str:
@@ -121,9 +141,70 @@ def tally(comparisons: Sequence[Comparison]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
-def least_seeds(metrics: int, alpha: float = ALPHA) -> int:
+def least_seeds(metrics: int, alpha: float = ALPHA, *, paired: bool = False) -> int:
     """The fewest seeds per side with which the test can reach α in a comparison of so many metrics; at most 200."""
-    return next((k for k in range(1, _MOST_SEEDS) if smallest_p(k, k) <= alpha / metrics), _MOST_SEEDS)
+    enough = (k for k in range(1, _MOST_SEEDS) if smallest_p(k, k, paired=paired) <= alpha / metrics)
+    return next(enough, _MOST_SEEDS)
+
+
+def _unchanged(
+    keys: Sequence[tuple[str, str]],
+    base: dict[tuple[str, str], list[Record]],
+    candidate: dict[tuple[str, str], list[Record]],
+) -> set[str]:
+    """The references of which all that both sides have is the same for the same seeds, to the last digit.
+
+    One whose values are all the worst that there are isn't among them: many changes would leave that as it is.
+    """
+    telling: set[str] = set()
+    changed: set[str] = set()
+    for key in keys:
+        one, other = base.get(key, []), candidate.get(key, [])
+        if one and other and not _same(one, other):
+            changed.add(key[0])
+        elif one and other and not _worst(one):
+            telling.add(key[0])
+    return telling - changed
+
+
+def _same(one: Sequence[Record], other: Sequence[Record]) -> bool:
+    """Whether both sides have the same values for the same seeds."""
+    return _paired(one, other) and _values(one) == _values(other)
+
+
+def _paired(one: Sequence[Record], other: Sequence[Record]) -> bool:
+    """Whether both sides have the same seeds, and know them."""
+    seeds = [sorted(record.seed for record in side if record.seed is not None) for side in (one, other)]
+    return seeds[0] == seeds[1] and len(seeds[0]) == len(one) == len(other) > 0
+
+
+def _says_nothing(one: Sequence[Record], other: Sequence[Record], records: Sequence[Record], rule: Rule) -> str:
+    """Why a metric can't tell whether anything has changed; "" when it may."""
+    if _worst(one) and _worst(other):
+        return f"says nothing: {_values(one)[0]:.4g}, the worst there is, on both sides"
+    first = one[0]
+    starts = [
+        r.value for r in records
+        if (r.reference, r.suite, r.status) == (first.reference, first.suite, "measured")
+        and r.metric == f"{first.metric}{AT_START}" and r.value is not None
+    ]  # fmt: skip
+    if not starts:
+        return ""
+    start = float(np.mean(starts))
+    sign = 1 if first.better == "lower" else -1
+    means = [float(np.mean(_values(side))) for side in (one, other)]
+    if all(sign * (start - mean) <= rule.margin * abs(start) for mean in means):
+        before, after = (f"{mean:.4g}" for mean in means)
+        return (
+            f"says nothing: {before} and {after} are hardly better than {start:.4g} before training; train for longer"
+        )
+    return ""
+
+
+def _worst(records: Sequence[Record]) -> bool:
+    """Whether every value is the worst that its metric can have, as far as that is known."""
+    name = next((name for name in WORST if records and records[0].metric.startswith(name)), "")
+    return bool(name) and all(r.value is not None and abs(r.value - WORST[name]) < _A_HAIR for r in records)
 
 
 def _grouped(records: Sequence[Record], rule: Rule) -> dict[tuple[str, str], list[Record]]:
@@ -212,31 +293,33 @@ def _judged(
     elif corrected <= rule.alpha:
         verdict = "worse" if (test.effect > 0) == (one[0].better == "lower") else "better"
     else:
-        needed = seeds_needed(values[0], values[1], margin, tests, rule.alpha)
+        needed = seeds_needed(values[0], values[1], margin, tests, rule.alpha, paired=_paired(one, other))
         verdict = "inconclusive"
         reason = f"needs about {needed} seeds" if needed else f"needs more than {_MOST_SEEDS} seeds"
-    return Comparison(*key, *values, verdict, reason, test, corrected, margin)
+    return Comparison(*key, *values, verdict, reason, test, corrected, margin, _paired(one, other))
 
 
 def seeds_needed(
-    base: Sequence[float], candidate: Sequence[float], margin: float, tests: int, alpha: float
+    base: Sequence[float], candidate: Sequence[float], margin: float, tests: int, alpha: float, *, paired: bool = False
 ) -> int | None:
     """About how many seeds a side would settle the matter if spread and effect stay as seen; None beyond 200.
 
     From Student's interval, with four chances in five: either the effect is nothing and the interval fits into the
     margin, or the effect is what was seen and the interval, at the corrected level, leaves out 0.
     """
-    least = least_seeds(tests, alpha)
-    groups = [np.asarray(group, np.float64) for group in (base, candidate)]
+    least = least_seeds(tests, alpha, paired=paired)
+    x, y = (np.asarray(group, np.float64) for group in (base, candidate))
+    groups = [y - x] if paired else [x, y]
     freedom = sum(len(group) - 1 for group in groups)
     if freedom < 1:
         return least
     spread = math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / freedom)
-    effect = abs(float(groups[1].mean() - groups[0].mean()))
+    effect = abs(float(y.mean() - x.mean()))
     for k in range(max(least, len(base) + 1), _MOST_SEEDS + 1):
-        unit = spread * math.sqrt(2 / k)
+        unit = spread * math.sqrt(len(groups) / k)
+        freedom = len(groups) * (k - 1)
         inside, outside, both_ends, one_end = (
-            float(student.ppf(share, 2 * k - 2)) for share in (1 - alpha / 2, 1 - alpha / tests / 2, 0.9, 0.8)
+            float(student.ppf(share, freedom)) for share in (1 - alpha / 2, 1 - alpha / tests / 2, 0.9, 0.8)
         )
         within = effect < margin and (inside + both_ends) * unit <= margin
         apart = (outside + one_end) * unit <= effect

@@ -9,12 +9,14 @@ import pytest
 
 from harness.cli import main
 from harness.record import append_record
-from tests.comparison.test_verdicts import EIGHT, TEN, THIRTEEN, failure, side
+from tests.comparison.test_verdicts import EIGHT, TEN, THIRTEEN, failure, side, with_other_seeds
 from tests.test_cli import run
 
 
 def written(folder: Path, *values: float, **changes: object) -> Path:
-    for entry in side(values, **changes):
+    """Records of these values; those of a candidate have other seeds than the base's."""
+    records = side(values, **changes)
+    for entry in records if folder.name == "base" else with_other_seeds(records):
         append_record(folder / "records.jsonl", entry)
     return folder
 
@@ -46,8 +48,8 @@ def test_worse_is_shown_and_fails(base: Path, tmp_path: Path) -> None:
         (TEN, {}, 0, "1 kept"),
         (EIGHT, {}, 0, "1 better"),
         (THIRTEEN, {}, 1, "1 worse"),
-        (THIRTEEN[:2], {}, 3, "1 inconclusive; 1 metrics together need 4 seeds a side before any can be called worse"),
-        (TEN, {"n": 512}, 3, "1 not comparable"),
+        (THIRTEEN[:2], {}, 10, "1 inconclusive; 1 metrics together need 4 seeds a side before any can be called worse"),
+        (TEN, {"n": 512}, 10, "1 not comparable"),
     ],
 )
 def test_the_exit_code_is_that_of_the_verdict(
@@ -83,7 +85,7 @@ def test_margin_alpha_and_metrics_count(base: Path, tmp_path: Path, monkeypatch:
     written(candidate, *TEN, metric="kid", headline=False)
     assert called(monkeypatch, "compare", base, candidate) == 1
     assert called(monkeypatch, "compare", base, candidate, "--margin", "0.5") == 0
-    assert called(monkeypatch, "compare", base, candidate, "--alpha", "0.001") == 3
+    assert called(monkeypatch, "compare", base, candidate, "--alpha", "0.001") == 10
     assert called(monkeypatch, "compare", base, candidate, "--metrics", "kid") == 0
     assert called(monkeypatch, "compare", base, candidate, "--metrics", "k*, fid") == 1
 
@@ -98,7 +100,7 @@ def test_margin_alpha_and_metrics_count(base: Path, tmp_path: Path, monkeypatch:
         (("--alpha", "-0.05"), "alpha must lie between 0 and 1, not -0.05", 2),
         (("--profile", "huge"), "unknown profile 'huge'", 2),
         (("--seeds", "0"), "--seeds must be 1 or more", 2),
-        (("--metrics", "nothing*"), "there is nothing to compare", 3),
+        (("--metrics", "nothing*"), "there is nothing to compare", 10),
     ],
 )
 def test_mistakes_get_one_line(

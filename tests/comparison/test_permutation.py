@@ -12,7 +12,60 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.comparison.permutation import MOST_DEALS, Floats, holm, permutation_test, smallest_p
+from harness.comparison.permutation import (
+    MOST_DEALS,
+    Floats,
+    Permutation,
+    holm,
+    paired_test,
+    permutation_test,
+    smallest_p,
+)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+@pytest.mark.parametrize("alpha", [0.05, 0.3])
+def test_pairs_by_hand_and_their_interval_is_what_is_not_rejected(n: int, alpha: float) -> None:
+    drawn = np.random.default_rng(n)
+    base, candidate = drawn.normal(size=n), drawn.normal(0.4, size=n)
+    differences = candidate - base
+
+    def p_at(shift: float) -> float:
+        moved = differences - shift
+        sums = [float(np.dot(signs, moved)) for signs in product((1, -1), repeat=n)]
+        above, below = (np.mean([sign * s >= sign * moved.sum() - 1e-12 for s in sums]) for sign in (1, -1))
+        return float(min(1.0, 2 * min(above, below)))
+
+    found = paired_test(base.tolist(), candidate.tolist(), alpha)
+    assert found.exact
+    assert found.effect == pytest.approx(differences.mean())
+    assert found.p == pytest.approx(p_at(0.0))
+    if math.isfinite(found.low):
+        for end, inward in ((found.low, 1), (found.high, -1)):
+            assert p_at(end + inward * 1e-9) > alpha
+            assert p_at(end - inward * 1e-9) <= alpha
+    else:
+        assert 2 / 2**n > alpha
+
+
+def test_many_pairs_are_drawn_and_differences_of_nothing_are_nothing() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    drawn = paired_test(values.tolist(), (values + 2).tolist())
+    assert not drawn.exact
+    assert drawn.p < 1e-4
+    assert (drawn.low, drawn.high) == pytest.approx((2.0, 2.0))
+    assert paired_test([1.0] * 8, [1.0] * 8) == Permutation(0.0, 1.0, 0.0, 0.0, exact=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "alpha", "said"),
+    [([], [], 0.05, "as many values"), ([1.0], [1.0, 2.0], 0.05, "as many values"), ([1.0], [math.inf], 0.05, "finite"),
+     ([1.0], [2.0], 1.0, "between 0 and 1")],
+)  # fmt: skip
+def test_pairs_that_are_none_are_refused(base: list[float], candidate: list[float], alpha: float, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        paired_test(base, candidate, alpha)
+
 
 SIZES = [(2, 7), (2, 3), (4, 4), (3, 6), (6, 2), (5, 5)]
 few = settings(max_examples=15, deadline=None)

@@ -130,8 +130,8 @@ def test_the_table_shows_times_ratio_rounds_and_memory() -> None:
         ([pace(), pace("worse")], 1),
         ([pace("kept", "worse")], 1),
         ([pace("inconclusive"), pace("kept", "worse")], 1),
-        ([pace(), pace("inconclusive")], 3),
-        ([pace("kept", "not comparable")], 3),
+        ([pace(), pace("inconclusive")], 10),
+        ([pace("kept", "not comparable")], 10),
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_verdict(found: Sequence[Pace], code: int) -> None:
@@ -177,7 +177,7 @@ def test_a_revision_against_itself_is_timed_in_pairs_and_leaves_no_worktree(
     assert found.memory is not None
     assert found.memory[0] == found.memory[1] > 0
     assert found.memory_verdict == "kept"
-    assert pace_exit_code([found]) == 3
+    assert pace_exit_code([found]) == 10
     assert "idl-gan-grid, batch 4: round 3 of 3, look 1" in said
     assert git(clone, "worktree", "list") == before
 

@@ -1,0 +1,36 @@
+"""What commands print on: a terminal's width where there is one, and nothing cut where there is none."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+
+from rich.console import Console
+
+_WIDE = 1000  # columns: logs and files have no edge
+_PLAIN = {
+    "…": "...", "×": "x", "±": "+/-", "−": "-", "–": "-", "→": "->", "≥": ">=", "≤": "<=", "·": "-", "σ": "sigma",
+    "α": "alpha", "β": "beta", "δ": "delta", "∞": "inf", "“": '"', "”": '"', "’": "'", "█": "#",
+}  # fmt: skip
+
+
+def new_console(*, stderr: bool = False) -> Console:
+    """A console on standard output or standard error."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDE
+    return Console(stderr=stderr, width=width)
+
+
+def print_anywhere() -> None:
+    """Let what a stream's encoding can't show be shown in its letters: logs may be ASCII."""
+    codecs.register_error("gan-harness", _in_plain_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="gan-harness")
+
+
+def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
