@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import hashlib
 import os
+import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 PART = ".part"
+# What a user's files may not be to others. It can only be read by setting it, which threads would notice: once.
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 
 
 @contextlib.contextmanager
@@ -26,11 +35,63 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(descriptor)
-            os.chmod(temporary, 0o644)
+            os.chmod(temporary, 0o666 & ~_UMASK)
             os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process: no other writes into it meanwhile.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        ValueError: another process holds the folder; the line says which.
+    """
+    try:
+        lock = _locked(folder.resolve())
+    except Timeout as busy:
+        note = Path(busy.lock_file).with_suffix(".writer")
+        with contextlib.suppress(OSError):
+            raise ValueError(f"{folder} is being written by {note.read_text(encoding='utf-8').strip()}") from None
+        raise ValueError(f"{folder} is being written by another process") from None
+    note = Path(lock.lock_file).with_suffix(".writer")
+    try:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        mine = f"process {os.getpid()} on {platform.node()} since {now}: {' '.join(map(os.path.basename, sys.argv))}"
+        note.write_text(mine[:300] + "\n", encoding="utf-8")
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def _locked(folder: Path) -> BaseFileLock:
+    """The lock of a folder, taken: it lies beside it, or where that can't be written, as in a container, among this
+    machine's temporary files.
+
+    Raises:
+        Timeout: somebody else has it.
+    """
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    elsewhere = Path(tempfile.gettempdir()) / f"gan-harness-{os.getuid()}-{name}.lock"
+    with contextlib.suppress(OSError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    for place in (folder.parent / f".{folder.name}.lock", elsewhere):
+        lock = FileLock(place, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise
+        except OSError:
+            if place == elsewhere:
+                raise
+        else:
+            return lock
+    raise AssertionError("one of them was taken, or said why not")
 
 
 def part_prefix(path: Path) -> str:
@@ -41,7 +102,7 @@ def part_prefix(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by a file that holds `text`, as `appearing` does."""
     with appearing(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="backslashreplace"))  # a name may hold bytes that are no UTF-8
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
@@ -57,7 +118,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
             if file.is_file():
                 _sync(file)
         _sync(temporary)
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_UMASK)
         try:
             temporary.rename(path)
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -63,11 +64,20 @@ def write_memory_report(asked: Asked, said: Said) -> list[Path]:
     if not asked.references:
         chosen = [spec for spec in chosen if "@" not in spec]
     sizes = {spec: _sizes(get(spec).card, asked.batch_sizes) for spec in chosen}
-    recorder = Recorder(asked.out, "tables", device, {"specs": chosen, "modules": list(asked.modules)})
-    write = partial(recorder.record, "memory")
+    with contextlib.closing(
+        Recorder(asked.out, "tables", device, {"specs": chosen, "modules": list(asked.modules)})
+    ) as it:
+        _write_cells(partial(it.record, "memory"), asked, said, device, root, sizes)
+    return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
+
+
+def _write_cells(
+    write: Write, asked: Asked, said: Said, device: torch.device, root: Path | None, sizes: dict[str, list[int]]
+) -> None:
+    """Every cell: estimated, and measured where there is a GPU."""
     ways = numerics_of(device) if device.type == "cuda" else []
     total, done = sum(len(listed) * (1 + len(ways)) for listed in sizes.values()), 0
-    for spec in chosen:
+    for spec in sizes:
         reference = get(spec)
         for size in sizes[spec]:
             said(f"{spec}, batch {size}: estimating ({done} of {total})")
@@ -87,7 +97,6 @@ def write_memory_report(asked: Asked, said: Said) -> list[Path]:
                 record_epoch_ratio(write, spec, reference.card, cells)
         if not ways:
             record_not_yet(write, spec, reference.card)
-    return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
 
 
 def documented_batch_sizes(card: Card) -> tuple[int, ...]:

@@ -94,7 +94,7 @@ def _settings(config: pytest.Config) -> Settings:
     first = config.getoption("--first-seed")
     if first is not None and first < 0:
         raise ValueError(f"--first-seed must be 0 or more, not {first}")
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
         raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
     step_ms = config.getoption("--step-ms")
     if step_ms is not None and not (0 < step_ms < math.inf):
@@ -197,12 +197,30 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     opened = session.config.stash[_SESSION]
     try:
         opened.write_report()
-    except ValueError as error:
-        print(f"gan-harness: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(f"gan-harness: {_in_a_line(error)}", file=sys.stderr)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = getattr(error, "exit_code", 2)
+    if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:  # 2 says that nothing was decided, 3 must not look like it
+        session.exitstatus = 2
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = opened.exit_code()
+    opened.close()
+
+
+def pytest_internalerror(excinfo: pytest.ExceptionInfo[BaseException]) -> bool | None:
+    """A full disk is one line; what it kept of the records lies there."""
+    if not isinstance(excinfo.value, OSError):
+        return None
+    print(f"gan-harness: {_in_a_line(excinfo.value)}; what was recorded before is kept", file=sys.stderr)
+    return True
+
+
+def _in_a_line(error: BaseException) -> str:
+    """An OSError without its number, anything else as it is."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -92,7 +92,7 @@ class Record:
 def append_record(path: Path, record: Record) -> None:
     """Add one line, on disk before this returns to the caller's next step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(record.to_line() + "\n")
 
 

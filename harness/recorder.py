@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,9 +13,9 @@ import torch
 
 from harness.data.dataset import Dataset
 from harness.environment import environment, fingerprint
-from harness.files import write_text
+from harness.files import held, write_text
 from harness.record import Better, Record, Status, append_record
-from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, clear_report, foreign_files
+from harness.reporting.pages import ENVIRONMENT, RECORDS, SESSION, foreign_files, set_aside
 
 
 class Recorder:
@@ -23,8 +24,10 @@ class Recorder:
     Args:
         asked: the specs, and the modules that register some of them, that the tables are made for.
 
+    Nobody else writes into the folder until `close`, or the process's end.
+
     Raises:
-        ValueError: the folder holds anything but a report, or can't be written.
+        ValueError: the folder holds anything but a report, can't be written, or another process writes into it.
         OSError: it can't be made.
     """
 
@@ -41,14 +44,21 @@ class Recorder:
             raise ValueError(
                 f"the report folder {report} holds {strange[0]!r}, which no report has: nothing is deleted"
             )
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(held(report))
+        self.kept: Path | None = None
         report.mkdir(parents=True, exist_ok=True)
         if not os.access(report, os.W_OK):
             raise ValueError(f"the report folder {report} can't be written")
 
+    def close(self) -> None:
+        """Let others write into the report folder."""
+        self._held.close()
+
     def folder(self, *parts: str) -> Path:
-        """A path in the report folder; the first one asked for ends the report of an earlier run."""
+        """A path in the report folder; before the first one an earlier run's report is put aside: see `kept`."""
         if not self._started:
-            clear_report(self.report)
+            self.kept = set_aside(self.report)
             facts = {self._fingerprint: self.environment}
             write_text(self.report / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
             write_text(self.report / SESSION, json.dumps(self._asked, indent=1) + "\n")

@@ -290,6 +290,10 @@ class SuiteSession:
             seed=seed if isinstance(seed, int) else None,
         )  # fmt: skip
 
+    def close(self) -> None:
+        """Let others write into the report folder."""
+        self._recorder.close()
+
     def write_report(self) -> None:
         """Make the tables of what was recorded, and hold it against the baseline if there is one."""
         if not self.records:
@@ -323,6 +327,7 @@ class SuiteSession:
             + ", ".join(f"{count} {status}" for status, count in statuses.items()),
             *([f"computed on the CPU: {why}"] if self.settings.device == "auto" and (why := unusable_gpu()) else []),
             f"claims: {verdicts}",
+            *([f"the report that was there is kept: {self._recorder.kept}"] if self._recorder.kept else []),
             *self._verdicts(),
             f"everything on one page: {shown / 'report.md'}",
             f"tables: {', '.join(sorted(p.name for p in shown.glob('*.csv')))}",

@@ -70,7 +70,11 @@ class Players(Protocol):
 
 @runtime_checkable
 class Reference(Protocol):
-    """A document's system: its card, its networks, one iteration of its training, and its samples."""
+    """A document's system: its card, its networks, one iteration of its training, and its samples.
+
+    One whose learning rates follow a schedule also defines `schedulers(optimizers)`, which returns torch's schedulers
+    by role; they are stepped after each `step`, and kept in checkpoints.
+    """
 
     card: Card
 

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reference.wrapped import unwrapped
+
 CONFIGURATION_CLASS = "models.utils.config.BaseConfig"
 _MOST_NAMED = 3
 
@@ -37,7 +39,9 @@ def read_hub_checkpoint(path: str, generator: nn.Module, critic: nn.Module) -> N
     missing = [part for part, _ in parts if not isinstance(content.get(part), Mapping)]
     if missing:
         raise ValueError(f"{path} isn't a checkpoint of the hub's PGAN: it has no {' and no '.join(missing)}")
-    fitting = {part: _fitting(path, part, content[part], network) for part, network in parts}
+    fitting = {
+        part: _fitting(path, part, unwrapped(content[part], f"{part} in {path}"), network) for part, network in parts
+    }
     generator.load_state_dict(fitting["netG"])
     critic.load_state_dict(fitting["netD"])
 

@@ -31,6 +31,7 @@ from reference.card import (
 from reference.contract import Batch, Networks, Noise, Players, given_condition, guard
 from reference.registry import register
 from reference.user_modules import import_user_module
+from reference.wrapped import unwrapped
 
 RATE = 0.02
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures that VGG-19 was trained on
@@ -336,7 +337,7 @@ def _load(layers: nn.Sequential, path: Path) -> None:
             found: Mapping[str, Any] = load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-        own = {name.removeprefix("features."): tensor for name, tensor in found.items()}
+        own = {name.removeprefix("features."): one for name, one in unwrapped(found, f"the file {path}").items()}
         layers.load_state_dict({name: own[name] for name in layers.state_dict()})
     except KeyError as error:
         raise ValueError(f"the weights {path} don't fit the feature network: they lack {error}") from error

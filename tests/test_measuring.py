@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness import measuring
+from harness.data.mnist import Mnist
 from harness.measurement.cell import Cell, Measured
 from harness.measurement.cublas import Workspaces
 from harness.measurement.estimate import estimate
@@ -140,9 +141,12 @@ def test_a_cell_on_the_cpu_is_recorded(recorder: Recorder, write: Any) -> None:
 
 @pytest.mark.parametrize("real", [False, True])
 def test_the_documented_run_is_counted_at_the_documents_batch(
-    real: bool, recorder: Recorder, write: Any, mnist_root: Path
+    real: bool, recorder: Recorder, write: Any, mnist_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = mnist_root if real else None
+    if real:
+        found_there = Mnist(mnist_root, (784,), (-1, 1)).fingerprint
+        monkeypatch.setattr("harness.data.mnist._PUBLISHED", {"train": found_there.rpartition("-")[2]})
     found = record_cell(write, Cell(MLP, 100, "cpu", steps=3), get(MLP).card, root)
     records = by_metric(recorder)
     assert records.keys() == UNITS.keys() | {"documented_run_minutes"}

@@ -174,7 +174,7 @@ def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
     runs = [
         ran("first", 10, 100),
         ran("same", 10, 100, *against),
-        ran("worse", 15, 100, *against),
+        ran("worse", 15, 100, *against, "--first-seed", "50"),
         ran("otherwise", 10, 200, *against),
         ran("fewer", 15, 100, *against, "--seeds", "2"),
         ran("without", 10, 100, "--baseline", str(tmp_path / "absent"), suite="suites/test_modes.py"),
@@ -183,9 +183,9 @@ def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
         [sys.executable, "-c", SEVERAL, str(folder), json.dumps(runs)],
         capture_output=True, text=True, cwd=ROOT, timeout=300,
     )  # fmt: skip
-    *parts, _ = re.split(r"ended with (\d)\n", done.stdout)
+    *parts, _ = re.split(r"ended with (\d+)\n", done.stdout)
     shown, codes = parts[::2], parts[1::2]
-    assert codes == ["0", "0", "1", "3", "3", "2"], done.stdout + done.stderr
+    assert codes == ["0", "0", "1", "10", "10", "2"], done.stdout + done.stderr
     assert f"against {tmp_path / 'first'}: 1 kept" in shown[1]
     assert "toy-grid fid_toy: worse" in shown[2]
     assert "toy-grid fid_toy: not comparable, n: 100 against 200" in shown[3]
@@ -193,6 +193,8 @@ def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
     assert f"{tmp_path / 'absent'} holds no records.jsonl" in done.stderr
     assert len((shown[5] + done.stderr).strip().splitlines()) == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert row_of(tmp_path / "same", "comparison", metric="fid_toy")["verdict"] == "kept"
+    assert row_of(tmp_path / "same", "comparison", metric="fid_toy")["verdict"] == (
+        "kept (the same values for the same seeds)"
+    )
     assert row_of(tmp_path / "worse", "comparison", metric="fid_toy")["verdict"] == "worse"
     assert not (tmp_path / "first" / "comparison.csv").exists()

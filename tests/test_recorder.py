@@ -80,9 +80,13 @@ def test_what_was_measured_on_is_said_in_words_or_by_the_data_set(tmp_path: Path
     assert (data.device, data.seed) == ("another", 3)
 
 
-def test_an_earlier_report_ends_with_the_first_record_of_the_next_and_not_before(tmp_path: Path) -> None:
+def test_an_earlier_report_is_put_aside_with_the_first_record_of_the_next_and_not_before(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "report"
     first = made(tmp_path)
     write(first, 1.0)
+    with pytest.raises(ValueError, match="report is being written by process"):
+        made(tmp_path)
+    first.close()
     for name in ("report.md", "memory.csv", "plots/memory.png", "runs/a/run.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("of the first")
@@ -91,6 +95,11 @@ def test_an_earlier_report_ends_with_the_first_record_of_the_next_and_not_before
     second = made(tmp_path)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
     write(second, 2.0)
+    kept = tmp_path.with_name("report.1")
+    assert second.kept == kept
+    assert {kept / p.relative_to(tmp_path): content for p, content in before.items()} == {
+        p: p.read_bytes() for p in kept.rglob("*") if p.is_file()
+    }
     assert [r.value for r in read_records(tmp_path / "records.jsonl")] == [2.0]
     assert {p.name for p in tmp_path.iterdir()} == {"records.jsonl", "environment.json", "session.json"}
     write(second, 3.0)
@@ -98,7 +107,10 @@ def test_an_earlier_report_ends_with_the_first_record_of_the_next_and_not_before
 
 
 def test_asking_for_a_folder_ends_the_earlier_report_too(tmp_path: Path) -> None:
-    write(made(tmp_path), 1.0)
+    tmp_path = tmp_path / "report"
+    first = made(tmp_path)
+    write(first, 1.0)
+    first.close()
     second = made(tmp_path)
     assert second.folder("runs", "a") == tmp_path / "runs" / "a"
     assert not (tmp_path / "records.jsonl").exists()

@@ -53,7 +53,8 @@ def doctor(data_root: DataRoot = None) -> None:
     table = Table("what", "found", "what it means")
     for finding in findings(data_root):
         mark = "[green]yes[/green]" if finding.found else "[yellow]no[/yellow]"
-        table.add_row(finding.what, f"{mark} {escape(finding.detail)}", escape(finding.meaning))
+        detail = finding.detail if finding.found else finding.detail.removeprefix("no ")
+        table.add_row(finding.what, f"{mark} {escape(detail)}", escape(finding.meaning))
     new_console().print(table)
 
 

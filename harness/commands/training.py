@@ -26,6 +26,9 @@ def train(
     data_root: DataRoot = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-seedS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    auto_resume: Annotated[
+        bool, typer.Option("--auto-resume", help="Go on with the run in the folder, or start where there is none.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run in the folder first.")] = False,
     workers: Annotated[int | None, typer.Option(help="Loader workers; default 0, or 2 for data on disk.")] = None,
     prefetch: Annotated[int | None, typer.Option(help="Batches that each worker reads ahead; default 2.")] = None,
@@ -63,7 +66,7 @@ def train(
     """
     import harness.training
 
-    if resume and overwrite:
+    if (resume or auto_resume) and overwrite:
         raise ValueError("--resume and --overwrite exclude each other")
     if steps is not None and epochs is not None:
         raise ValueError("--steps and --epochs exclude each other")
@@ -79,10 +82,11 @@ def train(
     given = {key: value for key, value in given.items() if value is not None}
     if steps is not None or epochs is not None:
         given |= {"steps": steps, "epochs": epochs}
-    config, folder = _resolve(name, given, device, data_root, out, resume=resume)
+    config, folder = _resolve(name, given, device, data_root, out, resume=resume or auto_resume)
     run = harness.training.train(
-        config, folder, resume=resume, overwrite=overwrite, console=new_console(), stop_on_signal=True
-    )
+        config, folder, resume="auto" if auto_resume else resume, overwrite=overwrite, console=new_console(),
+        stop_on_signal=True,
+    )  # fmt: skip
     if run.steps < run.asked:
         sys.exit(130)
 
@@ -156,7 +160,7 @@ def _resolve(
         given["data_root"] = str(root)
     if device is not None:
         given["device"] = str(resolve_device(device))
-    if resume:
+    if resume and not RunFolder(folder).nothing_has_begun():
         earlier, _ = RunFolder(folder).read_run()
         return RunConfig.from_json(earlier.to_json() | {"reference": spec} | given), folder
     defaults = {"reference": spec, "seed": card.seed, "batch_size": card.batch_size, "device": "auto"}

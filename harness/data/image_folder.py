@@ -103,7 +103,8 @@ def read_attributes(path: Path) -> Attributes:
         ValueError: the file doesn't have this form, with the line at fault.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Some editors leave a mark before the text, or lines after it.
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} isn't a text: {error}") from error
     if len(lines) < 2 or not lines[0].strip().isdecimal():

@@ -17,6 +17,8 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 _COLOURED = {"RGB", "RGBA", "P"}
+# What Windows leaves in folders that somebody has looked at; others hide theirs behind a dot.
+_DROPPINGS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 _GREY = {"1": "black and white", "L": "grey", "LA": "grey"}
 
 
@@ -35,12 +37,16 @@ def picture_files(folder: Path, *, strangers: bool = False) -> list[Path]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} isn't a folder")
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and name.lower() not in _DROPPINGS)
     pictures = [name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
     known = ", ".join(sorted(SUFFIXES))
     if not pictures:
         inside = [name for name in names if (folder / name).is_dir()]
         hint = f"; it holds the folder {inside[0]}: name the one that holds the pictures" if inside else ""
+        if folder.name in inside:
+            hint = (
+                f"; it holds another folder {folder.name}, as if unpacked twice: move what is in there up into this one"
+            )
         raise ValueError(f"{folder} holds no images ({known}){hint}")
     if len(pictures) < len(names) and not strangers:
         others = sorted(set(names) - set(pictures))

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from harness.cache import cache_folder
+from harness.cache import cache_folder, writing_to_cache
 from harness.data import Dataset
 from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import Extractor
@@ -83,7 +83,8 @@ def real_features(
             found.append(extractor(images))
             said(f"{extractor.name} looks at {dataset.title}, once: {min(start + _READ, len(chosen))} of {len(chosen)}")
         features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
-        write_folder(folder, partial(_write, features=features, logits=logits, key=key))
+        with writing_to_cache():
+            write_folder(folder, partial(_write, features=features, logits=logits, key=key))
     try:
         kept = load_file(folder / _FILE)
         return Features(kept["features"], kept["logits"])

@@ -332,8 +332,8 @@ class Spy:
         object.__setattr__(self, "card", get(self.of).card)
 
     def networks(self) -> dict[str, nn.Module]:
-        """None."""
-        return {}
+        """One that has nothing to learn."""
+        return {"generator": nn.Identity()}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """None."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -115,13 +115,27 @@ def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(object).where(table.notna(), "")
 
 
-def clear_report(folder: Path) -> None:
-    """Delete an earlier report: the files that this project writes, and nothing else."""
-    for name in _own_files():
-        (folder / name).unlink(missing_ok=True)
-    for name in _FOLDERS:
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
+def set_aside(folder: Path) -> Path | None:
+    """Give an earlier report in `folder` another name beside it, and make an empty folder; None where there is none.
+
+    Its trainings may have taken days: no later run deletes them.
+
+    Raises:
+        ValueError: it can't be renamed.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    numbers = itertools.count(1)
+    kept = next(path for number in numbers if not (path := folder.with_name(f"{folder.name}.{number}")).exists())
+    try:
+        folder.rename(kept)
+    except OSError as error:  # a file system of its own, say
+        why = error.strerror or error
+        raise ValueError(
+            f"{folder} holds an earlier report that can't be put aside ({why}): name another folder"
+        ) from error
+    folder.mkdir()
+    return kept
 
 
 def foreign_files(folder: Path) -> list[str]:

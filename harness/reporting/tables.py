@@ -272,7 +272,9 @@ def scorecard_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
         claim = judgement.claim
         lengths = {r.epochs for r in judgement.records if r.epochs is not None}
         trained = f" after {', '.join(f'{e:.3g}' for e in sorted(lengths))} epochs" if lengths else ""
-        where = "; ".join(dict.fromkeys(f"{r.data}, {r.device}{trained}" for r in judgement.records))
+        where = "; ".join(
+            dict.fromkeys(", ".join(filter(None, (r.data, r.device))) + trained for r in judgement.records)
+        )
         count = len(judgement.values)
         over = f" over that of {claim.versus}" if claim.versus else ""
         verdict = judgement.verdict

@@ -5,6 +5,7 @@ Values stay on the device until a flush, which copies all of them in one go, so 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -77,6 +78,9 @@ class Journal:
     ) -> None:
         if self._progress is not None:
             self._progress.stop()
+        if error is not None:  # a step that fails takes none of the rows before it along
+            with contextlib.suppress(Exception):
+                self.flush(durably=True)
         for stream in (self._metrics, self._trace, self._log, self._writer):
             if stream is not None:
                 stream.close()

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -21,14 +21,17 @@ from harness.data.loader import chunks_of, naming_dead_workers
 from harness.data.order import decided_window, epoch_order
 from harness.data.packed import PackedImages
 from harness.environment import CONVOLUTIONS, PRODUCTS, environment
+from harness.files import held
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device, unusable_gpu
 from harness.training.journal import Journal, NonFiniteError
-from harness.training.operations import step_threads
+from harness.training.operations import step_threads, takes_a_single_sample
 from harness.training.pictures import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.player import make_players
+from harness.training.returned import check_values, made_networks, made_optimizers
 from harness.training.run_folder import RunFolder, drop_rows_after
+from harness.training.schedules import make_schedulers
 from harness.training.state import TrainingState
 from harness.training.streams import GeneratorNoise, Streams
 from reference import Card, Reference, get, load_module
@@ -67,7 +70,7 @@ def train(
     config: RunConfig,
     out: Path,
     *,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
     overwrite: bool = False,
     console: Console | None = None,
     on_step: OnStep | None = None,
@@ -75,6 +78,9 @@ def train(
     stop_on_signal: bool = False,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
+
+    `resume` True goes on with a run; where a kill came before anything had begun it starts, and says so. "auto" starts
+    also where there is no folder, or an empty one. Nobody else may write into the folder meanwhile.
 
     The console shows progress and, with `show_log`, the log's lines. `on_step` is called after every step with its
     number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
@@ -90,6 +96,9 @@ def train(
     reference = get(config.reference)
     device = resolve_device(config.device)
     folder = RunFolder(out)
+    afresh = ""
+    if resume and folder.nothing_has_begun() and (resume == "auto" or folder.was_killed()):
+        resume, afresh = False, "nothing had begun here: starting with the first step"
     threads = config.threads
     if threads is None and resume:
         threads = folder.read_run()[0].threads
@@ -115,22 +124,48 @@ def train(
             decided.append(f"computing on the CPU: {unusable_gpu()}")
         config = dataclasses.replace(config, device=str(device), threads=threads, shuffle_window=window)
         facts = {"data": dataset.title, "data_fingerprint": dataset.fingerprint, "environment": environment(device)}
+        if afresh:
+            decided.append(afresh)
         if resume:
-            decided += _check_resumable(folder, config, facts)
+            folder.read_run()
         else:
             folder.check_free(overwrite=overwrite)
-        loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log, decided)
-        if resume:
-            folder.clear_leftovers()
-        else:
-            folder.start()
-        folder.write_run(config, facts)
-        try:
-            with naming_dead_workers(), _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
-                return loop.run()
-        except OSError as error:
-            raise OSError(error.errno, f"writing the run failed, its checkpoints are kept: {error.strerror or error}",
-                          str(error.filename or out)) from error  # fmt: skip
+        with held(out):
+            # Looked at again: until now another process may have been at it.
+            if resume:
+                decided += _check_resumable(folder, config, facts)
+            else:
+                folder.check_free(overwrite=overwrite)
+            _check_last_batch(config, reference, dataset)
+            loop = _Loop(config, reference, device, dataset, folder, console, on_step, show_log, decided)
+            if resume:
+                folder.clear_leftovers()
+            else:
+                folder.start()
+            folder.write_run(config, facts)
+            try:
+                with (
+                    naming_dead_workers(),
+                    _noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext(),
+                ):
+                    return loop.run()
+            except OSError as error:
+                why = error.strerror or error
+                raise OSError(error.errno, f"writing the run failed, its checkpoints are kept: {why}",
+                              str(error.filename or out)) from error  # fmt: skip
+
+
+def _check_last_batch(config: RunConfig, reference: Reference, dataset: Dataset) -> None:
+    """Refuse a last batch of one where the step takes two or more, as batch normalisation does."""
+    card = reference.card
+    if card.drop_last or len(dataset) % config.batch_size != 1 or config.batch_size == 1:
+        return
+    if not takes_a_single_sample(reference):
+        raise ValueError(
+            f"{len(dataset)} samples in batches of {config.batch_size} leave a last batch of 1, and the step of "
+            f"{card.name} takes 2 or more, as batch normalisation does: choose another --batch-size, or `drop_last` "
+            "in its card"
+        )
 
 
 def _open_data(config: RunConfig, card: Card, console: Console | None) -> tuple[Dataset, list[str]]:
@@ -186,15 +221,17 @@ class _Loop:
         self.steps_per_epoch = batches_per_epoch(len(dataset), config.batch_size, drop_last=self.card.drop_last)
         self.total = config.steps or (config.epochs or 0) * self.steps_per_epoch
         self.stopping = False
+        self.names: tuple[str, ...] | None = None
 
         self.delivery = Delivery(dataset, device)
         self.streams = Streams(config.seed, device)
         with self.streams.initialising():
-            networks = reference.networks()
+            networks = made_networks(reference)
         self.networks = {role: network.to(device) for role, network in networks.items()}
-        optimizers = reference.optimizers(self.networks)
+        optimizers = made_optimizers(reference, self.networks)
         self.players = make_players(self.networks, optimizers)
-        self.state = TrainingState(self.networks, optimizers, self.streams)
+        self.schedulers = make_schedulers(reference, optimizers)
+        self.state = TrainingState(self.networks, optimizers, self.streams, self.schedulers)
 
     def run(self) -> TrainedRun:
         with self.streams.implicit(), self._loader() as self.loader:
@@ -265,6 +302,9 @@ class _Loop:
         stored = self.loader.stored(chunks, self.streams.augmentation(epoch), skip=done)
         for step_in_epoch, batch in enumerate(self.delivery.batches(stored), done + 1):
             values = self.reference.step(self.players, batch, noise)
+            self.names = check_values(self.reference, values, self.names)
+            for scheduler in self.schedulers.values():
+                scheduler.step()
             self.state.step += 1
             if step_in_epoch == self.steps_per_epoch:
                 self.state.order = self.streams.order.get_state()

@@ -43,6 +43,20 @@ def _is_small(reference: Reference, batch_size: int) -> bool:
         return False
 
 
+def takes_a_single_sample(reference: Reference) -> bool:
+    """Whether a step takes a batch of one, which batch normalisation of vectors refuses; True where nobody knows."""
+    with torch.random.fork_rng([]):
+        for samples in (2, 1):
+            try:
+                with FakeTensorMode():
+                    PreparedStep(reference, samples, torch.device("cpu"))()
+            except ValueError:
+                return samples == 2  # it refuses two as well: something else is wrong, and is said when it is taken
+            except Exception:
+                return True
+    return True
+
+
 def step_operations(reference: Reference, batch_size: int) -> float:
     """Operations of one step in matrix products and convolutions, forwards and backwards.
 

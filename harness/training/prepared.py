@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch._subclasses.fake_tensor import (
 )
 
 from harness.training.player import EnginePlayer
+from harness.training.returned import check_values, made_networks, made_optimizers
+from harness.training.schedules import make_schedulers
 from harness.training.streams import GeneratorNoise
 from reference import Batch, Card, Reference
 
@@ -46,10 +49,12 @@ class PreparedStep:
         check_batch_size(batch_size, reference.card)
         self.reference = reference
         torch.default_generator.manual_seed(reference.card.seed)
-        networks = reference.networks()
+        with _copying_by_clones():
+            networks = made_networks(reference)
         # Fake tensors, which live on the CPU, can't be moved.
         self.networks = networks if device.type == "cpu" else {role: n.to(device) for role, n in networks.items()}
-        self.optimizers = reference.optimizers(self.networks)
+        self.optimizers = made_optimizers(reference, self.networks)
+        self._schedulers = make_schedulers(reference, self.optimizers)
         prepare(self.networks, self.optimizers)
         self.batch = drawn_batch(reference.card, batch_size, device)
         self.noise = GeneratorNoise(torch.Generator(device).manual_seed(reference.card.seed))
@@ -61,7 +66,34 @@ class PreparedStep:
         )
 
     def __call__(self) -> dict[str, Tensor]:
-        return self.reference.step(self.players, self.batch, self.noise)
+        values = self.reference.step(self.players, self.batch, self.noise)
+        check_values(self.reference, values, None)
+        for scheduler in self._schedulers.values():
+            scheduler.step()
+        return values
+
+
+@contextlib.contextmanager
+def _copying_by_clones() -> Iterator[None]:
+    """Within, `copy.deepcopy` of a tensor is a clone, which modes of dispatch see; PyTorch's copies memory behind them.
+
+    Averaged generators are deep copies, and so are the layers of a transformer.
+    """
+
+    def copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+        if id(tensor) not in memo:
+            made = tensor.detach().clone(memory_format=torch.preserve_format).requires_grad_(tensor.requires_grad)
+            if getattr(tensor, "_is_param", False):  # what a parameter without values is known by
+                made._is_param = True
+            memo[id(tensor)] = made
+        return memo[id(tensor)]  # type: ignore[no-any-return]
+
+    before = Tensor.__deepcopy__
+    Tensor.__deepcopy__ = copied  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Tensor.__deepcopy__ = before  # type: ignore[method-assign]
 
 
 def drawn_batch(card: Card, n: int, device: torch.device) -> Batch:

@@ -18,6 +18,7 @@ from harness.files import write_text
 from harness.training.config import RunConfig
 
 RUN_FILE = "run.json"
+_CLEARING = ".clearing.partial"  # lies in a folder while a run in it is deleted
 # Everything that a run, `sample` or a killed write leaves in a run's folder.
 _OWN = re.compile(
     r"run\.json|environment\.json|(metrics|trace|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
@@ -51,7 +52,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file, not a folder")
-        if not self.path.is_dir() or not any(self.path.iterdir()):
+        if not self.path.is_dir() or self.nothing_has_begun():
             return
         if not overwrite:
             raise ValueError(f"{self.path} isn't empty; --resume continues the run in it, --overwrite deletes it")
@@ -59,14 +60,35 @@ class RunFolder:
         if strange:
             raise ValueError(f"{self.path} holds {strange[0]!r}, which no run's folder has: nothing is deleted")
 
+    def nothing_has_begun(self) -> bool:
+        """Whether the folder isn't there, is empty, or holds what a run leaves that is killed before it has begun."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        names = {entry.name for entry in self.path.iterdir()}
+        if _CLEARING in names:
+            return RUN_FILE not in names
+        return all(name.startswith(f".{RUN_FILE}.") for name in names)
+
+    def was_killed(self) -> bool:
+        """Whether a run was about to begin in this folder: it holds something, and no run."""
+        return self.nothing_has_begun() and self.path.is_dir() and any(self.path.iterdir())
+
     def start(self) -> None:
-        """Make the folder ready for a new run; call after `check_free`."""
+        """Make the folder ready for a new run; call after `check_free`.
+
+        Killed on the way, it leaves a folder in which nothing has begun.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        mark = self.path / _CLEARING
+        if any(self.path.iterdir()):
+            mark.touch()
+            (self.path / RUN_FILE).unlink(missing_ok=True)
         for entry in self.path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
-            else:
+            elif entry != mark:
                 entry.unlink()
+        mark.unlink(missing_ok=True)
 
     def clear_leftovers(self) -> None:
         """Remove what a kill left of files that were being written: they never became anything."""
@@ -100,7 +122,9 @@ class RunFolder:
                 "environment": environment,
             }
         except (FileNotFoundError, NotADirectoryError):
-            raise ValueError(f"{self.path} isn't a run's folder: it has no {RUN_FILE}") from None
+            raise ValueError(
+                f"{self.path} isn't a run's folder: it has no {RUN_FILE}; --auto-resume starts where nothing has begun"
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is damaged: {error}") from error
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
+from harness.training.schedules import restore, state_of
 from harness.training.streams import Streams
 
 Scalars = dict[str, Any]
@@ -26,10 +28,13 @@ class TrainingState:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, torch.optim.Optimizer],
         streams: Streams,
+        schedulers: Mapping[str, LRScheduler] | None = None,
     ) -> None:
         self.networks = networks
         self.optimizers = optimizers
         self.streams = streams
+        self.schedulers = schedulers or {}
+        self._identity = self._described()  # as they are made: a schedule changes learning rates later
         self.step = 0
         self.order = streams.order.get_state()
 
@@ -61,7 +66,10 @@ class TrainingState:
                 if not isinstance(value, Tensor)
             }
             optimizers[role] = {"groups": state["param_groups"], "loose": loose}
-        return {"step": self.step, "optimizers": optimizers}
+        found: Scalars = {"step": self.step, "optimizers": optimizers}
+        if self.schedulers:
+            found["schedulers"] = {role: state_of(scheduler) for role, scheduler in self.schedulers.items()}
+        return found
 
     def restore(self, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
         """Set everything to what `tensors` and `scalars` returned."""
@@ -78,14 +86,19 @@ class TrainingState:
                 slots.setdefault(int(index), {})[slot] = value
             groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in saved["groups"]]
             optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        for role, scheduler in self.schedulers.items():
+            restore(scheduler, scalars["schedulers"][role])
         self.streams.restore({k.removeprefix("random/"): v for k, v in tensors.items() if k.startswith("random/")})
         self.order = tensors["random/order"]
         self.streams.order.set_state(self.order)
         self.step = scalars["step"]
 
     def identity(self) -> dict[str, str]:
-        """What two states must share for one to continue the other: the networks' tensors and the optimisers."""
-        described = {}
+        """What two states must share for one to go on with the other: networks, optimisers as made, schedules."""
+        return dict(self._identity)
+
+    def _described(self) -> dict[str, str]:
+        described = {f"schedule of {role}": type(one).__name__ for role, one in self.schedulers.items()}
         for role, network in self.networks.items():
             for name, tensor in network.state_dict().items():
                 described[f"{role}.{name}"] = f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"

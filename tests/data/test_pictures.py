@@ -222,3 +222,25 @@ def test_what_decides_the_pixels_is_described_and_the_side_is_part_of_it() -> No
     assert {"resize", "crop", "libjpeg_turbo", "webp"} <= one.keys()
     assert one != other
     assert one == Framing((3, 8, 8)).described()
+
+
+def test_what_windows_leaves_in_folders_is_no_picture_and_no_stranger(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "pictures", 2)
+    before = ImageFolder(folder, (3, 8, 8), (-1, 1)).fingerprint
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "ehthumbs.db"):
+        (folder / name).write_bytes(b"x")
+    assert [file.name for file in picture_files(folder)] == ["00000.png", "00001.png"]
+    assert ImageFolder(folder, (3, 8, 8), (-1, 1)).fingerprint == before
+    (folder / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"notes\.txt is no picture"):
+        picture_files(folder)
+
+
+def test_pictures_unpacked_twice_get_advice_that_helps(tmp_path: Path) -> None:
+    inner = write_pictures(tmp_path / "img_align_celeba" / "img_align_celeba", 2)
+    with pytest.raises(ValueError, match="another folder img_align_celeba, as if unpacked twice: move what is in"):
+        picture_files(inner.parent)
+    for file in inner.iterdir():
+        file.rename(inner.parent / file.name)
+    inner.rmdir()
+    assert len(picture_files(inner.parent)) == 2

@@ -20,7 +20,7 @@ from harness.reporting.loading import (
     loading_table,
     same_pictures_table,
 )
-from harness.reporting.pages import clear_report, foreign_files, write_report
+from harness.reporting.pages import foreign_files, set_aside, write_report
 from harness.reporting.plots import save_loading
 from tests.test_record import record
 
@@ -237,8 +237,12 @@ def test_the_report_has_a_table_a_page_and_a_plot_that_a_later_one_clears(tmp_pa
     with Image.open(tmp_path / "plots" / "loading.png") as plot:
         plot.load()
     assert foreign_files(tmp_path) == []
-    clear_report(tmp_path)
+    names = {file.name for file in tmp_path.iterdir()}
+    kept = set_aside(tmp_path)
+    assert kept is not None
+    assert (kept.name, {file.name for file in kept.iterdir()}) == (f"{tmp_path.name}.1", names)
     assert list(tmp_path.iterdir()) == []
+    assert set_aside(tmp_path) is None, "there is nothing to keep"
 
 
 def test_one_rate_or_many_can_be_drawn(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.utils import create_feature_extractor
 
-from harness.cache import cache_folder
+from harness.cache import cache_folder, writing_to_cache
 from harness.evaluation.extractors import recipes
 from harness.evaluation.extractors.lessons import LESSONS, Lessons
 from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
@@ -168,7 +168,8 @@ def _weights_file(name: str, lessons: Lessons, said: Callable[[str], None]) -> P
         return cached
     trained = train_weights(name, lessons, said)
     target = folder / f"{place}-{weights_hash(trained.tensors)}"
-    write_folder(target, lambda at: write_weights(at / f"{name}.safetensors", trained, lessons))
+    with writing_to_cache():
+        write_folder(target, lambda at: write_weights(at / f"{name}.safetensors", trained, lessons))
     return target / f"{name}.safetensors"
 
 

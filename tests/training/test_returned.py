@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from harness.measurement.estimate import estimate, estimated_tensors, traced_tensors
+from harness.measurement.leaks import held_after
+from harness.training import RunConfig, train
+from harness.training.operations import step_operations
+from tests import toys
+
+Slip = tuple[str, Callable[..., Any], str]
+
+
+def once_other(first: Any, later: Any) -> Callable[..., Any]:
+    answers = iter([first])
+    return lambda *_: next(answers, later)
+
+
+ONE = torch.tensor(1.0)
+SLIPS: list[Slip] = [
+    ("step", lambda *_: None, "return its losses by name, as in .*, not nothing"),
+    ("step", lambda *_: {}, "return its losses by name, as in .*, not an empty dict"),
+    ("step", lambda *_: [ONE], "return its losses by name, as in .*, not a list"),
+    ("step", lambda *_: ONE, r"return its losses by name, as in .*, not a tensor of shape \(\)"),
+    ("step", lambda *_: (ONE, ONE), "return its losses by name, as in .*, not a tuple"),
+    ("step", lambda *_: {"loss": 0.5}, "tensors of one value, and 'loss' is a float; torch.as_tensor makes one"),
+    ("step", lambda *_: {"loss": torch.ones(3)}, r"tensors of one value, and 'loss' is a tensor of shape \(3,\)"),
+    ("step", lambda *_: {"loss": None}, "tensors of one value, and 'loss' is nothing"),
+    ("step", lambda *_: {"step": ONE}, "not call a value 'step'"),
+    ("step", lambda *_: {"loss": ONE, "epoch": ONE}, "not call a value 'epoch'"),
+    ("step", once_other({"a": ONE}, {"b": ONE}), "the same names each time: a before, now b"),
+    ("step", once_other({"a": ONE}, {"a": 1}), "tensors of one value, and 'a' is a int"),
+    ("networks", lambda *_: (nn.Linear(1, 1), nn.Linear(1, 1)), "a dict of networks by role, not a tuple"),
+    ("networks", lambda *_: {}, "a dict of networks by role, not an empty dict"),
+    ("networks", lambda *_: None, "a dict of networks by role, not nothing"),
+    ("networks", lambda *_: {"generator": nn.Linear}, "nn.Modules by role, and 'generator' is a type"),
+    ("networks", lambda *_: {"generator": nn.LazyLinear(2)}, "whose shapes are known, and has lazy layers: name"),
+    ("networks", lambda *_: {0: nn.Linear(1, 1)}, "nn.Modules by role, and 0 is a Linear"),
+    ("optimizers", lambda *_: None, "a dict of optimisers by role, not nothing"),
+    ("optimizers", lambda *_: [torch.optim.SGD([ONE], 0.1)], "a dict of optimisers by role, not a list"),
+    ("optimizers", lambda *_: {"generator": "Adam"}, "optimisers by role, and 'generator' is a str"),
+    ("optimizers", lambda *_: {"G": torch.optim.SGD([ONE], 0.1)},
+     "use the roles of networks\\(\\), generator, discriminator, and has 'G'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "answer", "said"), SLIPS)
+def test_a_slip_is_a_line_that_names_what_must_be_returned(
+    method: str, answer: Callable[..., Any], said: str, toy_config: Callable[..., RunConfig], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(toys.Toy, method, lambda _, *given: answer(*given))
+    with pytest.raises(ValueError, match=rf"^{method}\(\) of toy-grid must .*{said}"):
+        train(toy_config(), tmp_path / "run", show_log=False)
+
+
+def test_measures_look_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toys.Toy, "step", lambda *_: None)
+    toy: Any = toys.Toy()
+    with pytest.raises(ValueError, match="return its losses by name"):
+        held_after(toy, 2, (1, 2), torch.device("cpu"))
+
+
+class Averaged(toys.Toy):
+    """With a deep copy of the generator, as an average is kept, and a discriminator of deep copies."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The toy's, the average, and a transformer."""
+        networks = super().networks()
+        layer = nn.TransformerEncoderLayer(2, 2, 4, dropout=0.1, batch_first=True)
+        encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        networks["discriminator"] = nn.Sequential(nn.Unflatten(1, (1, 2)), encoder, nn.Flatten(), nn.Linear(2, 1))
+        networks["average"] = copy.deepcopy(networks["generator"]).requires_grad_(False)
+        return networks
+
+
+def test_deep_copies_and_transformers_are_measured() -> None:
+    """PyTorch's deep copies go behind its own modes: "Mixing fake modes NYI", or the end of the process."""
+    averaged: Any = Averaged()
+    before = torch.Tensor.__deepcopy__
+    tensors = estimate(averaged, 4).tensors
+    assert tensors == estimate(averaged, 4).tensors > estimate(toys.Toy(), 4).tensors  # type: ignore[arg-type]
+    assert step_operations(averaged, 4) > 0
+    assert estimated_tensors(averaged, 4) == pytest.approx(traced_tensors(averaged, 4, torch.device("cpu")), rel=0.02)
+    early, late = held_after(averaged, 2, (2, 4), torch.device("cpu"))
+    assert early == late
+    assert torch.Tensor.__deepcopy__ is before
