@@ -171,13 +171,16 @@ def pytest_runtest_makereport(
         reason = _reason(report, call)
         if reason is not None:
             parameters = getattr(getattr(item, "callspec", None), "params", {})
-            item.config.stash[_SESSION].note(
-                suite=Path(item.path).stem.removeprefix("test_"),
-                check=getattr(item, "originalname", item.name),
-                parameters=parameters,
-                status="skipped" if report.skipped else "failed",
-                reason=reason,
-            )
+            try:
+                item.config.stash[_SESSION].note(
+                    suite=Path(item.path).stem.removeprefix("test_"),
+                    check=getattr(item, "originalname", item.name),
+                    parameters=parameters,
+                    status="skipped" if report.skipped else "failed",
+                    reason=reason,
+                )
+            except OSError as error:  # a full disk: nothing that follows could be recorded
+                pytest.exit(f"gan-harness: {_in_a_line(error)}; what was recorded before is kept", returncode=2)
     return report
 
 
@@ -206,14 +209,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = opened.exit_code()
     opened.close()
-
-
-def pytest_internalerror(excinfo: pytest.ExceptionInfo[BaseException]) -> bool | None:
-    """A full disk is one line; what it kept of the records lies there."""
-    if not isinstance(excinfo.value, OSError):
-        return None
-    print(f"gan-harness: {_in_a_line(excinfo.value)}; what was recorded before is kept", file=sys.stderr)
-    return True
 
 
 def _in_a_line(error: BaseException) -> str:

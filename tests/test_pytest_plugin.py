@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.files import held
 from harness.record import Record, read_records
 from tests.processes import call
 
@@ -115,6 +116,7 @@ def test_the_users_example_runs_on_every_suite_unchanged(tmp_path: Path) -> None
         (("--data-root", "/no/where"), "the data root /no/where isn't a folder"),
         (("--seeds", "0"), "--seeds must be 1 or more, not 0"),
         (("--reference-module", "no.module"), "the reference module 'no.module' can't be imported"),
+        (("-n", "2"), "the suites measure one thing at a time; run them without pytest-xdist's -n"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
@@ -158,6 +160,43 @@ for given, arguments in json.loads(sys.argv[2]):
     code = pytest.main(["-q", "-p", "no:cacheprovider", *arguments])
     print(f"\\nended with {int(code)}", flush=True)
 """
+
+
+FULL = """
+import errno
+import pytest
+from harness.files import write_text
+from harness.record import append_record
+
+def test_one(harness):
+    harness.record("toy-grid", "fid_toy", 1.0, "", "lower")
+
+def test_full(harness, monkeypatch):
+    def full(path, record):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    pytest.MonkeyPatch().setattr("harness.recorder.append_record", full)
+    harness.record("toy-grid", "fid_toy", 2.0, "", "lower")
+"""
+
+
+def test_a_full_disk_is_a_line_and_what_was_recorded_is_kept(tmp_path: Path) -> None:
+    """pytest calls it an internal error and ends with 3, which must not look like a verdict."""
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "test_full.py").write_text(FULL)
+    done = call([str(tmp_path / "suite"), *TOY, "--report-dir", str(tmp_path / "report"), "-q"], ROOT,
+                          program="pytest")  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    line = f"gan-harness: {tmp_path / 'report' / 'records.jsonl'}: No space left on device; what was recorded before"
+    assert line in done.stdout
+    assert "INTERNALERROR" not in done.stdout
+    assert [r.value for r in read_records(tmp_path / "report" / "records.jsonl")] == [1.0]
+
+
+def test_a_second_session_does_not_write_into_the_report_of_the_first(tmp_path: Path) -> None:
+    """Both ended with 0, and 197 records were gone."""
+    with held(tmp_path / "report"):
+        assert "report is being written by process " in suites(tmp_path / "report", code=2)
+    assert not (tmp_path / "report").exists()
 
 
 def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:

@@ -84,3 +84,12 @@ def test_malformed_attribute_files_are_named(tmp_path: Path, text: str, message:
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_attributes(path)
+
+
+@pytest.mark.parametrize(("before", "after"), [("\ufeff", ""), ("", "\n"), ("", "\n \n\n"), ("\ufeff", "\r\n")])
+def test_what_editors_leave_in_attribute_files_is_no_damage(before: str, after: str, tmp_path: Path) -> None:
+    text = "2\nSmiling Male\n1.jpg 1 -1\n2.jpg -1 1\n"
+    (tmp_path / "plain.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "edited.txt").write_text(f"{before}{text}{after}", encoding="utf-8")
+    plain, edited = (read_attributes(tmp_path / name) for name in ("plain.txt", "edited.txt"))
+    assert (plain.names, plain.files, plain.values.tolist()) == (edited.names, edited.files, edited.values.tolist())

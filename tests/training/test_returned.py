@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from harness.data.grid import GaussianGrid
 from harness.measurement.estimate import estimate, estimated_tensors, traced_tensors
 from harness.measurement.leaks import held_after
 from harness.training import RunConfig, train
-from harness.training.operations import step_operations
+from harness.training.operations import step_operations, takes_a_single_sample
+from reference import get
 from tests import toys
 
 Slip = tuple[str, Callable[..., Any], str]
@@ -92,3 +95,24 @@ def test_deep_copies_and_transformers_are_measured() -> None:
     early, late = held_after(averaged, 2, (2, 4), torch.device("cpu"))
     assert early == late
     assert torch.Tensor.__deepcopy__ is before
+
+
+def test_a_last_batch_of_one_is_known_before_the_first_step(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The toy's generator normalises vectors by their batch, which takes two of them."""
+    few = GaussianGrid(points_per_mode=3)  # 27 samples
+    monkeypatch.setattr("harness.training.loop.open_dataset", lambda *_: few)
+    monkeypatch.setattr(toys.Toy, "card", dataclasses.replace(toys.CARD, drop_last=False))
+    with pytest.raises(ValueError, match=r"27 samples in batches of 13 leave a last batch of 1, .*drop_last"):
+        train(toy_config(batch_size=13, steps=3), tmp_path / "run", show_log=False)
+    assert not (tmp_path / "run").exists()
+    assert train(toy_config(batch_size=9, steps=3), tmp_path / "run", show_log=False).steps == 3
+    monkeypatch.setattr(toys.Toy, "card", toys.CARD)
+    assert train(toy_config(batch_size=13, steps=3), tmp_path / "dropped", show_log=False).steps == 3
+
+
+def test_which_systems_take_a_single_sample() -> None:
+    assert not takes_a_single_sample(toys.Toy())  # type: ignore[arg-type]
+    assert takes_a_single_sample(get("mlp-gan-mnist"))
+    assert takes_a_single_sample(get("pytorch-dcgan-celeba")), "it normalises planes"
