@@ -15,6 +15,7 @@ from harness.data.content import Told
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
 from harness.training.run_folder import RunFolder
+from harness.training.state import of_network
 from harness.training.streams import Streams
 from reference import Reference, get, load_module, spec_of
 
@@ -103,10 +104,8 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
     with Streams(config.seed, torch.device("cpu")).initialising():
         networks = reference.networks()
     for role, network in networks.items():
-        prefix = f"network/{role}/"
-        tensors = {k.removeprefix(prefix): v for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
         try:
-            network.load_state_dict(tensors)
+            network.load_state_dict(of_network(role, checkpoint.tensors, checkpoint.scalars))
         except RuntimeError as error:
             raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit the {role}: {error}") from error
         network.to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -37,13 +38,15 @@ class TrainingState:
         self._identity = self._described()  # as they are made: a schedule changes learning rates later
         self.step = 0
         self.order = streams.order.get_state()
+        self.scalars()  # what no checkpoint can keep is said now
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name, in a fixed order; not copied, where it lies."""
         found: dict[str, Tensor] = {}
         for role, network in self.networks.items():
-            for name, tensor in network.state_dict().items():
-                found[f"network/{role}/{name}"] = tensor
+            for name, value in network.state_dict().items():
+                if isinstance(value, Tensor):
+                    found[f"network/{role}/{name}"] = value
         for role, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 for slot, value in slots.items():
@@ -55,7 +58,11 @@ class TrainingState:
         return found
 
     def scalars(self) -> Scalars:
-        """Every value that isn't a tensor, as JSON types."""
+        """Every value that isn't a tensor, as JSON types.
+
+        Raises:
+            ValueError: a network's extra state is neither that nor a tensor.
+        """
         optimizers = {}
         for role, optimizer in self.optimizers.items():
             state = optimizer.state_dict()
@@ -65,8 +72,15 @@ class TrainingState:
                 for slot, value in slots.items()
                 if not isinstance(value, Tensor)
             }
-            optimizers[role] = {"groups": state["param_groups"], "loose": loose}
+            groups = [{key: _plain(value) for key, value in group.items()} for group in state["param_groups"]]
+            optimizers[role] = {"groups": groups, "loose": loose}
         found: Scalars = {"step": self.step, "optimizers": optimizers}
+        extra = {
+            f"{role}/{name}": _checked(value, f"{role}.{name}") for role, network in self.networks.items()
+            for name, value in network.state_dict().items() if not isinstance(value, Tensor)
+        }  # fmt: skip
+        if extra:
+            found["extra"] = extra
         if self.schedulers:
             found["schedulers"] = {role: state_of(scheduler) for role, scheduler in self.schedulers.items()}
         return found
@@ -74,8 +88,7 @@ class TrainingState:
     def restore(self, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
         """Set everything to what `tensors` and `scalars` returned."""
         for role, network in self.networks.items():
-            prefix = f"network/{role}/"
-            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            network.load_state_dict(of_network(role, tensors, scalars))
         for role, optimizer in self.optimizers.items():
             prefix = f"optimizer/{role}/"
             slots: dict[int, dict[str, Any]] = {}
@@ -84,7 +97,10 @@ class TrainingState:
             for name, value in found.items():
                 index, slot = name.split("/")
                 slots.setdefault(int(index), {})[slot] = value
-            groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in saved["groups"]]
+            groups = [
+                {key: _unplain(value, like.get(key)) for key, value in group.items()}
+                for group, like in zip(saved["groups"], optimizer.param_groups, strict=True)
+            ]
             optimizer.load_state_dict({"state": slots, "param_groups": groups})
         for role, scheduler in self.schedulers.items():
             restore(scheduler, scalars["schedulers"][role])
@@ -100,8 +116,9 @@ class TrainingState:
     def _described(self) -> dict[str, str]:
         described = {f"schedule of {role}": type(one).__name__ for role, one in self.schedulers.items()}
         for role, network in self.networks.items():
-            for name, tensor in network.state_dict().items():
-                described[f"{role}.{name}"] = f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+            for name, value in network.state_dict().items():
+                if isinstance(value, Tensor):
+                    described[f"{role}.{name}"] = f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
         for role, optimizer in self.optimizers.items():
             described[f"optimizer of {role}"] = type(optimizer).__name__
             for key, value in sorted(optimizer.param_groups[0].items()):
@@ -122,6 +139,37 @@ class TrainingState:
             if name.startswith("network/") and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 return name.removeprefix("network/").replace("/", " ", 1)
         return None
+
+
+def of_network(role: str, tensors: Mapping[str, Tensor], scalars: Scalars) -> dict[str, Any]:
+    """What a network's `load_state_dict` takes, out of a whole state."""
+    prefix = f"network/{role}/"
+    found: dict[str, Any] = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    extra = scalars.get("extra", {})
+    return found | {k.removeprefix(f"{role}/"): v for k, v in extra.items() if k.startswith(f"{role}/")}
+
+
+def _plain(value: Any) -> Any:
+    """A setting of an optimiser as JSON types: a learning rate may be a tensor."""
+    return {"tensor": value.item()} if isinstance(value, Tensor) else value
+
+
+def _unplain(value: Any, like: Any) -> Any:
+    """A setting as the optimiser has it: JSON knows neither tensors nor tuples."""
+    if isinstance(value, dict) and isinstance(like, Tensor):
+        return torch.tensor(value["tensor"], dtype=like.dtype, device=like.device)
+    return tuple(value) if isinstance(like, tuple) else value
+
+
+def _checked(value: Any, name: str) -> Any:
+    try:
+        if json.loads(json.dumps(value)) == value:
+            return value
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"the extra state {name} is a {type(value).__name__} that no checkpoint can keep: use JSON's types"
+    )
 
 
 def digest(tensor: Tensor) -> str:
