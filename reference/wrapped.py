@@ -17,6 +17,8 @@ def unwrapped(tensors: Mapping[str, Any], what: str) -> dict[str, Any]:
     """
     found = dict(tensors)
     taken: list[str] = []
+    if not all(isinstance(name, str) for name in found):  # no network's names; who loads them says so
+        return found
     if any(_COMPILED in name for name in found):
         found = {name.replace(_COMPILED, ""): tensor for name, tensor in found.items()}
         taken.append(f"{_COMPILED!r} (torch.compile)")

@@ -35,6 +35,10 @@ def test_a_wrapped_network_has_the_names_of_its_own(wrap: object, said: str, cap
     assert (said in told and "weights.pt was saved from a wrapped network" in told) if said else told == ""
 
 
+def test_what_is_no_name_is_left_to_who_loads_it() -> None:
+    assert unwrapped({7: "x", "module.a": "y"}, "x") == {7: "x", "module.a": "y"}  # type: ignore[dict-item]
+
+
 def test_a_part_that_is_called_module_keeps_its_name() -> None:
     network = nn.ModuleDict({"module": nn.Linear(1, 1), "other": nn.Linear(1, 1)})
     assert unwrapped(network.state_dict(), "x").keys() == network.state_dict().keys()
