@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.commands import app, complain, judging, looking, measuring, storing, training
-from harness.console import print_anywhere
+from harness.console import in_words, print_anywhere
 
 __all__ = ["judging", "looking", "main", "measuring", "storing", "training"]  # importing them enters their commands
 
@@ -29,7 +29,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if "--traceback" in sys.argv:
             raise
-        complain(_in_words(error))
+        complain(in_words(error))
         sys.exit(getattr(error, "exit_code", 2))
     except (RuntimeError, MemoryError) as error:
         trouble = device_trouble(error)
@@ -52,10 +52,3 @@ def common(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
 ) -> None:
     """Options before the command; `main` looks for --traceback itself."""
-
-
-def _in_words(error: Exception) -> str:
-    """An OSError without its number, anything else as it is."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)

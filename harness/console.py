@@ -22,6 +22,13 @@ def new_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width)
 
 
+def in_words(error: BaseException) -> str:
+    """An OSError without its number, anything else as it is."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def print_anywhere() -> None:
     """Let what a stream's encoding can't show be shown in its letters: logs may be ASCII."""
     codecs.register_error("gan-harness", _in_plain_letters)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ from harness.evaluation.features import Said
 from harness.evaluation.images import as_images, check_range, check_varied, read_images, to_bytes
 from harness.evaluation.quality import COVERED
 from harness.evaluation.sampler import Sampler
-from harness.files import write_text
+from harness.files import free_name, write_text
 from harness.record import Record
 from harness.reporting.pages import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
@@ -337,7 +336,4 @@ def _set_aside(records: Path) -> Path | None:
     """Give records that lie there another name: no result replaces another."""
     if not records.exists():
         return None
-    numbers = itertools.count(1)
-    kept = next(path for number in numbers if not (path := records.with_suffix(f".{number}.jsonl")).exists())
-    records.rename(kept)
-    return kept
+    return records.rename(free_name(records))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import itertools
 import os
 import platform
 import shutil
@@ -92,6 +93,14 @@ def _locked(folder: Path) -> BaseFileLock:
         else:
             return lock
     raise AssertionError("one of them was taken, or said why not")
+
+
+def free_name(path: Path) -> Path:
+    """`path` with the first number before its suffix under which nothing lies: for what must not be replaced."""
+    suffix = path.suffix if path.is_file() else ""
+    stem = path.name.removesuffix(suffix)
+    numbered = (path.with_name(f"{stem}.{number}{suffix}") for number in itertools.count(1))
+    return next(candidate for candidate in numbered if not candidate.exists())
 
 
 def part_prefix(path: Path) -> str:

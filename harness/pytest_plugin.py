@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.console import in_words
 from harness.profiles import PROFILES, Profile, get_profile
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def pytest_runtest_makereport(
                     reason=reason,
                 )
             except OSError as error:  # a full disk: nothing that follows could be recorded
-                pytest.exit(f"gan-harness: {_in_a_line(error)}; what was recorded before is kept", returncode=2)
+                pytest.exit(f"gan-harness: {in_words(error)}; what was recorded before is kept", returncode=2)
     return report
 
 
@@ -201,7 +202,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         opened.write_report()
     except (ValueError, OSError) as error:
-        print(f"gan-harness: {_in_a_line(error)}", file=sys.stderr)
+        print(f"gan-harness: {' '.join(in_words(error).split())}", file=sys.stderr)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = getattr(error, "exit_code", 2)
     if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:  # 2 says that nothing was decided, 3 must not look like it
@@ -209,13 +210,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = opened.exit_code()
     opened.close()
-
-
-def _in_a_line(error: BaseException) -> str:
-    """An OSError without its number, anything else as it is."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from harness.cli import main
 from harness.data import open_dataset
+from harness.data.content import silent
 from harness.data.idx import write_idx
 from harness.evaluating import Answer, Question, evaluate
-from harness.evaluation.features import silent
 from harness.evaluation.images import to_bytes, write_images
 from harness.record import read_records
 from harness.training import RunConfig, train

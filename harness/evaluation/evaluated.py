@@ -10,9 +10,10 @@ from pathlib import Path
 from torch import Tensor
 
 from harness.data import Dataset
+from harness.data.content import silent
 from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import NAMES, Extractor, inception_file
-from harness.evaluation.features import Said, features_of, real_features, silent
+from harness.evaluation.features import Said, features_of, real_features
 from harness.evaluation.generated import by_their_batch, generate, sampling_batch
 from harness.evaluation.quality import Value, measure, metric_name
 from harness.evaluation.sampler import Sampler

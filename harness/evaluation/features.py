@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harness.cache import cache_folder, writing_to_cache
 from harness.data import Dataset
+from harness.data.content import silent
 from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import Extractor
 from harness.evaluation.images import check_varied, to_bytes
@@ -41,10 +42,6 @@ class Features:
     def rows(self, chosen: Tensor) -> Features:
         """Those of some images."""
         return Features(self.features[chosen], self.logits[chosen])
-
-
-def silent(_: str) -> None:
-    """Say nothing."""
 
 
 def features_of(images: Tensor, extractor: Extractor, said: Said = silent, what: str = "images") -> Features:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import Dataset
+from harness.data.content import silent
 from harness.data.dataset import evenly_spread
-from harness.evaluation.features import Said, silent
+from harness.evaluation.features import Said
 from harness.evaluation.images import to_bytes
 from harness.evaluation.sampler import Sampler
 from harness.training.device import numerics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.files import write_text
+from harness.files import free_name, write_text
 from harness.record import Record, read_records
 from harness.reporting.loading import loading_note, loading_rates
 from harness.reporting.memory import memory_note, memory_rows, times_per_image
@@ -125,10 +124,8 @@ def set_aside(folder: Path) -> Path | None:
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
-    numbers = itertools.count(1)
-    kept = next(path for number in numbers if not (path := folder.with_name(f"{folder.name}.{number}")).exists())
     try:
-        folder.rename(kept)
+        kept = folder.rename(free_name(folder))
     except OSError as error:  # a file system of its own, say
         why = error.strerror or error
         raise ValueError(
