@@ -35,6 +35,7 @@ from harness.reporting.pages import COMPARISON, write_report, write_table
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import check_workspace_variable, computed, numerics_of, resolve_device, unusable_gpu
+from harness.training.networks import made_networks
 from harness.training.operations import affordable_steps, step_operations
 from harness.training.pictures import picture_of
 from harness.training.run_folder import folder_name
@@ -181,7 +182,7 @@ class SuiteSession:
         """The reference's fresh networks on the CPU, as a run with its card's seed starts from."""
         chosen = registry.get(spec)
         with Streams(chosen.card.seed, torch.device("cpu")).initialising():
-            return chosen.networks()
+            return made_networks(chosen)
 
     def batch_size(self, spec: str) -> int:
         """The document's batch size, or all of a stand-in that is smaller, or what two steps may take of the budget."""

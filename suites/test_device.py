@@ -24,6 +24,7 @@ from harness.measuring import COMPUTED_ON, MIB
 from harness.suite_session import SuiteSession
 from harness.training.device import NUMERICS, computed
 from harness.training.device import numerics as computing
+from harness.training.networks import made_networks
 
 TOLERANCE = 0.02
 TAKEN = 512 * MIB
@@ -61,7 +62,7 @@ def test_bits_twice(spec: str, numerics: str, harness: SuiteSession) -> None:
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with forked, computing(device, deterministic=deterministic, threads=None):
         for role, card in chosen.card.networks.items():
-            make = partial(lambda role: chosen.networks()[role], role)
+            make = partial(lambda role: made_networks(chosen)[role], role)
             for passed, difference in differing_passes(make, card, batch, device).items():
                 wrong.setdefault(passed, []).extend([f"{role}, {difference}"] if difference else [])
         difference = differing_step(chosen, batch, device)

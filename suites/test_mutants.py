@@ -15,6 +15,7 @@ from harness.measurement.determinism import compare_variations
 from harness.measurement.shapes import initial_value_mismatches, optimizer_mismatches
 from harness.mutants import CHANGES
 from harness.suite_session import SuiteSession
+from harness.training.networks import made_networks
 from reference import Reference, get
 
 MLP, GAN, WGAN, CONDITIONAL = "mlp-gan-mnist", "idl-gan-mnist", "idl-wgan-gp-grid", "idl-cond-wgan-gp-mnist"
@@ -57,7 +58,7 @@ class Checks:
     def shapes(self, of: str, change: str) -> str:
         chosen = broken(of, change)
         torch.manual_seed(0)
-        networks = chosen.networks()
+        networks = made_networks(chosen)
         wrong = optimizer_mismatches(chosen.optimizers(networks), chosen.card)
         for role in networks.keys() & chosen.card.networks.keys():
             wrong += initial_value_mismatches(networks, chosen.card, role)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from harness.data import Dataset, open_dataset
 from harness.training import RunConfig, train
+from harness.training.networks import made_networks
 from harness.training.player import EnginePlayer
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Batch, Card, Networks, Noise, Players, Reference, get, given_condition, unlisted
@@ -102,7 +103,7 @@ class _Watch:
         self.seed = seed
         self.noise = GeneratorNoise(self.streams.noise)
         with self.streams.initialising():
-            self.networks = reference.networks()
+            self.networks = made_networks(reference)
         self.optimizers = reference.optimizers(self.networks)
         self.watched = {role: _WatchedPlayer(self.networks[role], self.optimizers[role]) for role in self.optimizers}
         self.players: Any = SimpleNamespace(**{**self.networks, **self.watched})

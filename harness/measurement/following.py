@@ -56,7 +56,7 @@ def follow_step(
     """
     follower = Follower(workspaces=(workspaces or Workspaces.of()) if as_on_cuda else None)
     with torch.random.fork_rng([]), contextlib.ExitStack() as stack:
-        stack.enter_context(FakeTensorMode())
+        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(follower)
         try:
             follower.steps(reference, batch_size, as_on_cuda=as_on_cuda)

@@ -26,10 +26,11 @@ from harness.training.checkpoint import Checkpoint, differences, newest_checkpoi
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device, unusable_gpu
 from harness.training.journal import Journal, NonFiniteError
+from harness.training.networks import made_networks
 from harness.training.operations import step_threads, takes_a_single_sample
 from harness.training.pictures import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.player import make_players
-from harness.training.returned import check_values, made_networks, made_optimizers
+from harness.training.returned import check_values, made_optimizers
 from harness.training.run_folder import RunFolder, drop_rows_after
 from harness.training.schedules import make_schedulers
 from harness.training.state import TrainingState

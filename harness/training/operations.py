@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from harness.training.device import available_threads
+from harness.training.networks import made_networks
 from harness.training.prepared import UNFOLLOWABLE, PreparedStep
 from reference import Reference
 
@@ -33,7 +34,7 @@ def _is_small(reference: Reference, batch_size: int) -> bool:
     try:
         own = copy.deepcopy(reference)  # which may count its steps
         with torch.random.fork_rng([]):
-            networks = own.networks().values()
+            networks = made_networks(own).values()
             parameters = sum(p.numel() for network in networks for p in network.parameters())
         if _LEAST * parameters * batch_size > SMALL_STEP:
             return False
@@ -48,7 +49,7 @@ def takes_a_single_sample(reference: Reference) -> bool:
     with torch.random.fork_rng([]):
         for samples in (2, 1):
             try:
-                with FakeTensorMode():
+                with FakeTensorMode(allow_non_fake_inputs=True):
                     PreparedStep(reference, samples, torch.device("cpu"))()
             except ValueError:
                 return samples == 2  # it refuses two as well: something else is wrong, and is said when it is taken
@@ -65,7 +66,7 @@ def step_operations(reference: Reference, batch_size: int) -> float:
     """
     counted = min(_COUNTED, reference.card.batch_size)
     try:
-        operations = _count(reference, counted, FakeTensorMode())
+        operations = _count(reference, counted, FakeTensorMode(allow_non_fake_inputs=True))
     except UNFOLLOWABLE:
         operations = _count(reference, counted, contextlib.nullcontext())
     return float(operations) * batch_size / counted

@@ -15,11 +15,13 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
+from harness.training.drawn import drawn_batch
+from harness.training.networks import made_networks
 from harness.training.player import EnginePlayer
-from harness.training.returned import check_values, made_networks, made_optimizers
+from harness.training.returned import check_values, made_optimizers
 from harness.training.schedules import make_schedulers
 from harness.training.streams import GeneratorNoise
-from reference import Batch, Card, Reference
+from reference import Card, Reference
 
 # What a step raises under fake tensors when it reads values, which they don't have.
 UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
@@ -94,18 +96,6 @@ def _copying_by_clones() -> Iterator[None]:
         yield
     finally:
         Tensor.__deepcopy__ = before  # type: ignore[method-assign]
-
-
-def drawn_batch(card: Card, n: int, device: torch.device) -> Batch:
-    """`n` samples in the card's shape and range: uniform values, uniform labels, a condition where there is one."""
-    low, high = card.data_range
-
-    def values() -> Tensor:
-        return torch.rand(n, *card.data_shape, device=device).mul_(high - low).add_(low)
-
-    data = values()
-    labels = torch.randint(card.classes, (n,), device=device) if card.classes else None
-    return Batch(data, labels, values() if card.condition else None)
 
 
 def check_batch_size(batch_size: int, card: Card, samples: int | None = None) -> None:

@@ -14,6 +14,7 @@ from harness.data.catalogue import data_root
 from harness.data.content import Told
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
+from harness.training.networks import made_networks
 from harness.training.run_folder import RunFolder
 from harness.training.state import of_network
 from harness.training.streams import Streams
@@ -77,7 +78,7 @@ def untrained_run(spec: str, device: torch.device) -> RestoredRun:
     card = reference.card
     config = RunConfig(spec_of(reference), card.seed, card.batch_size, steps=1)
     with Streams(card.seed, torch.device("cpu")).initialising():
-        networks = {role: network.to(device) for role, network in reference.networks().items()}
+        networks = {role: network.to(device) for role, network in made_networks(reference).items()}
     return RestoredRun(config, reference, networks, device, 0)
 
 
@@ -102,7 +103,7 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
                 f"not {value}"
             )
     with Streams(config.seed, torch.device("cpu")).initialising():
-        networks = reference.networks()
+        networks = made_networks(reference)
     for role, network in networks.items():
         try:
             network.load_state_dict(of_network(role, checkpoint.tensors, checkpoint.scalars))

@@ -7,34 +7,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from reference import Reference
 
 PLACE = ("step", "epoch", "step_in_epoch")  # what each row of metrics holds beside the values
 
 
-def made_networks(reference: Reference) -> dict[str, nn.Module]:
-    """Fresh networks by role.
+def check_networks(reference: Reference, found: Any) -> dict[str, nn.Module]:
+    """What `networks()` returned, by role.
 
     Raises:
-        ValueError: it returns something else.
+        ValueError: it is something else.
     """
     name = reference.card.name
-    lazy = f"networks() of {name} must return networks whose shapes are known, and has lazy layers: name their sizes"
-    try:
-        found: Any = reference.networks()
-    except RuntimeError as error:
-        if "UninitializedParameter" in str(error):  # PyTorch can't make them without values
-            raise ValueError(lazy) from error
-        raise
     if not isinstance(found, Mapping) or not found:
         raise ValueError(f"networks() of {name} must return a dict of networks by role, not {_shown(found)}")
     for role, network in found.items():
         if not isinstance(role, str) or not isinstance(network, nn.Module):
             raise ValueError(f"networks() of {name} must return nn.Modules by role, and {role!r} is {_shown(network)}")
-        if any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers())):
-            raise ValueError(lazy)
     return dict(found)
 
 

@@ -61,6 +61,16 @@ class Cast(nn.Linear):
             return super().forward(input).float()
 
 
+KERNEL = torch.tensor([0.5, 2.0])  # made when the module is loaded
+
+
+class Scaled(nn.Module):
+    """A layer that computes with a tensor which is neither a parameter nor a buffer."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * KERNEL
+
+
 def tied(discriminator: nn.Module) -> nn.Module:
     one, other = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
     other.weight = one.weight
@@ -82,6 +92,8 @@ PARTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "extra state": lambda d: nn.Sequential(Counting(), d),
     "buffers": lambda d: nn.Sequential(Buffered(), d),
     "casts": lambda d: nn.Sequential(Cast(2, 2), d),
+    "lazy layers": lambda _: nn.Sequential(nn.LazyLinear(4), nn.LazyBatchNorm1d(), nn.LazyLinear(1)),
+    "a constant": lambda d: nn.Sequential(Scaled(), d),
 }
 Made = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 

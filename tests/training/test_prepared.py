@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from harness.training.drawn import drawn_batch
 from harness.training.player import EnginePlayer
-from harness.training.prepared import PreparedStep, check_batch_size, drawn_batch
+from harness.training.prepared import PreparedStep, check_batch_size
 from reference import Card, get
 from tests.toys import CARD, Toy
 

@@ -44,7 +44,10 @@ SLIPS: list[Slip] = [
     ("networks", lambda *_: {}, "a dict of networks by role, not an empty dict"),
     ("networks", lambda *_: None, "a dict of networks by role, not nothing"),
     ("networks", lambda *_: {"generator": nn.Linear}, "nn.Modules by role, and 'generator' is a type"),
-    ("networks", lambda *_: {"generator": nn.LazyLinear(2)}, "whose shapes are known, and has lazy layers: name"),
+    ("networks", lambda *_: {"generator": nn.Linear(3, 2), "discriminator": nn.Linear(2, 1), "ema": nn.LazyLinear(2)},
+     "whose sizes are known or follow from a sample and a step; in ema are lazy layers that don't$"),
+    ("networks", lambda *_: {"generator": nn.Linear(4, 2), "discriminator": nn.LazyLinear(1)},
+     "in discriminator are lazy layers that don't: .*mat1 and mat2 shapes"),
     ("networks", lambda *_: {0: nn.Linear(1, 1)}, "nn.Modules by role, and 0 is a Linear"),
     ("optimizers", lambda *_: None, "a dict of optimisers by role, not nothing"),
     ("optimizers", lambda *_: [torch.optim.SGD([ONE], 0.1)], "a dict of optimisers by role, not a list"),
@@ -62,6 +65,16 @@ def test_a_slip_is_a_line_that_names_what_must_be_returned(
     monkeypatch.setattr(toys.Toy, method, lambda _, *given: answer(*given))
     with pytest.raises(ValueError, match=rf"^{method}\(\) of toy-grid must .*{said}"):
         train(toy_config(), tmp_path / "run", show_log=False)
+
+
+def test_networks_that_were_trained_before_are_no_fresh_ones(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"generator": nn.Linear(3, 2), "discriminator": nn.Linear(2, 1)}
+    monkeypatch.setattr(toys.Toy, "networks", lambda _: made)
+    train(toy_config(steps=2), tmp_path / "once", show_log=False)
+    with pytest.raises(ValueError, match="make new networks each time; its generator is one that it made before"):
+        train(toy_config(steps=2), tmp_path / "twice", show_log=False)
 
 
 def test_measures_look_too(monkeypatch: pytest.MonkeyPatch) -> None:
