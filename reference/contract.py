@@ -51,7 +51,12 @@ class Noise(Protocol):
 
 
 class Player(Protocol):
-    """A network with its optimiser. `backward` adds the loss' gradients for this player's own parameters."""
+    """A network with its optimiser. `backward` adds the loss' gradients for this player's own parameters.
+
+    `network` is the module itself, for what concerns its weights: averages of them, clipping, freezing.
+    """
+
+    network: nn.Module
 
     def __call__(self, *inputs: Any) -> Tensor: ...
 

@@ -53,6 +53,23 @@ def test_every_suite_runs_on_a_strangers_reference(toy_report: tuple[Path, str])
     ] * 5
 
 
+@pytest.mark.slow
+def test_every_suite_runs_on_what_gans_are_made_of(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    suites(report, "--reference-module", "tests.ingredient_toys", "--references", "toy-ingredients")
+    row = row_of(report, "determinism", reference="toy-ingredients")
+    assert [row[c] for c in ("again", "fresh process", "2 workers", "killed, resumed", "other seed differs")] == [
+        "yes"
+    ] * 5
+    left = {r.metric: r.reason for r in read_records(report / "records.jsonl") if r.reference == "toy-ingredients"
+            and r.status in ("skipped", "failed")}  # fmt: skip
+    assert {r.status for r in read_records(report / "records.jsonl")} == {"measured", "estimated", "skipped"}
+    assert set(left.values()) == {
+        "the card describes no networks", "the card doesn't say how weights are drawn",
+        "no mode has enough high-quality samples",
+    }  # fmt: skip
+
+
 def test_seeds_are_kept_apart_and_summarised(toy_report: tuple[Path, str]) -> None:
     records = read_records(toy_report[0] / "records.jsonl")
     seeds = {r.seed for r in records if r.reference == "toy-grid" and r.metric == "modes_hq_9"}

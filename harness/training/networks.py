@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import gc
 import weakref
 from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import _disable_current_modes
 
 from harness.training.drawn import drawn_batch
 from harness.training.player import make_players
@@ -37,7 +38,7 @@ def made_networks(reference: Reference) -> dict[str, nn.Module]:
     except RuntimeError as error:
         if "Uninitialized" not in str(error):
             raise
-        with unset_fake_temporarily():
+        with _disable_current_modes():
             networks = _all_sized(reference)  # lazy layers can't be made without values: with values, then
         networks = copy.deepcopy(networks)  # and a copy that has none
     for role, network in networks.items():
@@ -81,11 +82,13 @@ def _give_sizes(reference: Reference, networks: Mapping[str, nn.Module]) -> None
             own.step(make_players(others, made_optimizers(own, others)), batch, noise)
         except Exception as error:
             why = f": {error}"
+        del own, others
+    gc.collect()  # layers and optimisers hold themselves, and are nothing that a step holds
     for role, network in networks.items():
         for name, module in network.named_modules():
             if isinstance(module, LazyModuleMixin) and (role, name) in seen:
                 given, named = seen[role, name]
-                cast(Any, module).initialize_parameters(*given, **named)
+                cast(Any, module)._infer_parameters(module, given, named)  # and it is an ordinary layer from now on
     if left := [role for role, network in networks.items() if _has_lazy({role: network})]:
         raise ValueError(
             f"networks() of {reference.card.name} must return networks whose sizes are known or follow from a sample "
