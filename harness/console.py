@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import os
 import sys
+from dataclasses import replace
 
 from rich.console import Console
+from rich.table import Column, Table
 
 _WIDE = 1000  # columns: logs and files have no edge
 _PLAIN = {
@@ -18,8 +19,13 @@ _PLAIN = {
 def new_console(*, stderr: bool = False) -> Console:
     """A console on standard output or standard error."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDE
-    return Console(stderr=stderr, width=width)
+    return Console(stderr=stderr, width=None if stream.isatty() else _WIDE)
+
+
+def new_table(*columns: Column | str) -> Table:
+    """A table that folds what a narrow terminal has no room for, and never cuts it."""
+    made = [Column(column) if isinstance(column, str) else column for column in columns]
+    return Table(*(replace(column, overflow="fold", no_wrap=False) for column in made))
 
 
 def in_words(error: BaseException) -> str:

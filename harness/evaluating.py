@@ -25,6 +25,7 @@ from harness.evaluation.evaluated import (
     RealImages,
     evaluate_images,
     evaluate_sampler,
+    evaluate_start,
     extractor_name,
     sample_size,
     was_trained_for,
@@ -38,6 +39,7 @@ from harness.files import free_name, write_text
 from harness.record import Record
 from harness.reporting.pages import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
+from harness.training.networks import drawn_networks
 from harness.training.restore import restore_run, run_data
 from harness.training.run_folder import RUN_FILE, RunFolder
 from reference import Batch, Card, get, load_module
@@ -89,7 +91,8 @@ class Question:
 class Answer:
     """The values, what they were measured on, and where their records lie; `n` of `given` images were compared.
 
-    `kept` is where records that lay there have gone, None where none did.
+    `kept` is where records that lay there have gone, None where none did; `why_no_start` says why a run's networks as
+    they were drawn can't be measured, "" where they were.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Answer:
     kept: Path | None
     n: int
     given: int
+    why_no_start: str = ""
 
     @property
     def missing(self) -> list[str] | None:
@@ -171,12 +175,18 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
     strange = not was_trained_for(extractor.name, card, dataset)
     values = evaluate_sampler(sampler, dataset, n, extractor, said, strange=strange)
+    try:  # held against where it began: a training that is hardly better says nothing of a change
+        begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, question.seed)
+        values += evaluate_start(begun, dataset, n, extractor, said, strange=strange)
+        why_no_start = ""
+    except ValueError as error:
+        why_no_start = str(error)
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     name = question.name or config.reference
     facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
              "epochs": epochs, "threads": config.threads}  # fmt: skip
     where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device))
-    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n)
+    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start)
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 Status = Literal["measured", "estimated", "simulated", "documented", "skipped", "failed"]
 Better = Literal["higher", "lower", "equal", "none"]
 VERSION = 1
+AT_START = "_untrained"  # how the metrics of a generator that hasn't been trained end
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,10 @@ from harness.reporting.pages import COMPARISON, write_report, write_table
 from harness.reporting.scorecard import Verdict, judge_all
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import check_workspace_variable, computed, numerics_of, resolve_device, unusable_gpu
-from harness.training.networks import made_networks
+from harness.training.networks import drawn_networks
 from harness.training.operations import affordable_steps, step_operations
 from harness.training.pictures import picture_of
 from harness.training.run_folder import folder_name
-from harness.training.streams import Streams
 from reference import Card, Reference
 
 if TYPE_CHECKING:
@@ -181,8 +180,7 @@ class SuiteSession:
     def initialised(self, spec: str) -> dict[str, nn.Module]:
         """The reference's fresh networks on the CPU, as a run with its card's seed starts from."""
         chosen = registry.get(spec)
-        with Streams(chosen.card.seed, torch.device("cpu")).initialising():
-            return made_networks(chosen)
+        return drawn_networks(chosen, chosen.card.seed, torch.device("cpu"))
 
     def batch_size(self, spec: str) -> int:
         """The document's batch size, or all of a stand-in that is smaller, or what two steps may take of the budget."""
@@ -231,9 +229,9 @@ class SuiteSession:
 
     def untrained_sampler(self, spec: str) -> Sampler:
         """A reference's fresh networks, as a run with its card's seed starts from, ready to be sampled."""
-        networks = {role: network.to(self.device) for role, network in self.initialised(spec).items()}
         chosen = registry.get(spec)
-        return Sampler(chosen, networks, self.device, chosen.card.seed)
+        seed = chosen.card.seed
+        return Sampler(chosen, drawn_networks(chosen, seed, self.device), self.device, seed)
 
     def run_facts(self, run: TrainedRun) -> dict[str, Any]:
         """What every record of a trained run says of it."""

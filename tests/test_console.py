@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.table import Table
+from rich.console import Console
 
-from harness.console import new_console, print_anywhere
+from harness.console import new_console, new_table, print_anywhere
 
 PROGRAM = "from harness.cli import main; main()"
 TRAIN = ("train", "toy-grid", "--steps", "2", "--reference-module", "tests.toys", "--batch-size", "8", "--no-pictures",
@@ -49,13 +49,15 @@ def test_letters_get_their_like(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_cut_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    table = Table("metric", "verdict")
+    monkeypatch.setenv("COLUMNS", "80")  # as some machines of CI have it, which show no table
+    table = new_table("metric", "verdict")
     table.add_row("precision_mnistnet_10k_" * 5, "inconclusive (needs about 92 seeds)")
     new_console().print(table)
     shown = capsys.readouterr().out
     assert "precision_mnistnet_10k_" * 5 in shown
     assert "inconclusive (needs about 92 seeds)" in shown
-    monkeypatch.setenv("COLUMNS", "40")
-    new_console().print(table)
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40, "who names a width gets it"
+    Console(width=40).print(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    letters = "".join(line[1:].split("│")[0].strip() for line in lines if line.startswith("│"))
+    assert letters == "precision_mnistnet_10k_" * 5, "a narrow terminal folds"

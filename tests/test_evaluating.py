@@ -174,7 +174,9 @@ def test_a_run_is_measured_and_its_records_lie_beside_it(trained: Path) -> None:
     assert "missing classes: " in shown
     assert str(trained / "records.jsonl") in shown
     records = read_records(trained / "records.jsonl")
-    assert {r.metric for r in records} == {f"{name}_digitsnet_200" for name in METRICS}
+    start = {f"{name}_digitsnet_200_untrained" for name in ("fid", "kid")}
+    assert {r.metric for r in records} == {f"{name}_digitsnet_200" for name in METRICS} | start
+    assert {r.better for r in records if r.metric in start} == {"none"}, "no metric of the training"
     assert {(r.suite, r.reference, r.n, r.seed, r.batch_size, r.real_data) for r in records} == {
         ("quality", MLP, 200, 0, 4, False)
     }
@@ -183,6 +185,25 @@ def test_a_run_is_measured_and_its_records_lie_beside_it(trained: Path) -> None:
     assert {r.environment for r in records} == set(json.loads((trained / "environment.json").read_text()))
     again = ask(trained, count=200, against="", out=None)
     assert [value.measured.value for value in again.values] == [r.value for r in records]
+
+
+def test_two_evaluated_runs_that_have_not_left_their_start_say_nothing(trained: Path, tmp_path: Path) -> None:
+    config = RunConfig(MLP, seed=1, batch_size=4, steps=2, tensorboard=False, sample_every=0, threads=1, device="cpu")
+    train(config, tmp_path / "other", show_log=False)
+    for folder in (trained, tmp_path / "other"):
+        assert ask(folder, against="", count=200, out=None).why_no_start == ""
+    shown = run("compare", trained, tmp_path / "other", "--metrics", "fid_*", code=10).stdout
+    assert "before training; train for longer" in " ".join(shown.split())
+
+
+def test_a_start_that_cannot_be_measured_is_said(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("it leaves its range")
+
+    monkeypatch.setattr("harness.evaluating.evaluate_start", fails)
+    answer = ask(trained, against="", count=200)
+    assert answer.why_no_start == "it leaves its range"
+    assert not [r for r in read_records(answer.records) if r.metric.endswith("_untrained")]
 
 
 def test_records_lie_under_the_name_and_bear_it() -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
 from harness.commands import DataRoot, Device, Modules, app
-from harness.console import new_console
+from harness.console import new_console, new_table
 
 baseline_app = typer.Typer(help="Keep records to hold later runs against.", no_args_is_help=True)
 app.add_typer(baseline_app, name="baseline")
@@ -63,7 +63,7 @@ def evaluate(
     console = new_console()
     with console.status("starting") as status:
         answer = measure(target, question, lambda text: status.update(escape(text)))
-    table = Table("metric", Column("value", justify="right"), "unit", "better")
+    table = new_table("metric", Column("value", justify="right"), "unit", "better")
     for found in answer.values:
         if found.measured.name != "class_share":
             table.add_row(found.metric, f"{found.measured.value:.5g}", found.measured.unit, found.measured.better)
@@ -72,6 +72,8 @@ def evaluate(
     )
     console.print(f"{escape(answer.name)}, {compared}, against {escape(answer.data)}")
     console.print(table)
+    if answer.why_no_start:
+        console.print(f"not measured before training: {escape(answer.why_no_start)}", soft_wrap=True)
     if answer.missing is not None:
         console.print(f"missing classes: {', '.join(answer.missing) or 'none'}")
     if answer.kept is not None:

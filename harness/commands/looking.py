@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
 
 from harness.commands import DataRoot, Device, Modules, app
-from harness.console import new_console
+from harness.console import new_console, new_table
 
 
 @app.command("list")
@@ -34,7 +33,7 @@ def list_references(
         described = [_strict({"spec": spec, **dataclasses.asdict(card)}) for spec, card in cards]
         print(json.dumps(described, indent=1, allow_nan=False))
         return
-    table = Table(Column("reference", no_wrap=True), "data", "batch", "epochs", "what it is")
+    table = new_table("reference", "data", "batch", "epochs", "what it is")
     for spec, card in cards:
         variant = spec.partition("@")[2]
         title = f"{card.title}; {card.variants[variant]}" if variant else card.title
@@ -50,7 +49,7 @@ def doctor(data_root: DataRoot = None) -> None:
     """
     from harness.doctor import findings
 
-    table = Table("what", "found", "what it means")
+    table = new_table("what", "found", "what it means")
     for finding in findings(data_root):
         mark = "[green]yes[/green]" if finding.found else "[yellow]no[/yellow]"
         detail = finding.detail if finding.found else finding.detail.removeprefix("no ")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.commands import Device, Modules, app
-from harness.console import new_console
+from harness.console import new_console, new_table
 
 if TYPE_CHECKING:
     from harness.measurement.batch_size import Tried
@@ -133,7 +133,7 @@ def _curves(tried: list[Tried]) -> dict[str, dict[int, float]]:
 
 
 def _table(tried: list[Tried]) -> Table:
-    table = Table(
+    table = new_table(
         Column("batch", justify="right"),
         Column("reserved, estimated (MiB)", justify="right"),
         Column("reserved, measured (MiB)", justify="right"),

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, measure_revisions
 from harness.comparison.speed import Timing, pace_exit_code, pace_table, time_revisions
 from harness.comparison.verdicts import ALPHA, Comparison, Rule, compare, exit_code, least_seeds, tally
+from harness.console import new_table
 from harness.data.catalogue import ROOT_VARIABLE, documented_samples
 from harness.environment import device_name
 from harness.measuring import affordable_sizes
@@ -124,7 +124,7 @@ def _batch_to_time(asked: Asked, spec: str, device: torch.device) -> int:
 
 def _print(shown: pd.DataFrame, verdicts: Sequence[tuple[str, ...]], console: Console) -> None:
     """A table whose last columns are verdicts, in colour where they stand alone."""
-    table = Table(*(Column(name, overflow="fold") for name in shown.columns))
+    table = new_table(*shown.columns)
     for row, mine in zip(shown.itertuples(index=False), verdicts, strict=True):
         colours = {verdict: _COLOURS.get(verdict, "yellow") for verdict in mine}
         table.add_row(*(f"[{colours[c]}]{c}[/]" if c in colours else escape(str(c)) for c in row))
@@ -134,7 +134,7 @@ def _print(shown: pd.DataFrame, verdicts: Sequence[tuple[str, ...]], console: Co
 def show(comparisons: Sequence[Comparison], console: Console, alpha: float = ALPHA) -> None:
     """Print the verdicts."""
     shown = comparison_table(comparisons)
-    table = Table(*shown.columns)
+    table = new_table(*shown.columns)
     for comparison, row in zip(comparisons, shown.itertuples(index=False), strict=True):
         colour = _COLOURS.get(comparison.verdict, "yellow")
         *cells, verdict = (escape(str(cell)) for cell in row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,14 +13,13 @@ from scipy.stats import t as student
 
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
 from harness.environment import CONVOLUTIONS, PRODUCTS
-from harness.record import Record
+from harness.record import AT_START, Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
 ALPHA, MARGIN = 0.05, 0.1
 OPEN = 10  # the exit code for what nobody can decide; pytest's own codes are 0 to 5
 _MOST_SEEDS = 200
 SAME = "the same values for the same seeds"
-AT_START = "_untrained"  # how the metrics of a generator that hasn't been trained end
 # The worst values that metrics can have, by how their names begin: there a change for the worse can't show.
 WORST = {"precision_": 0.0, "recall_": 0.0, "class_coverage_": 1.0, "class_kl_": math.log(10),
          "high_quality_share_": 0.0}  # fmt: skip
@@ -31,6 +30,9 @@ _SHARED = ("profile", "n", "batch_size", "epochs", "unit", "better")
 
 # What records say nothing of that were made before it was asked; none of them was made on a GPU.
 _BEFORE = {f"protocol, {name}": "ieee" for name in (CONVOLUTIONS, PRODUCTS)} | {"protocol, numerics": "deterministic"}
+
+
+Groups = Mapping[tuple[str, str], Sequence[Record]]  # by reference and metric
 
 
 class NotComparableError(ValueError):
@@ -108,13 +110,14 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     settled: dict[tuple[str, str], Comparison] = {}
     tested: dict[tuple[str, str], Permutation] = {}
     same = _unchanged(keys, *sides)
+    starts = _at_start(keys, *sides, [*base, *candidate], rule)
     for key in keys:
         one, other = (side.get(key, []) for side in sides)
         before = _settled(key, one, other, base, candidate)
         if before is None and _same(one, other) and (key[0] in same or not _worst(one)):
             before = Comparison(key[0], key[1], _values(one), _values(other), "kept", SAME)
         if before is None:
-            mute = _says_nothing(one, other, [*base, *candidate], rule)
+            mute = _says_nothing(one, other) or starts.get(key, "")
             before = Comparison(*key, _values(one), _values(other), "inconclusive", mute) if mute else None
         if before is not None:
             settled[key] = before
@@ -178,27 +181,54 @@ def _paired(one: Sequence[Record], other: Sequence[Record]) -> bool:
     return seeds[0] == seeds[1] and len(seeds[0]) == len(one) == len(other) > 0
 
 
-def _says_nothing(one: Sequence[Record], other: Sequence[Record], records: Sequence[Record], rule: Rule) -> str:
+def _says_nothing(one: Sequence[Record], other: Sequence[Record]) -> str:
     """Why a metric can't tell whether anything has changed; "" when it may."""
     if _worst(one) and _worst(other):
         return f"says nothing: {_values(one)[0]:.4g}, the worst there is, on both sides"
-    first = one[0]
-    starts = [
-        r.value for r in records
-        if (r.reference, r.suite, r.status) == (first.reference, first.suite, "measured")
-        and r.metric == f"{first.metric}{AT_START}" and r.value is not None
-    ]  # fmt: skip
-    if not starts:
-        return ""
-    start = float(np.mean(starts))
-    sign = 1 if first.better == "lower" else -1
-    means = [float(np.mean(_values(side))) for side in (one, other)]
-    if all(sign * (start - mean) <= rule.margin * abs(start) for mean in means):
-        before, after = (f"{mean:.4g}" for mean in means)
-        return (
-            f"says nothing: {before} and {after} are hardly better than {start:.4g} before training; train for longer"
-        )
     return ""
+
+
+def _at_start(
+    keys: Iterable[tuple[str, str]],
+    bases: Groups,
+    candidates: Groups,
+    records: Sequence[Record],
+    rule: Rule,
+) -> dict[tuple[str, str], str]:
+    """Why metrics of trainings say nothing that are hardly better than an untrained generator.
+
+    One that was measured there speaks for itself. The others of its training follow where all of those say nothing.
+    """
+    starts: dict[tuple[str, str, str], list[float]] = {}
+    for r in records:
+        if r.metric.endswith(AT_START) and r.status == "measured" and r.value is not None:
+            starts.setdefault((r.reference, r.suite, r.metric.removesuffix(AT_START)), []).append(r.value)
+    told: dict[tuple[str, str], str] = {}
+    stuck: dict[tuple[str, str], list[str]] = {}  # by reference and suite: of each metric, why it says nothing
+    for key in keys:
+        one, other = bases.get(key, []), candidates.get(key, [])
+        found = starts.get((key[0], (one or other)[0].suite, key[1]))
+        if found and one and other:
+            told[key] = _hardly_better(one, other, float(np.mean(found)), rule)
+            stuck.setdefault((key[0], one[0].suite), []).append(told[key])
+    for key in keys:
+        one = bases.get(key) or candidates[key]
+        reasons = stuck.get((key[0], one[0].suite), [])
+        if key not in told and reasons and all(reasons):
+            told[key] = (
+                f"says nothing, as the training hasn't left its start: {reasons[0].removeprefix('says nothing: ')}"
+            )
+    return told
+
+
+def _hardly_better(one: Sequence[Record], other: Sequence[Record], start: float, rule: Rule) -> str:
+    """The reason when neither side is better than before training by more than the margin, else ""."""
+    sign = 1 if one[0].better == "lower" else -1
+    means = [float(np.mean(_values(side))) for side in (one, other)]
+    if any(sign * (start - mean) > rule.margin * abs(start) for mean in means):
+        return ""
+    before, after = (f"{mean:.4g}" for mean in means)
+    return f"says nothing: {before} and {after} are hardly better than {start:.4g} before training; train for longer"
 
 
 def _worst(records: Sequence[Record]) -> bool:

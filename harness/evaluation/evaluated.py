@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import NAMES, Extractor, inception_file
 from harness.evaluation.features import Said, features_of, real_features
 from harness.evaluation.generated import by_their_batch, generate, sampling_batch
-from harness.evaluation.quality import Value, measure, metric_name
+from harness.evaluation.quality import Value, distances, measure, metric_name
 from harness.evaluation.sampler import Sampler
+from harness.record import AT_START
 from reference import Card
 
 _DIGITS = ("mnist", "mnist-erased")
@@ -113,18 +114,41 @@ def evaluate_sampler(
     """
     card = sampler.reference.card
     changed = by_their_batch(sampler, dataset)
-    modes = {frozenset[str](): "batch statistics", changed: "running statistics"}
-    if not changed:
-        modes = {changed: "as sampled"}
     found = []
-    for running, batch_norm in modes.items():
+    for running in (frozenset[str](), changed) if changed else (changed,):
         images = generate(sampler, n, dataset, running=running, said=said)
         if not running:
             show(images)
-        drawn = {"sampling batch": str(sampling_batch(card)), "batch norm": batch_norm}
+        drawn = _drawn(card, changed, running)
         real = RealImages.of(card, dataset)
         found += evaluate_images(images, real, extractor, drawn, running=bool(running), strange=strange, said=said)
     return found
+
+
+def evaluate_start(
+    sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, said: Said = silent, *, strange: bool = False
+) -> list[QualityValue]:
+    """FID and KID of networks as they are drawn, sampled as documented: what no better one has left its start.
+
+    Raises:
+        ValueError: untrained, they can't be measured: a growing generator begins with smaller images, another leaves
+            its range.
+    """
+    card = sampler.reference.card
+    images = generate(sampler, n, dataset, running=frozenset(), said=said)
+    drawn = _drawn(card, by_their_batch(sampler, dataset), frozenset())
+    real = RealImages.of(card, dataset)
+    found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange, said=said)
+    return [
+        replace(value, metric=value.metric + AT_START, measured=replace(value.measured, better="none"), headline=False)
+        for value in found
+    ]
+
+
+def _drawn(card: Card, changed: Collection[str], running: Collection[str]) -> dict[str, str]:
+    """What the protocol says of how samples were drawn."""
+    batch_norm = ("running statistics" if running else "batch statistics") if changed else "as sampled"
+    return {"sampling batch": str(sampling_batch(card)), "batch norm": batch_norm}
 
 
 def evaluate_images(
@@ -135,6 +159,7 @@ def evaluate_images(
     *,
     running: bool = False,
     strange: bool = False,
+    distances_alone: bool = False,
     count: int | None = None,
     said: Said = silent,
 ) -> list[QualityValue]:
@@ -145,6 +170,7 @@ def evaluate_images(
 
     `drawn` joins the protocol: how the images were made. `strange` says that the extractor wasn't trained on such data:
     what classes it sees there then means nothing and isn't measured, and the protocol says what it looked at.
+    `distances_alone` leaves out all but FID and KID.
 
     Raises:
         ValueError: images of another size or channel count than the real ones, all the same, or too few.
@@ -162,7 +188,10 @@ def evaluate_images(
     compared = training.rows(evenly_spread(len(training), n))
     chosen = generated.rows(evenly_spread(len(images), n))
     classes = () if strange else extractor.classes
-    values = measure(chosen, compared, training, classes, digits=real.digits, everything=generated)
+    if distances_alone:
+        values = distances(chosen, compared)
+    else:
+        values = measure(chosen, compared, training, classes, digits=real.digits, everything=generated)
     protocol = {**extractor.protocol(), "size": "×".join(map(str, shape)), "real": f"{n}, evenly spread", **drawn}
     if n < len(images):
         protocol["generated"] = f"{n} of {len(images)}, evenly spread"

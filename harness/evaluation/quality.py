@@ -151,6 +151,15 @@ def _nearest(features: Tensor, others: Tensor, rank: int) -> Tensor:
     return torch.cat(parts)
 
 
+def distances(generated: Features, real: Features) -> list[Value]:
+    """FID and KID: how far samples are from real images, whatever they show."""
+    kid = {"kid": f"{_KID_SUBSETS} subsets of {kid_subset_size(min(len(generated), len(real)))}, cubic kernel"}
+    return [
+        Value("fid", frechet_distance(generated.features, real.features), "", "lower"),
+        Value("kid", kernel_distance(generated.features, real.features), "", "lower", kid),
+    ]
+
+
 def measure(
     generated: Features,
     real: Features,
@@ -172,12 +181,8 @@ def measure(
     Raises:
         ValueError: too few samples.
     """
-    kid = {"kid": f"{_KID_SUBSETS} subsets of {kid_subset_size(min(len(generated), len(real)))}, cubic kernel"}
-    values = [
-        Value("fid", frechet_distance(generated.features, real.features), "", "lower"),
-        Value("kid", kernel_distance(generated.features, real.features), "", "lower", kid),
-        Value("is", inception_score(generated.logits), "", "higher", {"is": f"{_IS_SPLITS} splits"}),
-    ]
+    values = distances(generated, real)
+    values.append(Value("is", inception_score(generated.logits), "", "higher", {"is": f"{_IS_SPLITS} splits"}))
     neighbours = {"neighbours": str(_NEIGHBOURS)}
     precision, recall = precision_recall(generated.features, real.features)
     values += [

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from harness.training.drawn import drawn_batch
 from harness.training.player import make_players
 from harness.training.returned import check_networks, made_optimizers
-from harness.training.streams import GeneratorNoise
+from harness.training.streams import GeneratorNoise, Streams
 from reference import Reference
 
 _CPU = torch.device("cpu")
@@ -49,6 +49,12 @@ def made_networks(reference: Reference) -> dict[str, nn.Module]:
             )
     _made.update(networks.values())
     return networks
+
+
+def drawn_networks(reference: Reference, seed: int, device: torch.device) -> dict[str, nn.Module]:
+    """The networks that a run with this seed starts from."""
+    with Streams(seed, _CPU).initialising():
+        return {role: network.to(device) for role, network in made_networks(reference).items()}
 
 
 def _all_sized(reference: Reference) -> dict[str, nn.Module]:

@@ -14,10 +14,9 @@ from harness.data.catalogue import data_root
 from harness.data.content import Told
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
-from harness.training.networks import made_networks
+from harness.training.networks import drawn_networks
 from harness.training.run_folder import RunFolder
 from harness.training.state import of_network
-from harness.training.streams import Streams
 from reference import Reference, get, load_module, spec_of
 
 
@@ -77,9 +76,7 @@ def untrained_run(spec: str, device: torch.device) -> RestoredRun:
     reference = get(spec)
     card = reference.card
     config = RunConfig(spec_of(reference), card.seed, card.batch_size, steps=1)
-    with Streams(card.seed, torch.device("cpu")).initialising():
-        networks = {role: network.to(device) for role, network in made_networks(reference).items()}
-    return RestoredRun(config, reference, networks, device, 0)
+    return RestoredRun(config, reference, drawn_networks(reference, card.seed, device), device, 0)
 
 
 def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) -> RestoredRun:
@@ -102,8 +99,7 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
                 f"the checkpoint of step {checkpoint.step} is another run's: {key} {checkpoint.identity.get(key)}, "
                 f"not {value}"
             )
-    with Streams(config.seed, torch.device("cpu")).initialising():
-        networks = made_networks(reference)
+    networks = drawn_networks(reference, config.seed, torch.device("cpu"))
     for role, network in networks.items():
         try:
             network.load_state_dict(of_network(role, checkpoint.tensors, checkpoint.scalars))

@@ -28,7 +28,6 @@ def base(tmp_path: Path) -> Path:
 
 def called(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     """The exit code of the command, run in this process: starting one takes seconds."""
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "argv", ["gan-harness", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()

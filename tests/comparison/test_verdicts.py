@@ -176,6 +176,18 @@ def test_what_has_not_left_its_start_says_nothing() -> None:
     assert only([*side(TEN), *start], side(EIGHT)).verdict == "better", "one side has left it"
 
 
+def test_what_was_not_measured_at_the_start_follows_its_training() -> None:
+    recall = [0.50, 0.51, 0.50, 0.52, 0.51]
+    start = side([10.4], metric="fid_untrained", better="none", headline=False)
+    base = [*side(TEN), *side(recall, metric="recall_9", better="higher"), *start]
+    for fid, said in ((TEN, True), (EIGHT, False)):
+        candidate = [*with_other_seeds(side(fid)), *with_other_seeds(side(recall, metric="recall_9", better="higher"))]
+        found = {c.metric: c.reason for c in compare(base, candidate)}["recall_9"]
+        assert found.startswith("says nothing, as the training hasn't left its start: 10 and 10 are hardly") is said
+    elsewhere = [dataclasses.replace(r, reference="another") for r in start]
+    assert "start" not in " ".join(c.reason for c in compare([*base[:-1], *elsewhere], candidate))
+
+
 def test_the_same_seeds_are_held_against_each_other() -> None:
     """Seeds that differ far more than the change: only pairs can see it."""
     base = [10.0 * 2**seed for seed in range(8)]
