@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,17 +18,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("gan-harness"))
 
 
+class CacheError(OSError):
+    """The cache can't be written, with what would help: nothing that needs it can go on."""
+
+
+def check_cache() -> None:
+    """Before what takes long and is kept: write something into the cache that goes again.
+
+    Raises:
+        CacheError: it can't be written.
+    """
+    with writing_to_cache():
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cache_folder()).close()
+
+
 @contextlib.contextmanager
 def writing_to_cache() -> Iterator[None]:
     """Say what would help where the cache can't be written: a machine may have no home that is writable.
 
     Raises:
-        ValueError: instead of the OSError within.
+        CacheError: instead of the OSError within.
     """
     try:
         yield
     except OSError as error:
         why = error.strerror or str(error)
-        raise ValueError(
+        raise CacheError(
             f"the cache {cache_folder()} can't be written: {why}; set {CACHE_VARIABLE} to a folder that can"
         ) from error

@@ -63,7 +63,7 @@ def held(folder: Path) -> Iterator[None]:
     try:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         mine = f"process {os.getpid()} on {platform.node()} since {now}: {' '.join(map(os.path.basename, sys.argv))}"
-        note.write_text(mine[:300] + "\n", encoding="utf-8")
+        note.write_text(mine[:300] + "\n", encoding="utf-8", errors="backslashreplace")
         yield
     finally:
         note.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.cache import CacheError
 from harness.console import in_words
 from harness.profiles import PROFILES, Profile, get_profile
 
@@ -168,6 +169,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A suite's skips and failures become records, with their reasons, so that tables can count them."""
     report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(CacheError):  # nothing that follows could be measured
+        pytest.exit(f"gan-harness: {call.excinfo.value}; what was recorded before is kept", returncode=2)
     if _SESSION in item.config.stash and "harness" in getattr(item, "fixturenames", ()):
         reason = _reason(report, call)
         if reason is not None:

@@ -219,7 +219,7 @@ class SuiteSession:
         """What looks at a reference's images, opened once.
 
         Raises:
-            ValueError: nothing here can, with the reason.
+            NoExtractorError: nothing here can, with the reason.
         """
         inception = self.settings.inception_weights
         name = extractor_name(registry.get(spec).card, self.dataset(spec), inception)

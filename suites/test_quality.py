@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from harness.evaluation.evaluated import evaluate_sampler, evaluate_start, sample_size
+from harness.evaluation.extractors.opened import NoExtractorError
 from harness.reporting.plots import save_strips
 from harness.suite_session import SuiteSession
 
@@ -17,7 +18,7 @@ def test_quality(spec: str, seed: int, harness: SuiteSession) -> None:
     spec = harness.trainable(spec)
     try:
         extractor = harness.extractor(spec)
-    except ValueError as error:
+    except NoExtractorError as error:
         pytest.skip(str(error))
     run = harness.trained(spec, seed)
     n = sample_size(harness.profile.quality_samples, run.dataset)
@@ -38,7 +39,7 @@ def test_untrained(spec: str, harness: SuiteSession) -> None:
     spec = harness.trainable(spec)
     try:
         extractor = harness.extractor(spec)
-    except ValueError as error:
+    except NoExtractorError as error:
         pytest.skip(str(error))
     dataset = harness.dataset(spec)
     sampler = harness.untrained_sampler(spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.files import write_folder
+from harness.files import write_folder, write_text
 from harness.record import Record, read_records
 from harness.reporting.pages import ENVIRONMENT, RECORDS
 
@@ -53,7 +53,7 @@ def accept(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) 
     machines = source / ENVIRONMENT
 
     def fill(at: Path) -> None:
-        (at / RECORDS).write_text("".join(record.to_line() + "\n" for record in records), encoding="utf-8")
+        write_text(at / RECORDS, "".join(record.to_line() + "\n" for record in records))
         if machines.is_file():
             shutil.copyfile(machines, at / ENVIRONMENT)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from harness.cache import cache_folder, writing_to_cache
+from harness.cache import cache_folder, check_cache, writing_to_cache
 from harness.files import write_text
 from harness.processors import usable_processors
 
@@ -46,7 +46,8 @@ def digest_of_files(place: Path, files: Sequence[Path], told: Told) -> str:
     """16 hexadecimal digits that change with the names or the bytes of files below `place`.
 
     Raises:
-        ValueError: they change while they are read, or the cache can't be written.
+        ValueError: they change while they are read.
+        CacheError: the cache can't be written.
     """
     return digest_of(place, files, lambda counted: _all_of(files, counted), told)
 
@@ -55,7 +56,8 @@ def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str]
     """What `read` says of the content of `files`, which lie at `place`: looked up, where they are large and unchanged.
 
     Raises:
-        ValueError: they change while they are read, or the cache can't be written.
+        ValueError: they change while they are read.
+        CacheError: the cache can't be written.
     """
     sizes = [size_of(file) for file in files]
     total = sum(sizes)
@@ -78,6 +80,7 @@ def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str]
         done += count
         told.progress(f"reading {place} once to know it: {100 * done // total} % of {total / 1e9:.1f} GB")
 
+    check_cache()
     digest = read(counted)
     if stamp_of(files) != stamp:
         raise ValueError(f"{place} changed while it was read: wait until nobody writes there")

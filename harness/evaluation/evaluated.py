@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.data import Dataset
 from harness.data.content import silent
 from harness.data.dataset import evenly_spread
-from harness.evaluation.extractors.opened import NAMES, Extractor, inception_file
+from harness.evaluation.extractors.opened import NAMES, Extractor, NoExtractorError, inception_file
 from harness.evaluation.features import Said, features_of, real_features
 from harness.evaluation.generated import by_their_batch, generate, sampling_batch
 from harness.evaluation.quality import Value, distances, measure, metric_name
@@ -63,13 +63,14 @@ def extractor_name(card: Card, dataset: Dataset, inception: Path | None) -> str:
     """The extractor that was trained to see what a card's data set shows.
 
     Raises:
-        ValueError: nothing here can look at it, with the reason.
+        NoExtractorError: nothing here can look at it, with the reason.
+        ValueError: Inception's weights are something else.
     """
     if not is_image_reference(card):
-        raise ValueError(f"{card.name} is on {card.dataset!r}: sample quality is measured on sets of images")
+        raise NoExtractorError(f"{card.name} is on {card.dataset!r}: sample quality is measured on sets of images")
     fitting = [name for name in NAMES if was_trained_for(name, card, dataset)]
     if not fitting:
-        raise ValueError(
+        raise NoExtractorError(
             f"no extractor was trained on {dataset.title}: --extractor NAME --any-data lets one look all the same "
             f"({', '.join(NAMES)})"
         )

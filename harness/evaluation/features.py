@@ -10,17 +10,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from harness.cache import cache_folder, writing_to_cache
+from harness.cache import cache_folder, check_cache, writing_to_cache
 from harness.data import Dataset
 from harness.data.content import silent
 from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.opened import Extractor
 from harness.evaluation.images import check_varied, to_bytes
 from harness.files import write_folder
+from harness.tensors import SafetensorError, read_tensors, write_tensors
 
 MOST_TRAINING = 60_000  # images among which the nearest one is looked for
 _READ = 512
@@ -66,6 +65,7 @@ def real_features(
 
     Raises:
         ValueError: an image can't be read, or the kept file is damaged.
+        CacheError: the cache can't be written.
     """
     key = {
         **extractor.protocol(), "data": dataset.fingerprint, "shape": list(shape), "range": list(value_range),
@@ -73,6 +73,7 @@ def real_features(
     }  # fmt: skip
     folder = cache_folder() / "features" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     if not folder.is_dir():
+        check_cache()
         chosen = evenly_spread(len(dataset), MOST_TRAINING)
         found = []
         for start in range(0, len(chosen), _READ):
@@ -83,11 +84,11 @@ def real_features(
         with writing_to_cache():
             write_folder(folder, partial(_write, features=features, logits=logits, key=key))
     try:
-        kept = load_file(folder / _FILE)
+        kept = read_tensors(folder / _FILE)
         return Features(kept["features"], kept["logits"])
     except (OSError, SafetensorError, KeyError) as error:
         raise ValueError(f"{folder} holds damaged features ({error}): delete it") from error
 
 
 def _write(folder: Path, *, features: Tensor, logits: Tensor, key: dict[str, object]) -> None:
-    save_file({"features": features, "logits": logits}, folder / _FILE, {"of": json.dumps(key)})
+    write_tensors(folder / _FILE, {"features": features, "logits": logits}, {"of": json.dumps(key)})

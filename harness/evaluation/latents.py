@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from scipy.interpolate import interp1d
 
 from harness.files import write_text
+from harness.tensors import SafetensorError, read_tensors, write_tensors
 
 Floats = NDArray[np.float64]
 Way = Literal["ends", "midpoints", "spherical"]
@@ -143,7 +143,8 @@ def save_vectors(stem: Path, latents: Floats, **others: Floats) -> tuple[Path, P
     text, tensors = stem.with_suffix(".txt"), stem.with_suffix(".safetensors")
     lines = (" ".join(f"{value:.9e}" for value in row) for row in latents.reshape(len(latents), -1))
     write_text(text, "".join(f"{line}\n" for line in lines))
-    save_file({name: array.astype(np.float32) for name, array in ({"latents": latents} | others).items()}, tensors)
+    arrays = {"latents": latents} | others
+    write_tensors(tensors, {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()})
     return text, tensors
 
 
@@ -155,7 +156,7 @@ def load_vectors(path: Path, shape: tuple[int, ...]) -> Floats:
     """
     try:
         if path.suffix == ".safetensors":
-            flat = load_file(path)["latents"].astype(np.float64)
+            flat = read_tensors(path)["latents"].numpy().astype(np.float64)
             flat = flat.reshape(len(flat), -1)
         else:
             with warnings.catch_warnings(action="ignore"):  # of an empty file, which is said below

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harness.files import write_folder
+from harness.tensors import SafetensorError, read_tensors, write_tensors
 
 FORMAT = 1
 _TENSORS, _STATE = "tensors.safetensors", "state.json"
@@ -44,18 +43,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         shutil.rmtree(passed_over)
 
     def fill(temporary: Path) -> None:
-        try:
-            # Clones, because the format refuses two names for the same memory, as tied weights have.
-            apart = {k: v.detach().cpu().contiguous().clone() for k, v in checkpoint.tensors.items()}
-            save_file(apart, temporary / _TENSORS)
-        except SafetensorError as error:  # a full disk, in the library's own words
-            raise OSError(str(error)) from error
+        written = write_tensors(temporary / _TENSORS, checkpoint.tensors)
         content = {
             "format": FORMAT,
             "step": checkpoint.step,
             "identity": dict(checkpoint.identity),
             "scalars": checkpoint.scalars,
-            "tensors_sha256": hashlib.sha256((temporary / _TENSORS).read_bytes()).hexdigest(),
+            "tensors_sha256": hashlib.sha256(written).hexdigest(),
         }
         text = json.dumps(content, indent=1)
         (temporary / _STATE).write_text(f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}\n")
@@ -86,9 +80,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise ValueError(f"{path} has the format {content['format']}, this version reads {FORMAT}")
         if path.name != f"step-{content['step']:08d}":
             raise DamagedError(f"{path} holds the checkpoint of step {content['step']}: it was renamed")
-        if hashlib.sha256((path / _TENSORS).read_bytes()).hexdigest() != content["tensors_sha256"]:
+        written = (path / _TENSORS).read_bytes()
+        if hashlib.sha256(written).hexdigest() != content["tensors_sha256"]:
             raise DamagedError(f"{path / _TENSORS} is damaged: its checksum doesn't match")
-        tensors = load_file(path / _TENSORS)
+        tensors = read_tensors(path / _TENSORS, written)
     except (OSError, UnicodeDecodeError, SafetensorError) as error:
         raise DamagedError(f"{path} is damaged: {error}") from error
     return Checkpoint(content["step"], content["identity"], content["scalars"], tensors)

@@ -54,10 +54,13 @@ class Journal:
         self._pending: list[_Pending] = []
         self._metrics = folder.metrics.open("a", encoding="utf-8")
         self._trace = folder.trace.open("a", encoding="utf-8") if trace else None
-        self._log = folder.log.open("a", encoding="utf-8")
+        self._log = folder.log.open("a", encoding="utf-8", errors="backslashreplace")
         self._flushed_at = time.monotonic()
         self._writer: Any = None
-        if tensorboard:
+        folder_is_text = os.fsencode(folder.path).decode(errors="replace") == str(folder.path)
+        if tensorboard and not folder_is_text:
+            self.say("nothing is written for TensorBoard: it can't write into a folder whose name isn't UTF-8")
+        elif tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every run wants it
 
             # TensorBoard hides what an earlier process wrote of the steps that are done again.

@@ -31,7 +31,7 @@ from harness.training.operations import step_threads, takes_a_single_sample
 from harness.training.pictures import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.player import make_players
 from harness.training.returned import check_values, made_optimizers
-from harness.training.run_folder import RunFolder, drop_rows_after
+from harness.training.run_folder import RUN_FILE, RunFolder, drop_rows_after
 from harness.training.schedules import make_schedulers
 from harness.training.state import TrainingState
 from harness.training.streams import GeneratorNoise, Streams
@@ -100,6 +100,10 @@ def train(
     afresh = ""
     if resume and folder.nothing_has_begun() and (resume == "auto" or folder.was_killed()):
         resume, afresh = False, "nothing had begun here: starting with the first step"
+    if resume and not (out / RUN_FILE).is_file():
+        raise ValueError(
+            f"{out} isn't a run's folder: it has no {RUN_FILE}; --auto-resume starts where nothing has begun"
+        )
     threads = config.threads
     if threads is None and resume:
         threads = folder.read_run()[0].threads

@@ -122,9 +122,7 @@ class RunFolder:
                 "environment": environment,
             }
         except (FileNotFoundError, NotADirectoryError):
-            raise ValueError(
-                f"{self.path} isn't a run's folder: it has no {RUN_FILE}; --auto-resume starts where nothing has begun"
-            ) from None
+            raise ValueError(f"{self.path} isn't a run's folder: it has no {RUN_FILE}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is damaged: {error}") from error
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cache import CACHE_VARIABLE
+from harness.cache import CACHE_VARIABLE, CacheError
 from harness.data import content
 from harness.data.content import Told, digest_of, digest_of_files
 from harness.data.content_and_style import ContentAndStyle
@@ -154,7 +154,7 @@ def test_a_cache_that_holds_something_else_is_read_over(wrong: str, large: Path,
 
 def test_a_cache_that_cannot_be_written_names_what_would_help(large: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(ValueError, match=r"cache can't be written: .*; set GAN_HARNESS_CACHE to a folder that can"):
+    with pytest.raises(CacheError, match=r"cache can't be written: .*; set GAN_HARNESS_CACHE to a folder that can"):
         Reader(large)()
 
 

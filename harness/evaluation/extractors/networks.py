@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from harness.tensors import read_tensors
 
 FEATURES, LOGITS = "64", "logits"
 DIMENSION = 64
@@ -47,7 +48,7 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
             raise ValueError(f"{name} needs its weights: feature_extractor_weights_path isn't given")
         networks = make_networks(self)
         self.trunk, self.head = networks["trunk"], networks["head"]
-        self.load_state_dict(load_file(feature_extractor_weights_path))
+        self.load_state_dict(read_tensors(Path(feature_extractor_weights_path)))
         self.requires_grad_(False)
         self.eval()
 

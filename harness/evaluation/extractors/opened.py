@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.utils import create_feature_extractor
 
-from harness.cache import cache_folder, writing_to_cache
+from harness.cache import cache_folder, check_cache, writing_to_cache
 from harness.evaluation.extractors import recipes
 from harness.evaluation.extractors.lessons import LESSONS, Lessons
 from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
 from harness.files import write_folder
+from harness.tensors import SafetensorError, read_metadata, read_tensors, write_tensors
 from harness.training.device import full_float32, numerics
 
 INCEPTION = "inception-v3-compat"
@@ -28,6 +27,10 @@ INCEPTION_HASH = "6726825d"  # how the SHA-256 of torch-fidelity's published fil
 NAMES = (*EXTRACTORS, "inception")
 _BATCH = 64  # torch-fidelity's own, so that its figures come out to the last bit
 BUNDLED = Path(__file__).parent / "weights"
+
+
+class NoExtractorError(ValueError):
+    """Nothing here can look at these images: a reason to leave their quality out, and no fault."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +121,17 @@ def inception_file(given: Path | None) -> Path:
     """Inception's weights: the file given, else the one in torch-fidelity's cache.
 
     Raises:
-        ValueError: there is none, or it isn't the file that torch-fidelity publishes.
+        NoExtractorError: there is none.
+        ValueError: the one given isn't there, or isn't the file that torch-fidelity publishes.
     """
     file = given or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    if given and not file.is_file():
+        raise ValueError(f"the extractor inception needs its weights: {given} isn't there; nothing is fetched")
     if not file.is_file():
-        where = f"{given} isn't there" if given else f"none is given with --inception-weights, nor is {file} there"
-        raise ValueError(f"the extractor inception needs its weights: {where}; nothing is fetched")
+        raise NoExtractorError(
+            f"the extractor inception needs its weights: none is given with --inception-weights, nor is {file} there; "
+            "nothing is fetched"
+        )
     found = _sha256(file)
     if not found.startswith(INCEPTION_HASH):
         raise ValueError(
@@ -166,6 +174,7 @@ def _weights_file(name: str, lessons: Lessons, said: Callable[[str], None]) -> P
         if not cached.parent.name.endswith(_facts(cached)["hash"]):
             raise ValueError(f"{cached} holds other weights than its folder's name says: delete it")
         return cached
+    check_cache()
     trained = train_weights(name, lessons, said)
     target = folder / f"{place}-{weights_hash(trained.tensors)}"
     with writing_to_cache():
@@ -187,7 +196,7 @@ def write_weights(path: Path, trained: recipes.Trained, lessons: Lessons) -> Non
     """Write weights with what they were made from."""
     metadata = {"recipe": str(recipes.VERSION), "data": lessons.fingerprint, "accuracy": f"{trained.accuracy:.4f}",
                 "title": lessons.title}  # fmt: skip
-    save_file(trained.tensors, path, metadata)
+    write_tensors(path, trained.tensors, metadata)
 
 
 def weights_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -205,13 +214,12 @@ def _made_for(file: Path, lessons: Lessons) -> bool:
 
 
 def _facts(file: Path) -> dict[str, str]:
-    return _metadata(file) | {"hash": weights_hash(load_file(file))}
+    return _metadata(file) | {"hash": weights_hash(read_tensors(file))}
 
 
 def _metadata(file: Path) -> dict[str, str]:
     try:
-        with safe_open(file, "pt") as opened:
-            return dict(opened.metadata() or {})
+        return read_metadata(file)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} can't be read as weights: {error}") from error
 
