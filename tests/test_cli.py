@@ -102,6 +102,18 @@ def test_train_sample_and_resume(tmp_path: Path) -> None:
     assert json.loads((out / "run.json").read_text())["config"]["seed"] == 1, "resuming takes the run's own seed"
 
 
+def test_samples_that_need_data_take_the_runs_own_or_none(tmp_path: Path, mnist_root: Path) -> None:
+    out = tmp_path / "run"
+    run("train", "idl-ex5-inpainting-unet-latent-mnist", "--steps", "1", "--batch-size", "4", "--out", out,
+        "--no-tensorboard", "--no-pictures", "--threads", "1", "--device", "cpu")  # fmt: skip
+    asked = ("sample", out, "--mode", "inpaint", "-n", "4", "--device", "cpu")
+    told = complaint(*asked, "--data-root", mnist_root)
+    assert "the run was trained on stand-in: " in told
+    assert "; found was IDX images, 40" in told
+    assert not list(out.glob("inpaint*"))
+    assert str(out / "inpaint-seed0") in run(*asked).stdout
+
+
 @pytest.mark.parametrize(
     ("spec", "mode", "options", "images", "numbers"),
     [
