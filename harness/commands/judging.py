@@ -106,7 +106,7 @@ def compare(
 ) -> None:
     """Say whether CANDIDATE kept what BASE had: kept, better, worse, inconclusive or not comparable, per metric.
 
-    Exit code 0: nothing got worse; 1: something did; 3: inconclusive, or not comparable.
+    Exit code 0: nothing got worse; 1: something did; 10: inconclusive, or not comparable.
 
     Example: [bold]gan-harness compare reports/baselines/main reports/latest[/bold]
     """
