@@ -23,7 +23,7 @@ def new_console(*, stderr: bool = False) -> Console:
 
 
 def new_table(*columns: Column | str) -> Table:
-    """A table that folds what a narrow terminal has no room for, and never cuts it."""
+    """A table that folds what a narrow terminal has no room for, where others cut it."""
     made = [Column(column) if isinstance(column, str) else column for column in columns]
     return Table(*(replace(column, overflow="fold", no_wrap=False) for column in made))
 

@@ -33,10 +33,10 @@ from harness.evaluation.evaluated import (
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.features import Said
 from harness.evaluation.images import as_images, check_range, check_varied, read_images, to_bytes
-from harness.evaluation.quality import COVERED
+from harness.evaluation.quality import COVERED, metric_name
 from harness.evaluation.sampler import Sampler
 from harness.files import free_name, write_text
-from harness.record import Record
+from harness.record import AT_START, Record
 from harness.reporting.pages import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
 from harness.training.networks import drawn_networks
@@ -175,17 +175,23 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
     strange = not was_trained_for(extractor.name, card, dataset)
     values = evaluate_sampler(sampler, dataset, n, extractor, said, strange=strange)
-    try:  # held against where it began: a training that is hardly better says nothing of a change
+    for network in run.networks.values():
+        network.cpu()  # they have said what they can, and the others need the room
+    why_no_start = ""
+    try:  # held against where it began: a training that is no better says nothing of a change
         begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, question.seed)
-        values += evaluate_start(begun, dataset, n, extractor, said, strange=strange)
-        why_no_start = ""
-    except ValueError as error:
-        why_no_start = str(error)
+        values += evaluate_start(
+            begun, dataset, n, extractor, lambda text: said(f"before training: {text}"), strange=strange
+        )
+    except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
+        why_no_start = " ".join(str(error).split())[:300]
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     name = question.name or config.reference
     facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
              "epochs": epochs, "threads": config.threads}  # fmt: skip
-    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device))
+    start = metric_name("fid", extractor.name, n) + AT_START
+    left_out = {start: why_no_start} if why_no_start else {}
+    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), left_out)
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start)
 
 
@@ -313,19 +319,35 @@ def _write(
     dataset: Dataset,
     device: torch.device,
     computed: Mapping[str, str] | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> tuple[Path, Path | None]:
-    """The values as records, with the machine beside them; and where records that lay there have gone."""
+    """The values as records, with the machine beside them; and where records that lay there have gone.
+
+    `left_out` says by metric why there is no value.
+    """
     machine = environment(device)
     mark = fingerprint(machine)
+    common: dict[str, Any] = {
+        "suite": "quality", "profile": "evaluate", "data": dataset.title,
+        "real_data": dataset.real and dataset.complete, "device": str(machine["device"]), "environment": mark,
+    }  # fmt: skip
+    before = {"epochs": 0.0, "batch_size": None}  # what no training has made
+
+    def facts_of(metric: str) -> dict[str, Any]:
+        return common | facts | (before if metric.endswith(AT_START) else {})
+
     lines = [
         Record(
-            suite="quality", metric=found.metric, value=found.measured.value, unit=found.measured.unit,
-            better=found.measured.better, status="measured", profile="evaluate", data=dataset.title,
-            real_data=dataset.real and dataset.complete, device=str(machine["device"]), environment=mark,
-            headline=found.headline,
-            protocol={**(computed or {}), **found.protocol, "data": dataset.fingerprint}, **facts,
+            metric=found.metric, value=found.measured.value, unit=found.measured.unit, better=found.measured.better,
+            status="measured", headline=found.headline,
+            protocol={**(computed or {}), **found.protocol, "data": dataset.fingerprint}, **facts_of(found.metric),
         ).to_line()
         for found in values
+    ]  # fmt: skip
+    lines += [
+        Record(metric=metric, value=None, unit="", better="none", status="skipped", reason=reason, **facts_of(metric))
+        .to_line()
+        for metric, reason in (left_out or {}).items()
     ]  # fmt: skip
     kept = _set_aside(folder / RECORDS)
     machines = {mark: machine}

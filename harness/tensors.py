@@ -17,8 +17,15 @@ __all__ = ["SafetensorError", "read_metadata", "read_tensors", "write_tensors"]
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """Make a file of tensors by name appear, from any device and in any layout; returns what it holds."""
-    # Clones, because the format refuses two names for the same memory, as tied weights have.
-    apart = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        here = tensor.detach().cpu().contiguous()
+        place = here.untyped_storage().data_ptr()
+        # The format refuses two names for the same memory, as tied weights have, and parts of larger memory.
+        whole = place not in seen and here.untyped_storage().nbytes() == here.nbytes
+        apart[name] = here if whole else here.clone()
+        seen.add(place)
     content: bytes = save(apart, None if metadata is None else dict(metadata))
     with appearing(path) as stream:
         stream.write(content)
@@ -47,5 +54,5 @@ def read_metadata(path: Path) -> dict[str, str]:
         try:
             header = json.loads(stream.read(min(size, path.stat().st_size)))
             return dict(header.get("__metadata__", {}))
-        except (ValueError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise SafetensorError(f"its header can't be read: {error}") from error

@@ -84,7 +84,11 @@ class Reference(Protocol):
     card: Card
 
     def networks(self) -> dict[str, nn.Module]:
-        """Fresh networks by role, initialised from torch's current random state, on the CPU."""
+        """Fresh networks by role, initialised from torch's current random state, on the CPU.
+
+        Lazy layers get their sizes from a sample and a step that the engine takes with others, and are initialised
+        after all else; one that is copied here must have its size.
+        """
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """The document's optimiser of each role."""

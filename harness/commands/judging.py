@@ -48,6 +48,8 @@ def evaluate(
 ) -> None:
     """Measure sample quality: FID, KID, IS, precision, recall, classes covered, distance to training images.
 
+    Of a run also FID and KID before its first step: what is no better says nothing of a change.
+
     A callable gets (n, seed) and returns n images: uint8, or floats in the range declared.
 
     Example: [bold]gan-harness evaluate my_package.my_gan:generate --against idl-gan-mnist -n 1000[/bold]

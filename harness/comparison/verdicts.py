@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,9 +30,6 @@ _SHARED = ("profile", "n", "batch_size", "epochs", "unit", "better")
 
 # What records say nothing of that were made before it was asked; none of them was made on a GPU.
 _BEFORE = {f"protocol, {name}": "ieee" for name in (CONVOLUTIONS, PRODUCTS)} | {"protocol, numerics": "deterministic"}
-
-
-Groups = Mapping[tuple[str, str], Sequence[Record]]  # by reference and metric
 
 
 class NotComparableError(ValueError):
@@ -110,7 +107,7 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     settled: dict[tuple[str, str], Comparison] = {}
     tested: dict[tuple[str, str], Permutation] = {}
     same = _unchanged(keys, *sides)
-    starts = _at_start(keys, *sides, [*base, *candidate], rule)
+    starts = _at_start(keys, base, candidate, rule)
     for key in keys:
         one, other = (side.get(key, []) for side in sides)
         before = _settled(key, one, other, base, candidate)
@@ -189,46 +186,53 @@ def _says_nothing(one: Sequence[Record], other: Sequence[Record]) -> str:
 
 
 def _at_start(
-    keys: Iterable[tuple[str, str]],
-    bases: Groups,
-    candidates: Groups,
-    records: Sequence[Record],
-    rule: Rule,
+    keys: Iterable[tuple[str, str]], base: Sequence[Record], candidate: Sequence[Record], rule: Rule
 ) -> dict[tuple[str, str], str]:
-    """Why metrics of trainings say nothing that are hardly better than an untrained generator.
+    """Why metrics of trainings say nothing that are no better than an untrained generator.
 
-    One that was measured there speaks for itself. The others of its training follow where all of those say nothing.
+    One that was measured there speaks for itself. The others of its training follow where all of those say nothing,
+    whether they take part or not.
     """
     starts: dict[tuple[str, str, str], list[float]] = {}
-    for r in records:
-        if r.metric.endswith(AT_START) and r.status == "measured" and r.value is not None:
+    for r in (*base, *candidate):
+        if r.metric.endswith(AT_START) and r.status == "measured" and r.value is not None and math.isfinite(r.value):
             starts.setdefault((r.reference, r.suite, r.metric.removesuffix(AT_START)), []).append(r.value)
+    found: dict[tuple[str, str], dict[str, str]] = {}  # by reference and suite: of each metric, why it says nothing
+    for (reference, suite, metric), values in starts.items():
+        one, other = (
+            [r for r in side if (r.reference, r.suite, r.metric, r.status) == (reference, suite, metric, "measured")]
+            for side in (base, candidate)
+        )
+        if one and other and not _difference(one, other):
+            reason = _no_better(one, other, float(np.mean(values)), rule)
+            found.setdefault((reference, suite), {})[metric] = reason
     told: dict[tuple[str, str], str] = {}
-    stuck: dict[tuple[str, str], list[str]] = {}  # by reference and suite: of each metric, why it says nothing
     for key in keys:
-        one, other = bases.get(key, []), candidates.get(key, [])
-        found = starts.get((key[0], (one or other)[0].suite, key[1]))
-        if found and one and other:
-            told[key] = _hardly_better(one, other, float(np.mean(found)), rule)
-            stuck.setdefault((key[0], one[0].suite), []).append(told[key])
-    for key in keys:
-        one = bases.get(key) or candidates[key]
-        reasons = stuck.get((key[0], one[0].suite), [])
-        if key not in told and reasons and all(reasons):
-            told[key] = (
-                f"says nothing, as the training hasn't left its start: {reasons[0].removeprefix('says nothing: ')}"
-            )
+        suites = {r.suite for r in (*base, *candidate) if (r.reference, r.metric) == key}
+        for reasons in (found[key[0], suite] for suite in suites if (key[0], suite) in found):
+            if key[1] in reasons:
+                told[key] = f"says nothing: {reasons[key[1]]}; train for longer" if reasons[key[1]] else ""
+            elif all(reasons.values()):
+                metric, reason = next(iter(reasons.items()))
+                told[key] = f"says nothing, as the training hasn't left its start: {metric}, {reason}"
     return told
 
 
-def _hardly_better(one: Sequence[Record], other: Sequence[Record], start: float, rule: Rule) -> str:
-    """The reason when neither side is better than before training by more than the margin, else ""."""
+def _no_better(one: Sequence[Record], other: Sequence[Record], start: float, rule: Rule) -> str:
+    """The reason when neither side is better than before training by more than the margin, else "".
+
+    A candidate that has fallen below both the base and the start does say something.
+    """
     sign = 1 if one[0].better == "lower" else -1
-    means = [float(np.mean(_values(side))) for side in (one, other)]
-    if any(sign * (start - mean) > rule.margin * abs(start) for mean in means):
+    before, after = (float(np.mean(_values(side))) for side in (one, other))
+    if not (math.isfinite(before) and math.isfinite(after)):
         return ""
-    before, after = (f"{mean:.4g}" for mean in means)
-    return f"says nothing: {before} and {after} are hardly better than {start:.4g} before training; train for longer"
+    allowed = rule.margin * abs(start)
+    if max(sign * (start - before), sign * (start - after)) > allowed:
+        return ""
+    if sign * (after - start) > allowed and sign * (after - before) > rule.margin * abs(before):
+        return ""
+    return f"{before:.4g} and {after:.4g} are no better than {start:.4g} before training"
 
 
 def _worst(records: Sequence[Record]) -> bool:

@@ -101,9 +101,7 @@ def train(
     if resume and folder.nothing_has_begun() and (resume == "auto" or folder.was_killed()):
         resume, afresh = False, "nothing had begun here: starting with the first step"
     if resume and not (out / RUN_FILE).is_file():
-        raise ValueError(
-            f"{out} isn't a run's folder: it has no {RUN_FILE}; --auto-resume starts where nothing has begun"
-        )
+        raise ValueError(f"{folder.no_run}; --auto-resume starts where nothing has begun")
     threads = config.threads
     if threads is None and resume:
         threads = folder.read_run()[0].threads

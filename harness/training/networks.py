@@ -21,8 +21,8 @@ from harness.training.streams import GeneratorNoise, Streams
 from reference import Reference
 
 _CPU = torch.device("cpu")
-_ENOUGH = 2  # samples that tell a layer's sizes; batch normalisation takes no fewer
-_made: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_ENOUGH = 2  # samples that tell a layer's sizes for most; batch normalisation takes no fewer
+_made: weakref.WeakSet[nn.Module] = weakref.WeakSet()  # layers that learn
 
 
 def made_networks(reference: Reference) -> dict[str, nn.Module]:
@@ -41,14 +41,19 @@ def made_networks(reference: Reference) -> dict[str, nn.Module]:
         with _disable_current_modes():
             networks = _all_sized(reference)  # lazy layers can't be made without values: with values, then
         networks = copy.deepcopy(networks)  # and a copy that has none
-    for role, network in networks.items():
-        if network in _made:
-            name = reference.card.name
-            raise ValueError(
-                f"networks() of {name} must make new networks each time; its {role} is one that it made before"
-            )
-    _made.update(networks.values())
+    learning = {role: [m for m in network.modules() if _learns(m)] for role, network in networks.items()}
+    if old := [role for role, modules in learning.items() if any(module in _made for module in modules)]:
+        raise ValueError(
+            f"networks() of {reference.card.name} must make new networks each time; in its {old[0]} are layers that it "
+            "made before"
+        )
+    _made.update(module for modules in learning.values() for module in modules)
     return networks
+
+
+def _learns(module: nn.Module) -> bool:
+    """Whether it has weights of its own that a training changes: others may be loaded once and used again."""
+    return any(parameter.requires_grad for parameter in module.parameters(recurse=False))
 
 
 def drawn_networks(reference: Reference, seed: int, device: torch.device) -> dict[str, nn.Module]:
@@ -58,7 +63,15 @@ def drawn_networks(reference: Reference, seed: int, device: torch.device) -> dic
 
 
 def _all_sized(reference: Reference) -> dict[str, nn.Module]:
-    networks = check_networks(reference, reference.networks())
+    try:
+        networks = check_networks(reference, reference.networks())
+    except ValueError as error:
+        if "uninitialized parameter" not in str(error):
+            raise
+        raise ValueError(
+            f"networks() of {reference.card.name} uses lazy layers before their sizes are known, to copy or to change "
+            "them: name the sizes there"
+        ) from error
     if _has_lazy(networks):
         _give_sizes(reference, networks)
     return networks
@@ -71,35 +84,49 @@ def _has_lazy(networks: Mapping[str, nn.Module]) -> bool:
 
 def _give_sizes(reference: Reference, networks: Mapping[str, nn.Module]) -> None:
     """Initialise lazy layers for what reaches their like in one sampling and one step of others."""
-    seen: dict[tuple[str, str], tuple[Any, Any]] = {}
     why = ""
-    with torch.random.fork_rng([]):
-        own = copy.deepcopy(reference)  # which may count its steps
-        others = check_networks(own, own.networks())  # PyTorch can't copy buffers without a size
-        for role, network in others.items():
+    for samples in (_ENOUGH, reference.card.batch_size):  # a critic may look at several samples at once
+        with torch.random.fork_rng([]):
+            seen, why = _given_to_lazy(reference, samples)
+        for role, network in networks.items():
             for name, module in network.named_modules():
-                if isinstance(module, LazyModuleMixin):
-                    cast(nn.Module, module).register_forward_pre_hook(
-                        _Seeing(seen, role, name), with_kwargs=True, prepend=True
-                    )
-        batch, noise = drawn_batch(own.card, _ENOUGH, _CPU), GeneratorNoise(torch.Generator().manual_seed(0))
-        try:
-            own.sample(others, _ENOUGH, noise, batch.labels, batch.condition)
-            own.step(make_players(others, made_optimizers(own, others)), batch, noise)
-        except Exception as error:
-            why = f": {error}"
-        del own, others
-    gc.collect()  # layers and optimisers hold themselves, and are nothing that a step holds
-    for role, network in networks.items():
-        for name, module in network.named_modules():
-            if isinstance(module, LazyModuleMixin) and (role, name) in seen:
-                given, named = seen[role, name]
-                cast(Any, module)._infer_parameters(module, given, named)  # and it is an ordinary layer from now on
+                if (role, name) in seen and hasattr(module, "_initialize_hook"):
+                    given, named = seen[role, name]
+                    try:
+                        cast(Any, module)._infer_parameters(module, given, named)  # an ordinary layer from now on
+                    except Exception as error:
+                        why = f": {error}"
+        if not _has_lazy(networks):
+            break
+    gc.collect()  # the others, which hold themselves: whoever follows what is made here would count them
     if left := [role for role, network in networks.items() if _has_lazy({role: network})]:
         raise ValueError(
             f"networks() of {reference.card.name} must return networks whose sizes are known or follow from a sample "
             f"and a step; in {' and '.join(left)} are lazy layers that don't{why}"
         )
+
+
+def _given_to_lazy(reference: Reference, samples: int) -> tuple[dict[tuple[str, str], tuple[Any, Any]], str]:
+    """What lazy layers of other networks are given first, by role and name; and what kept some from being reached."""
+    own = copy.deepcopy(reference)  # which may count its steps
+    others = check_networks(own, own.networks())  # PyTorch can't copy buffers without a size
+    seen: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for role, network in others.items():
+        for name, module in network.named_modules():
+            if isinstance(module, LazyModuleMixin):
+                hook = _Seeing(seen, role, name)
+                cast(nn.Module, module).register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
+    batch, noise = drawn_batch(own.card, samples, _CPU), GeneratorNoise(torch.Generator().manual_seed(0))
+    why = ""
+    for take in (
+        lambda: own.sample(others, samples, noise, batch.labels, batch.condition),
+        lambda: own.step(make_players(others, made_optimizers(own, others)), batch, noise),
+    ):
+        try:
+            take()
+        except Exception as error:
+            why = f": {error}"
+    return seen, why
 
 
 class _Seeing:

@@ -98,6 +98,11 @@ class RunFolder:
         for folder in self.checkpoints.glob(".step-*"):
             shutil.rmtree(folder)
 
+    @property
+    def no_run(self) -> str:
+        """What is said of a folder in which no run has begun."""
+        return f"{self.path} isn't a run's folder: it has no {RUN_FILE}"
+
     def write_run(self, config: RunConfig, facts: dict[str, Any]) -> None:
         """Write `run.json`."""
         write_text(self.path / RUN_FILE, json.dumps({"config": config.to_json(), **facts}, indent=1) + "\n")
@@ -122,7 +127,7 @@ class RunFolder:
                 "environment": environment,
             }
         except (FileNotFoundError, NotADirectoryError):
-            raise ValueError(f"{self.path} isn't a run's folder: it has no {RUN_FILE}") from None
+            raise ValueError(self.no_run) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is damaged: {error}") from error
 

@@ -170,7 +170,7 @@ def test_what_has_not_left_its_start_says_nothing() -> None:
     start = side([10.4], metric="fid_untrained", headline=False)
     found = only([*side(TEN), *start], side([value + 0.2 for value in TEN]))
     assert found.verdict == "inconclusive"
-    assert found.reason == "says nothing: 10 and 10.2 are hardly better than 10.4 before training; train for longer"
+    assert found.reason == "says nothing: 10 and 10.2 are no better than 10.4 before training; train for longer"
     far = side([80.0], metric="fid_untrained", headline=False)
     assert only([*side(TEN), *far], side([value + 0.2 for value in TEN])).verdict == "kept"
     assert only([*side(TEN), *start], side(EIGHT)).verdict == "better", "one side has left it"
@@ -183,9 +183,31 @@ def test_what_was_not_measured_at_the_start_follows_its_training() -> None:
     for fid, said in ((TEN, True), (EIGHT, False)):
         candidate = [*with_other_seeds(side(fid)), *with_other_seeds(side(recall, metric="recall_9", better="higher"))]
         found = {c.metric: c.reason for c in compare(base, candidate)}["recall_9"]
-        assert found.startswith("says nothing, as the training hasn't left its start: 10 and 10 are hardly") is said
+        assert found.startswith("says nothing, as the training hasn't left its start: fid, 10 and 10 are no") is said
+        alone = only(base, candidate, Rule(metrics=("recall_*",)))
+        assert alone.reason == found, "whatever takes part"
+    still = [*with_other_seeds(side(TEN)), *with_other_seeds(side(recall, metric="recall_9", better="higher"))]
     elsewhere = [dataclasses.replace(r, reference="another") for r in start]
-    assert "start" not in " ".join(c.reason for c in compare([*base[:-1], *elsewhere], candidate))
+    assert "start" in " ".join(c.reason for c in compare(base, still))
+    assert "start" not in " ".join(c.reason for c in compare([*base[:-1], *elsewhere], still))
+    fewer = [dataclasses.replace(r, n=7) if r.metric == "fid" else r for r in still]
+    assert "start" not in " ".join(c.reason for c in compare(base, fewer)), "a FID of fewer says nothing of it"
+
+
+def test_falling_below_the_start_says_something() -> None:
+    start = side([10.4], metric="fid_untrained", better="none", headline=False)
+    found = only([*side(TEN), *start], with_other_seeds(side([v * 50 for v in TEN])))
+    assert found.verdict == "worse"
+    both = [side([v * 50 for v in TEN]), with_other_seeds(side([v * 50.1 for v in TEN]))]
+    assert "no better than 10.4 before training" in only([*both[0], *start], both[1]).reason
+
+
+@pytest.mark.parametrize("where", ["start", "candidate"])
+def test_a_start_or_a_side_that_is_not_finite_silences_nothing(where: str) -> None:
+    nan = float("nan")
+    start = side([nan if where == "start" else 10.4], metric="fid_untrained", better="none", headline=False)
+    candidate = with_other_seeds(side([nan] * 5 if where == "candidate" else THIRTEEN))
+    assert only([*side(TEN), *start], candidate).verdict == "worse"
 
 
 def test_the_same_seeds_are_held_against_each_other() -> None:

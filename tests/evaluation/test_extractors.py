@@ -72,9 +72,11 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
     save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file, metadata)
     with pytest.raises(ValueError, match="other weights than its folder's name says"):
         open_extractor("mnistnet", CPU, mnist_root)
-    file.write_bytes(b"cut")
-    with pytest.raises(ValueError, match="can't be read as weights"):
-        open_extractor("mnistnet", CPU, mnist_root)
+    whole = file.read_bytes()
+    for damaged in (b"cut", whole[:-100], b""):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match="can't be read as weights"):
+            open_extractor("mnistnet", CPU, mnist_root)
 
 
 def test_mnistnet_comes_along_and_only_to_train_it_takes_mnist(monkeypatch: pytest.MonkeyPatch) -> None:

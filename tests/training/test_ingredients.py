@@ -18,6 +18,7 @@ from harness.measurement.leaks import held_after
 from harness.training import RunConfig, train
 from harness.training.operations import step_operations
 from tests import toys
+from tests.ingredient_toys import Scaled
 
 CPU = torch.device("cpu")
 
@@ -59,16 +60,6 @@ class Cast(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             return super().forward(input).float()
-
-
-KERNEL = torch.tensor([0.5, 2.0])  # made when the module is loaded
-
-
-class Scaled(nn.Module):
-    """A layer that computes with a tensor which is neither a parameter nor a buffer."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return input * KERNEL
 
 
 def tied(discriminator: nn.Module) -> nn.Module:

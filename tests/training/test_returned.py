@@ -70,11 +70,19 @@ def test_a_slip_is_a_line_that_names_what_must_be_returned(
 def test_networks_that_were_trained_before_are_no_fresh_ones(
     toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = {"generator": nn.Linear(3, 2), "discriminator": nn.Linear(2, 1)}
-    monkeypatch.setattr(toys.Toy, "networks", lambda _: made)
+    kept, frozen = nn.Linear(3, 2), nn.Linear(2, 2).requires_grad_(False)
+    monkeypatch.setattr(
+        toys.Toy, "networks", lambda _: {"generator": nn.Sequential(kept), "discriminator": nn.Linear(2, 1)}
+    )
     train(toy_config(steps=2), tmp_path / "once", show_log=False)
-    with pytest.raises(ValueError, match="make new networks each time; its generator is one that it made before"):
+    with pytest.raises(ValueError, match="make new networks each time; in its generator are layers that it made bef"):
         train(toy_config(steps=2), tmp_path / "twice", show_log=False)
+    monkeypatch.setattr(
+        toys.Toy, "networks",
+        lambda _: {"generator": nn.Linear(3, 2), "discriminator": nn.Sequential(frozen, nn.Linear(2, 1))},
+    )  # fmt: skip
+    for name in ("frozen", "frozen again"):  # as weights are that are loaded once
+        train(toy_config(steps=2), tmp_path / name, show_log=False)
 
 
 def test_measures_look_too(monkeypatch: pytest.MonkeyPatch) -> None:

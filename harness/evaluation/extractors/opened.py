@@ -214,7 +214,11 @@ def _made_for(file: Path, lessons: Lessons) -> bool:
 
 
 def _facts(file: Path) -> dict[str, str]:
-    return _metadata(file) | {"hash": weights_hash(read_tensors(file))}
+    metadata = _metadata(file)
+    try:
+        return metadata | {"hash": weights_hash(read_tensors(file))}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} can't be read as weights: {error}") from error
 
 
 def _metadata(file: Path) -> dict[str, str]:
