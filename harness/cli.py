@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -28,27 +29,29 @@ def main() -> None:
         sys.exit(1)
     except (ValueError, OSError) as error:
         if "--traceback" in sys.argv:
-            raise
+            traceback.print_exception(error)
         complain(in_words(error))
         sys.exit(getattr(error, "exit_code", 2))
     except (RuntimeError, MemoryError) as error:
         trouble = device_trouble(error)
         if trouble is None or "--traceback" in sys.argv:
-            raise
-        complain(trouble)
+            traceback.print_exception(error)
+        if trouble is not None:
+            complain(trouble)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         sys.exit(130)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # what typer raises for an unknown option or a word as a number
-            raise
-        complain(error.format_message())
+        if hasattr(error, "format_message"):  # what typer raises for an unknown option or a word as a number
+            complain(error.format_message())
+        else:  # a stranger's mistake, or ours: where it was helps; Python's own 1 would say that a check failed
+            traceback.print_exception(error)
         sys.exit(2)
 
 
 @app.callback()
 def common(
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
+    show_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
 ) -> None:
     """Options before the command; `main` looks for --traceback itself."""

@@ -32,7 +32,7 @@ from harness.evaluation.evaluated import (
 )
 from harness.evaluation.extractors.opened import Extractor, open_extractor
 from harness.evaluation.features import Said
-from harness.evaluation.images import as_images, check_range, check_varied, read_images, to_bytes
+from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
 from harness.evaluation.quality import COVERED, metric_name
 from harness.evaluation.sampler import Sampler
 from harness.files import free_name, write_text
@@ -59,6 +59,7 @@ class Question:
         extractor: None for the one that fits the data.
         value_range: what values mean; None for the range of `against`, for bytes 0 to 255.
         any_data: let the extractor look at data that it wasn't trained on.
+        pack: where the pack lies that a run was trained on, if it isn't where it was.
         name: what the records call the images, so that two sets of them can be compared; "" for where they come from.
 
     Raises:
@@ -77,6 +78,7 @@ class Question:
     name: str
     modules: tuple[str, ...]
     any_data: bool = False
+    pack: Path | None = None
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -92,7 +94,7 @@ class Answer:
     """The values, what they were measured on, and where their records lie; `n` of `given` images were compared.
 
     `kept` is where records that lay there have gone, None where none did; `why_no_start` says why a run's networks as
-    they were drawn can't be measured, "" where they were.
+    they were drawn can't be measured, "" where they were; `note` is something to look at.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Answer:
     n: int
     given: int
     why_no_start: str = ""
+    note: str = ""
 
     @property
     def missing(self) -> list[str] | None:
@@ -167,14 +170,17 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         raise ValueError("--against and --range play no part for a run: its card says what it is held against")
     run = restore_run(path, device, said)
     card, config = run.reference.card, run.config
-    dataset, root = run_data(run, question.data_root, Told(said, said))
+    dataset, root = run_data(run, question.data_root, Told(said, said), question.pack)
     extractor = _fitting(question, card, dataset, device, root, said)
     sampler = Sampler(run.reference, run.networks, device, question.seed)
     n = sample_size(question.count or _DEFAULT_N, dataset)
     if question.count and n < question.count:
         raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
     strange = not was_trained_for(extractor.name, card, dataset)
-    values = evaluate_sampler(sampler, dataset, n, extractor, said, strange=strange)
+    seen: list[str] = []
+    values = evaluate_sampler(
+        sampler, dataset, n, extractor, said, lambda images: seen.append(little_used(images, _BYTES)), strange=strange
+    )
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
@@ -192,7 +198,8 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
     start = metric_name("fid", extractor.name, n) + AT_START
     left_out = {start: why_no_start} if why_no_start else {}
     where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), left_out)
-    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start)
+    note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
+    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note)
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:
@@ -293,6 +300,10 @@ def _call(target: str, n: int, seed: int) -> Tensor:
     module, _, name = target.partition(":")
     try:
         function = getattr(import_user_module(module), name)
+    except (Exception, SystemExit) as error:
+        hint = "; give it as module:callable, without .py" if module.endswith(".py") else ""
+        raise ValueError(f"{target} can't be imported: {type(error).__name__}: {error}{hint}") from error
+    try:
         made = function(n, seed)
         if isinstance(made, np.ndarray):  # PyTorch takes neither negative strides nor a foreign order of bytes
             made = np.ascontiguousarray(made, made.dtype.newbyteorder("="))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from reference import Card, get, load_module, names
 
 _MOST_SAMPLES = 100_000
 _READ = 10_000
+_SUFFIXES = (".png", ".npy", ".txt", ".safetensors", ".json")
 # Which modes an option speaks to; a wish that changes nothing is a mistake.
 _PLAYED = {
     "way": ("interpolate",),
@@ -61,6 +63,7 @@ class Look:
     as_written: bool | None
     untrained: bool
     modules: tuple[str, ...]
+    pack: Path | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ALL_MODES:
@@ -94,7 +97,7 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
 
     @functools.cache
     def data() -> tuple[Dataset, Path | None]:  # only asked for by those who need them: the folder may have gone since
-        return run_data(restored, look.data_root, Told(say, say))
+        return run_data(restored, look.data_root, Told(say, say), look.pack)
 
     sampler = Sampler(restored.reference, restored.networks, restored.device, look.seed)
     way: Way = next((way for way in get_args(Way) if way == look.way), "ends")
@@ -106,6 +109,7 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
     sheet = make_sheet(look.mode, sampler, lambda: data()[0], wish)
 
     target = look.out or default
+    aside = _set_aside(target)
     save_picture(target, picture_of(sheet.images, card.data_range, sheet.columns))
     np.save(target.with_suffix(".npy"), sheet.images.numpy())
     suffixes = [".npy"]
@@ -116,9 +120,36 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
         numbers = {name: None if math.isnan(value) else value for name, value in sheet.numbers.items()}
         write_text(target.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
         suffixes.append(".json")
-    told = "".join(f"; {name} {value:.4g}" for name, value in sheet.numbers.items())
+    broken = int((~sheet.images.isfinite().flatten(1).all(1)).sum())
+    told = f"; {broken} hold NaN or infinite values" if broken else ""
+    told += "".join(f"; {name} {value:.4g}" for name, value in sheet.numbers.items())
     what = f"{len(sheet.images)} samples" if look.mode == "random" else f"{look.mode}, {len(sheet.images)} images"
-    return f"{what} of {config.reference} after step {restored.step}{told}: {target}, beside it {', '.join(suffixes)}"
+    return (
+        f"{what} of {config.reference} after step {restored.step}{told}: {target}, beside it {', '.join(suffixes)}"
+        + (f"; what was there is kept: {aside}" if aside else "")
+    )
+
+
+def _set_aside(target: Path) -> Path | None:
+    """Give what an earlier call wrote other names: where it lies now, None where there was nothing.
+
+    Raises:
+        ValueError: files lie there that no earlier call wrote, for it would have left a picture.
+    """
+    files = [path for path in (target.with_suffix(suffix) for suffix in _SUFFIXES) if path.exists()]
+    if not files:
+        return None
+    if not target.exists():
+        raise ValueError(
+            f"{files[0]} is there already and no sample's, for there is no picture beside it: name another"
+        )
+    for number in itertools.count(1):
+        others = {path: path.with_name(f"{path.stem}.{number}{path.suffix}") for path in {*files, target}}
+        if not any(other.exists() for other in others.values()):
+            break
+    for path in files:
+        path.rename(others[path])
+    return others[target]
 
 
 def _restored(run: str, look: Look, say: Callable[[str], None]) -> tuple[RestoredRun, Path]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.files import appearing
 
-__all__ = ["SafetensorError", "read_metadata", "read_tensors", "write_tensors"]
+__all__ = ["SafetensorError", "read_metadata", "read_tensors", "save", "write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:

@@ -102,6 +102,22 @@ def test_train_sample_and_resume(tmp_path: Path) -> None:
     assert json.loads((out / "run.json").read_text())["config"]["seed"] == 1, "resuming takes the run's own seed"
 
 
+def test_no_sample_replaces_an_earlier_one_or_a_users_file(tmp_path: Path) -> None:
+    asked = ("sample", "mlp-gan-mnist", "--untrained", "--device", "cpu", "-n", "4", "--out", tmp_path / "model.png")
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"mine")
+    assert f"{weights} is there already and no sample's" in complaint(*asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert weights.read_bytes() == b"mine"
+    weights.unlink()
+    run(*asked)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert f"what was there is kept: {tmp_path / 'model.1.png'}" in run(*asked, "--seed", "1").stdout
+    for name, content in before.items():
+        assert (tmp_path / name.replace("model.", "model.1.")).read_bytes() == content
+        assert name.endswith("json") or (tmp_path / name).read_bytes() != content
+
+
 def test_samples_that_need_data_take_the_runs_own_or_none(tmp_path: Path, mnist_root: Path) -> None:
     out = tmp_path / "run"
     run("train", "idl-ex5-inpainting-unet-latent-mnist", "--steps", "1", "--batch-size", "4", "--out", out,
@@ -474,14 +490,21 @@ def test_what_a_gpu_cannot_do_is_one_line(
     assert line.startswith(f"gan-harness: {said}")
 
 
-def test_an_error_of_the_users_own_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, AssertionError])
+def test_an_error_of_the_users_own_code_keeps_its_traceback_and_is_no_failed_check(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+        raise kind("mat1 and mat2 shapes cannot be multiplied")
 
     monkeypatch.setattr("harness.training.train", fail)
     monkeypatch.setattr(sys, "argv", ["gan-harness", "train", "mlp-gan-mnist", "--device", "cpu"])
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+    with pytest.raises(SystemExit) as ended:
         main()
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert "shapes cannot be multiplied" in shown
 
 
 def test_doctor_says_what_would_make_figures_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from harness.cli import main
@@ -373,6 +374,50 @@ def test_a_range_of_which_half_is_used_is_refused_unless_it_is_declared(function
             against=signed)  # fmt: skip
     largest = {"halved": 0.5, "dark": 85.0}.get(function, 1.0)
     assert ask(f"{MODULE}:{function}", count=100, against=signed, value_range=(0.0, largest)).n == 100  # declared
+
+
+def test_a_stray_pixel_is_no_range() -> None:
+    images = digits(100).float() / 255  # in [0, 1], where the card says [−1, 1]
+    images[0, 0, 0, 0] = -1
+    np.save("stray.npy", images.numpy())
+    with Path(f"{MODULE}.py").open("a") as stream:
+        stream.write("\n\ndef stray(n, seed):\n    return np.load('stray.npy')[:n]\n")
+    refused(
+        r"but for stray ones, values from 0 to \S+, where black is -1 and white 1",
+        f"{MODULE}:stray",
+        count=100,
+        against=MLP,
+    )
+
+
+def test_a_run_whose_samples_use_half_of_the_cards_range_is_said(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(get(MLP))
+    original = kind.sample
+
+    def half(*given: object, **more: object) -> Tensor:
+        samples: Tensor = original(*given, **more)  # type: ignore[arg-type]
+        return samples * 0.5 + 0.5
+
+    monkeypatch.setattr(kind, "sample", half)
+    note = ask(trained, against="", count=200).note
+    assert note.startswith("its samples hold values from 1")
+    assert note.endswith("of 0 for black to 255 for white: does the card's range fit?")
+
+
+@pytest.mark.parametrize("name", ["more/x.png", "x.tif", "x.bmp", "x.gif"])
+def test_pictures_that_would_be_left_out_are_refused(name: str) -> None:
+    write_images(Path("mixed"), digits(100))
+    ask("mixed")
+    (Path("mixed") / name).parent.mkdir(exist_ok=True)
+    Image.new("RGB", (28, 28)).save(Path("mixed") / name)
+    with pytest.raises(ValueError, match=r"mixed/.* is (a folder of more pictures|a picture of another kind)"):
+        ask("mixed")
+
+
+def test_a_module_that_is_not_there_was_not_called() -> None:
+    refused(r"gens.py:even can't be imported: .*; give it as module:callable, without .py", "gens.py:even")
 
 
 def test_masks_in_files_are_masks_too() -> None:

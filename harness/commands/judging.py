@@ -43,6 +43,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the records; default the run's, or runs/evaluated/NAME.")
     ] = None,
+    pack: Annotated[Path | None, typer.Option(help="Where the pack lies that the run was trained on.")] = None,
     name: Annotated[str, typer.Option(help="Its name in the records, for compare; default where it comes from.")] = "",
     reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
@@ -60,7 +61,7 @@ def evaluate(
     question = Question(
         count=n, seed=seed, device=device or "auto", data_root=data_root, against=against, extractor=extractor,
         inception=inception_weights, value_range=_range(value_range), out=out, name=name,
-        modules=tuple(reference_module), any_data=any_data,
+        modules=tuple(reference_module), any_data=any_data, pack=pack,
     )  # fmt: skip
     console = new_console()
     with console.status("starting") as status:
@@ -74,6 +75,8 @@ def evaluate(
     )
     console.print(f"{escape(answer.name)}, {compared}, against {escape(answer.data)}")
     console.print(table)
+    if answer.note:
+        console.print(escape(answer.note), soft_wrap=True)
     if answer.why_no_start:
         console.print(f"not measured before training: {escape(answer.why_no_start)}", soft_wrap=True)
     if answer.missing is not None:

@@ -104,6 +104,7 @@ def sample(
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/MODE-seedS.png.")] = None,
     data_root: DataRoot = None,
+    pack: Annotated[Path | None, typer.Option(help="Where the pack lies that the run was trained on.")] = None,
     vectors: Annotated[Path | None, typer.Option(help="Latents to use, as an earlier call wrote them.")] = None,
     pick: Annotated[
         str, typer.Option(help="Vectors by number: 2,9 to interpolate, 0,6,8-1,2,4+3,4,6 for the arithmetic.")
@@ -134,7 +135,7 @@ def sample(
     look = Look(
         mode=mode, count=n, seed=seed, device=device or "auto", out=out, data_root=data_root, vectors=vectors,
         pick=pick, way=way, labels=labels, attribute=attribute, digit=digit, as_written=as_written,
-        untrained=untrained, modules=tuple(reference_module),
+        untrained=untrained, modules=tuple(reference_module), pack=pack,
     )  # fmt: skip
     print(sample_run(run, look, complain))
 
@@ -144,6 +145,7 @@ def _resolve(
 ) -> tuple[RunConfig, Path]:
     """Defaults from the card, or from the run that is resumed; what was given wins."""
     import reference
+    from harness.data.catalogue import AUTO, NEVER
     from harness.data.catalogue import data_root as find_root
     from harness.training import RunConfig
     from harness.training.device import resolve_device
@@ -157,7 +159,9 @@ def _resolve(
     folder = out or Path("runs") / f"{folder_name(spec)}-seed{given.get('seed', card.seed)}"
     root = find_root(data_root)
     if root is not None:
-        given["data_root"] = str(root)
+        given["data_root"] = str(root.resolve())
+    if given.get("pack", AUTO) not in (AUTO, NEVER):
+        given["pack"] = str(Path(given["pack"]).resolve())
     if device is not None:
         given["device"] = str(resolve_device(device))
     if resume and not RunFolder(folder).nothing_has_begun():

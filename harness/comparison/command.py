@@ -20,6 +20,7 @@ from harness.comparison.verdicts import ALPHA, Comparison, Rule, compare, exit_c
 from harness.console import new_table
 from harness.data.catalogue import ROOT_VARIABLE, documented_samples
 from harness.environment import device_name
+from harness.files import free_name
 from harness.measuring import affordable_sizes
 from harness.profiles import get_profile
 from harness.record import Record
@@ -29,6 +30,7 @@ from harness.training.operations import step_operations
 from harness.training.prepared import check_batch_size
 from reference import get, load_module, matching, specs
 
+_SPEED = "speed"
 _COLOURS = {"kept": "green", "better": "green", "worse": "red"}
 
 
@@ -82,10 +84,18 @@ def compare_and_show(asked: Asked, console: Console) -> int:
     comparisons = compare(base, candidate, rule)
     show(comparisons, console, rule.alpha)
     heading = f"# {asked.candidate} against {asked.base}\n\n{tally(comparisons)}"
-    write_table(asked.out, COMPARISON, comparison_table(comparisons), heading)
+    _write_table(asked.out, COMPARISON, comparison_table(comparisons), heading, console)
     kept = "table" if _is_record_set(asked.base) else "records and table"
     console.print(f"{kept}: {escape(str(asked.out))}")
     return exit_code(comparisons)
+
+
+def _write_table(out: Path, name: str, table: pd.DataFrame, heading: str, console: Console) -> None:
+    """Write a table; what an earlier comparison wrote there is kept."""
+    for earlier in (path for path in (out / f"{name}.csv", out / f"{name}.md") if path.exists()):
+        kept = earlier.rename(free_name(earlier))
+        console.print(f"an earlier table is kept: {escape(str(kept))}", soft_wrap=True)
+    write_table(out, name, table, heading)
 
 
 def _compare_speed(asked: Asked, console: Console) -> int:
@@ -106,8 +116,8 @@ def _compare_speed(asked: Asked, console: Console) -> int:
     table = pace_table(found)
     _print(table, [(pace.verdict, pace.memory_verdict) for pace in found], console)
     heading = f"# {asked.candidate} against {asked.base}: time and memory of a step, on {device_name(device)}"
-    write_table(asked.out, "speed", table, heading)
-    console.print(f"table: {escape(str(asked.out / 'speed.md'))}")
+    _write_table(asked.out, _SPEED, table, heading, console)
+    console.print(f"table: {escape(str(asked.out / f'{_SPEED}.md'))}")
     return pace_exit_code(found)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.baseline import read_record_set
-from harness.files import write_text
+from harness.files import free_name, write_text
 from harness.record import Record
 from harness.reporting.pages import RECORDS
 
@@ -59,6 +59,9 @@ def measure_revisions(
     """
     sides = {"base": commit_of(base), "candidate": commit_of(candidate)}
     records: dict[str, list[Record]] = {name: [] for name in sides}
+    for earlier in (out / name for name in sides):
+        if earlier.exists():
+            earlier.rename(free_name(earlier))
     with contextlib.ExitStack() as stack:
         trees = {name: stack.enter_context(files_of(commit)) for name, commit in sides.items()}
         for seed in range(what.first_seed, what.first_seed + what.seeds):

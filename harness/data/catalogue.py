@@ -309,7 +309,8 @@ def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None
     if wrong and how.pack != AUTO:
         raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
     if wrong:
-        again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * how.skip_damaged
+        without = how.skip_damaged or bool(pack.skipped)
+        again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * without
         how.said(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
         return None
     how.said(f"reading the pack {path}{_left_out(pack)}")

@@ -16,6 +16,8 @@ from torch import Tensor
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+# Pictures too, which none of the data sets has: left where they are, they would be left out without a word.
+_OTHER_PICTURES = {".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm", ".pgm"}
 _COLOURED = {"RGB", "RGBA", "P"}
 # What Windows leaves in folders that somebody has looked at; others hide theirs behind a dot.
 _DROPPINGS = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
@@ -48,11 +50,21 @@ def picture_files(folder: Path, *, strangers: bool = False) -> list[Path]:
                 f"; it holds another folder {folder.name}, as if unpacked twice: move what is in there up into this one"
             )
         raise ValueError(f"{folder} holds no images ({known}){hint}")
+    unread = [name for name in names if os.path.splitext(name)[1].lower() in _OTHER_PICTURES]
+    unread += [name for name in names if (folder / name).is_dir() and _holds_pictures(folder / name)]
+    if unread and strangers:
+        what = "a folder of more pictures" if (folder / unread[0]).is_dir() else f"a picture of another kind ({known})"
+        more = f", as are {len(unread) - 1} more" if len(unread) > 1 else ""
+        raise ValueError(f"{folder / unread[0]} is {what}{more}: move it out, or convert it")
     if len(pictures) < len(names) and not strangers:
         others = sorted(set(names) - set(pictures))
         more = f" and {len(others) - 1} more such" if len(others) > 1 else ""
         raise ValueError(f"{folder / others[0]}{more} is no picture ({known}): move it out of the folder")
     return [folder / name for name in pictures]
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(os.path.splitext(name)[1].lower() in SUFFIXES | _OTHER_PICTURES for name in os.listdir(folder))
 
 
 def read_rgb(source: Path | BinaryIO, name: str = "", *, grey: bool = False) -> Image.Image:
@@ -69,7 +81,8 @@ def read_rgb(source: Path | BinaryIO, name: str = "", *, grey: bool = False) -> 
                 _check(image, grey)
                 return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadablePictureError(f"{shown} can't be read as an image: {error}") from error
+        said = str(error).replace(repr(source), "it")
+        raise UnreadablePictureError(f"{shown} can't be read as an image: {said}") from error
 
 
 def _check(image: Image.Image, grey: bool) -> None:

@@ -16,6 +16,7 @@ from harness.evaluation.features import Said
 from harness.evaluation.images import to_bytes
 from harness.evaluation.sampler import Sampler
 from harness.training.device import numerics
+from harness.training.returned import check_samples
 from harness.training.streams import Streams, sampling
 from reference import Card, given_condition
 
@@ -75,7 +76,8 @@ def _batches(sampler: Sampler, n: int, dataset: Dataset, running: frozenset[str]
             condition = None
             if card.condition:
                 condition = given_condition(dataset[places[numbers % n]].condition, card, len(numbers)).to(device)
-            yield sampler.reference.sample(sampler.networks, size, noise, labels, condition)
+            made = sampler.reference.sample(sampler.networks, size, noise, labels, condition)
+            yield check_samples(sampler.reference, made, size)
 
 
 def _called_by_their_batch(sampler: Sampler, dataset: Dataset, running: frozenset[str]) -> frozenset[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.data.pictures import picture_files, read_rgb
 
+_SEEN, _STRAY = 2_000_000, 1000  # values looked at, and one in how many may be anything
 _SLACK = 1e-3  # of the declared range: rounding, not another range
 
 
@@ -45,18 +46,33 @@ def check_range(samples: Tensor, value_range: tuple[float, float], what: str) ->
     Raises:
         ValueError: they do, with what was seen; `what` names them.
     """
+    if seen := little_used(samples, value_range):
+        low, high = value_range
+        raise ValueError(
+            f"{what}: {seen}, where black is {low:g} and white {high:g}: say what they mean with --range LOW,HIGH"
+        )
+
+
+def little_used(samples: Tensor, value_range: tuple[float, float]) -> str:
+    """What is seen of values that use half of their range or less, or two values alone; "" of others.
+
+    A thousandth of them at either end plays no part: a stray pixel is no range.
+    """
     low, high = value_range
     least, most = float(samples.min()), float(samples.max())
     if not least < most:  # one even colour, of which others speak
-        return
-    seen = f"values from {least:.4g} to {most:.4g}"
+        return ""
     if bool(((samples == least) | (samples == most)).all()):
-        seen = f"the values {least:.4g} and {most:.4g} alone"
-    elif most - least > (high - low) / 2 + _SLACK * (high - low):
-        return
-    raise ValueError(
-        f"{what}: {seen}, where black is {low:g} and white {high:g}: say what they mean with --range LOW,HIGH"
-    )
+        return f"the values {least:.4g} and {most:.4g} alone"
+    flat = samples.flatten()
+    some = flat[:: max(1, len(flat) // _SEEN)].float().sort().values
+    inner = float(some[len(some) // _STRAY]), float(some[-1 - len(some) // _STRAY])
+    half = (high - low) / 2 + _SLACK * (high - low)
+    if most - least <= half:
+        return f"values from {least:.4g} to {most:.4g}"
+    if inner[0] < inner[1] and inner[1] - inner[0] <= half:
+        return f"but for stray ones, values from {inner[0]:.4g} to {inner[1]:.4g}"
+    return ""
 
 
 def as_images(samples: Tensor) -> Tensor:

@@ -111,7 +111,8 @@ def labelled_faces(
     row = {file: index for index, file in enumerate(attributes.files)}
     missing = [file.name for file in folder.files if file.name not in row]
     if missing:
-        raise ValueError(f"{at / ATTRIBUTES} says nothing of {missing[0]} and {len(missing) - 1} other pictures")
+        more = f" and {len(missing) - 1} other pictures" if len(missing) > 1 else ""
+        raise ValueError(f"{at / ATTRIBUTES} says nothing of {missing[0]}{more}")
     chosen = evenly_spread(len(folder), most)
     values = attributes.values[:, attributes.names.index(attribute)]
     labels = [int(values[row[folder.files[index].name]]) for index in chosen.tolist()]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.training.device import numerics
+from harness.training.returned import check_samples
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Noise, Reference
 
@@ -120,4 +121,6 @@ class Sampler:
     def _sample(self, n: int, noise: Noise, labels: Tensor | None, condition: Tensor | None) -> Tensor:
         labels, condition = (given if given is None else given.to(self.device) for given in (labels, condition))
         with numerics(self.device, deterministic=True, threads=None), sampling(self.networks, self.device, self.seed):
-            return self.reference.sample(self.networks, n, noise, labels, condition).cpu()
+            return check_samples(
+                self.reference, self.reference.sample(self.networks, n, noise, labels, condition), n
+            ).cpu()

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from harness.data import Dataset, open_dataset
 from harness.training import RunConfig, train
 from harness.training.networks import made_networks
-from harness.training.player import EnginePlayer
+from harness.training.player import EnginePlayer, Roles
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Batch, Card, Networks, Noise, Players, Reference, get, given_condition, unlisted
 
@@ -106,7 +105,7 @@ class _Watch:
             self.networks = made_networks(reference)
         self.optimizers = reference.optimizers(self.networks)
         self.watched = {role: _WatchedPlayer(self.networks[role], self.optimizers[role]) for role in self.optimizers}
-        self.players: Any = SimpleNamespace(**{**self.networks, **self.watched})
+        self.players: Any = Roles(**{**self.networks, **self.watched})
         self.order = torch.randperm(len(dataset), generator=self.streams.order)
         self.done = 0
         self.latents: list[Tensor] = []

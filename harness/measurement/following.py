@@ -28,6 +28,7 @@ ACTIVATIONS, BACKWARD, UPDATE = "activations", "backward pass", "update"
 COUNTERS, WORKSPACES = "step counters", "cuBLAS workspaces"
 CPU = torch.device("cpu")
 KINDS = (WEIGHTS, GRADIENTS, OPTIMIZER, BATCH, ACTIVATIONS, BACKWARD, UPDATE, WORKSPACES)
+_OPAQUE = ("SparseTensorImpl", "not supported on ScriptModules")  # tensors without a storage, layers without hooks
 _WARM_UP = 1  # the first step makes the optimisers' state
 
 
@@ -63,6 +64,12 @@ def follow_step(
         except UNFOLLOWABLE as error:
             raise NotFollowableError(
                 f"{reference.card.name} can't be followed without values: its step needs those of {error}"
+            ) from error
+        except (RuntimeError, NotImplementedError) as error:
+            if not any(text in str(error) for text in _OPAQUE):
+                raise
+            raise NotFollowableError(
+                f"{reference.card.name} can't be followed: {' '.join(str(error).split())}"
             ) from error
     return follower.timeline()
 
@@ -107,7 +114,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._watch(role, network)
             if as_on_cuda:
                 for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
-                    if group.get("foreach", 0) is None and not group.get("fused"):
+                    usual = group.get("foreach", 0) is None and not group.get("fused")
+                    if usual and not isinstance(group["lr"], Tensor):
                         group["foreach"] = True
 
         prepared = PreparedStep(reference, batch_size, self._device, make_player=self._player, prepare=prepare)

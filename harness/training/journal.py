@@ -22,7 +22,7 @@ from torch import Tensor
 from harness.training.run_folder import RunFolder
 
 _FLUSH_SECONDS = 2.0
-_Pending = tuple[int, int, int, bool, Mapping[str, Tensor]]
+_Pending = tuple[int, int, int, bool, tuple[str, ...], Tensor]
 
 
 class NonFiniteError(ArithmeticError):
@@ -96,8 +96,12 @@ class Journal:
         self._log.flush()
 
     def add(self, step: int, epoch: int, step_in_epoch: int, values: Mapping[str, Tensor], *, logged: bool) -> None:
-        """Take the values of a finished step; `logged` ones are also shown, at once."""
-        self._pending.append((step, epoch, step_in_epoch, logged, values))
+        """Take the values of a finished step; `logged` ones are also shown, at once.
+
+        They are copied where they lie: one may share memory with a weight, or be counted on by the next step.
+        """
+        taken = torch.stack([value.detach().float().reshape(()) for value in values.values()])
+        self._pending.append((step, epoch, step_in_epoch, logged, tuple(values), taken))
         if logged or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
             self.flush()
 
@@ -126,10 +130,9 @@ class Journal:
             os.fsync(self._metrics.fileno())
 
     def _write(self, pending: list[_Pending]) -> None:
-        stacked = torch.stack([value.float() for *_, values in pending for value in values.values()])
-        numbers = iter(stacked.tolist())
-        for step, epoch, step_in_epoch, logged, values in pending:
-            row = {name: next(numbers) for name in values}
+        numbers = iter(torch.cat([taken for *_, taken in pending]).tolist())
+        for step, epoch, step_in_epoch, logged, names, _ in pending:
+            row = {name: next(numbers) for name in names}
             for name, number in row.items():
                 if not math.isfinite(number):
                     self._metrics.flush()

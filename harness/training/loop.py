@@ -22,7 +22,7 @@ from harness.data.order import decided_window, epoch_order
 from harness.data.packed import PackedImages
 from harness.environment import CONVOLUTIONS, PRODUCTS, environment
 from harness.files import held
-from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
+from harness.training.checkpoint import Checkpoint, checkpoint_folders, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device, unusable_gpu
 from harness.training.journal import Journal, NonFiniteError
@@ -154,7 +154,8 @@ def train(
                     return loop.run()
             except OSError as error:
                 why = error.strerror or error
-                raise OSError(error.errno, f"writing the run failed, its checkpoints are kept: {why}",
+                kept = ", its checkpoints are kept" if checkpoint_folders(folder.checkpoints) else ""
+                raise OSError(error.errno, f"writing the run failed{kept}: {why}",
                               str(error.filename or out)) from error  # fmt: skip
 
 
@@ -280,6 +281,7 @@ class _Loop:
             self.saved_step = 0
             if self.folder.metrics.exists():
                 complaints.append("there is no checkpoint yet: starting again from the first step")
+        self.began = self.state.step
         for path in (self.folder.metrics, self.folder.trace):
             drop_rows_after(path, self.state.step)
         for picture in self.folder.samples.glob("step-" + "[0-9]" * 8 + ".png"):
@@ -309,6 +311,8 @@ class _Loop:
             for scheduler in self.schedulers.values():
                 scheduler.step()
             self.state.step += 1
+            if self.state.step == self.began + 1:
+                self.state.check_keepable()
             if step_in_epoch == self.steps_per_epoch:
                 self.state.order = self.streams.order.get_state()
             self._after_step(epoch, step_in_epoch, values)

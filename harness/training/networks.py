@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from harness.training.drawn import drawn_batch
 from harness.training.player import make_players
@@ -35,12 +35,13 @@ def made_networks(reference: Reference) -> dict[str, nn.Module]:
     """
     try:
         networks = _all_sized(reference)
-    except RuntimeError as error:
-        if "Uninitialized" not in str(error):
+    except RuntimeError:
+        if not _get_current_dispatch_mode_stack():
             raise
+        # Lazy layers can't be made without values, nor can others be converted, as `.double()` does.
         with _disable_current_modes():
-            networks = _all_sized(reference)  # lazy layers can't be made without values: with values, then
-        networks = copy.deepcopy(networks)  # and a copy that has none
+            networks = _all_sized(reference)
+        networks = copy.deepcopy(networks)
     learning = {role: [m for m in network.modules() if _learns(m)] for role, network in networks.items()}
     if old := [role for role, modules in learning.items() if any(module in _made for module in modules)]:
         raise ValueError(

@@ -41,9 +41,16 @@ class EnginePlayer:
         self.optimizer.step()
 
 
+class Roles(SimpleNamespace):
+    """What a step is handed, by role."""
+
+    def __getattr__(self, role: str) -> Any:
+        raise AttributeError(f"there is no player {role!r}; there are: {', '.join(vars(self))}")
+
+
 def make_players(networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]) -> Any:
     """One attribute per role that has an optimiser; a network without one is passed as it is."""
-    return SimpleNamespace(
+    return Roles(
         **{
             role: EnginePlayer(network, optimizers[role]) if role in optimizers else network
             for role, network in networks.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch._subclasses.fake_tensor import (
 
 from harness.training.drawn import drawn_batch
 from harness.training.networks import made_networks
-from harness.training.player import EnginePlayer
+from harness.training.player import EnginePlayer, Roles
 from harness.training.returned import check_values, made_optimizers
 from harness.training.schedules import make_schedulers
 from harness.training.streams import GeneratorNoise
@@ -60,7 +59,7 @@ class PreparedStep:
         prepare(self.networks, self.optimizers)
         self.batch = drawn_batch(reference.card, batch_size, device)
         self.noise = GeneratorNoise(torch.Generator(device).manual_seed(reference.card.seed))
-        self.players: Any = SimpleNamespace(
+        self.players: Any = Roles(
             **{
                 role: make_player(role, network, self.optimizers[role]) if role in self.optimizers else network
                 for role, network in self.networks.items()

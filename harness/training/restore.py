@@ -16,7 +16,7 @@ from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
 from harness.training.networks import drawn_networks
 from harness.training.run_folder import RunFolder
-from harness.training.state import of_network
+from harness.training.state import load_network
 from reference import Reference, get, load_module, spec_of
 
 
@@ -43,10 +43,11 @@ class TrainedOn:
     fingerprint: str
 
 
-def run_data(run: RestoredRun, asked: Path | None, told: Told) -> tuple[Dataset, Path | None]:
+def run_data(run: RestoredRun, asked: Path | None, told: Told, pack: Path | None = None) -> tuple[Dataset, Path | None]:
     """The data that a run was trained on, and the data root that holds them; None for what needs none.
 
-    They are looked for where the user says, else where the run had them, else in GAN_HARNESS_DATA.
+    They are looked for where the user says, else where the run had them, else in GAN_HARNESS_DATA; `pack` is where the
+    pack lies that it was trained on.
 
     Raises:
         ValueError: other data lie there.
@@ -56,7 +57,7 @@ def run_data(run: RestoredRun, asked: Path | None, told: Told) -> tuple[Dataset,
     gone = kept is not None and not kept.is_dir()
     on_stand_ins = run.data is not None and kept is None
     root = None if on_stand_ins and asked is None else data_root(asked or (None if gone else kept))
-    reading = Reading(config.pack, config.skip_damaged, told.said, told.progress)
+    reading = Reading(str(pack) if pack else config.pack, config.skip_damaged, told.said, told.progress)
     dataset = open_dataset(run.reference.card, root, reading)
     if run.data is not None and dataset.fingerprint != run.data.fingerprint:
         place = f" in {kept}" + (", which isn't there any more" if gone else "") if kept else ""
@@ -102,7 +103,7 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
     networks = drawn_networks(reference, config.seed, torch.device("cpu"))
     for role, network in networks.items():
         try:
-            network.load_state_dict(of_network(role, checkpoint.tensors, checkpoint.scalars))
+            load_network(network, role, checkpoint.tensors, checkpoint.scalars)
         except RuntimeError as error:
             raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit the {role}: {error}") from error
         network.to(device)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from reference import Reference
 
@@ -25,6 +26,8 @@ def check_networks(reference: Reference, found: Any) -> dict[str, nn.Module]:
     for role, network in found.items():
         if not isinstance(role, str) or not isinstance(network, nn.Module):
             raise ValueError(f"networks() of {name} must return nn.Modules by role, and {role!r} is {_shown(network)}")
+        if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers()) if not is_lazy(tensor)):
+            raise ValueError(f"networks() of {name} must return networks with values; {role!r} has some on meta")
     return dict(found)
 
 
@@ -43,6 +46,11 @@ def made_optimizers(reference: Reference, networks: Mapping[str, nn.Module]) -> 
         if not isinstance(optimizer, torch.optim.Optimizer):
             shown = _shown(optimizer)
             raise ValueError(f"optimizers() of {name} must return optimisers by role, and {role!r} is {shown}")
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise ValueError(
+                f"optimizers() of {name} can't use LBFGS for the {role}: it asks for a closure that computes the loss "
+                "again and again, and a player's step has none"
+            )
         if role not in networks:
             raise ValueError(
                 f"optimizers() of {name} must use the roles of networks(), {', '.join(networks)}, and has {role!r}"
@@ -71,16 +79,35 @@ def check_values(reference: Reference, values: Any, names: tuple[str, ...] | Non
             f"step() of {name} must return the same names each time: {', '.join(names)} before, now {', '.join(found)}"
         )
     for key, value in values.items():
-        if not isinstance(value, Tensor) or value.numel() != 1:
+        if not isinstance(key, str):
+            raise ValueError(f"step() of {name} must name its values with texts, and one is called {key!r}")
+        if not isinstance(value, Tensor) or value.numel() != 1 or value.is_complex() or value.is_meta:
             raise ValueError(
-                f"step() of {name} must return tensors of one value, and {key!r} is {_shown(value)}"
+                f"step() of {name} must return tensors of one real value, and {key!r} is {_shown(value)}"
                 + ("; torch.as_tensor makes one of it" if isinstance(value, int | float) else "")
             )
     if names is None:
+        if len(devices := {str(value.device) for value in values.values()}) > 1:
+            raise ValueError(f"step() of {name} must return values on one device, and has {' and '.join(devices)}")
         taken = [key for key in found if key in PLACE]
         if taken:
             raise ValueError(f"step() of {name} must not call a value {taken[0]!r}: that is where a row stands")
     return found
+
+
+def check_samples(reference: Reference, samples: Any, n: int) -> Tensor:
+    """What `sample` returned for `n`, unless it is something else.
+
+    Raises:
+        ValueError: it isn't a tensor of n samples in the card's arrangement; a growing network's may be smaller.
+    """
+    card = reference.card
+    if isinstance(samples, Tensor) and samples.dim() == 1 + len(card.data_shape) and len(samples) == n:
+        channels = 1 if len(card.data_shape) == 3 else 0
+        if samples.shape[1 : 1 + channels] == card.data_shape[:channels]:
+            return samples
+    wanted = ", ".join(map(str, (n, *card.data_shape)))
+    raise ValueError(f"sample() of {card.name} must return a tensor of shape ({wanted}), not {_shown(samples)}")
 
 
 def _shown(value: object) -> str:

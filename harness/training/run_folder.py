@@ -23,7 +23,7 @@ _CLEARING = ".clearing.partial"  # lies in a folder while a run in it is deleted
 _OWN = re.compile(
     r"run\.json|environment\.json|(metrics|trace|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
     r"|progress\.gif|(sample|interpolate|arithmetic|semantic|conditional|roundtrip|inpaint)-seed\d+"
-    r"\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
+    r"(\.\d+)?\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
 )
 
 

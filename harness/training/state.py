@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from harness.tensors import SafetensorError, save
+from harness.training.schedules import described as made_as
 from harness.training.schedules import restore, state_of
 from harness.training.streams import Streams
 
@@ -38,7 +41,8 @@ class TrainingState:
         self._identity = self._described()  # as they are made: a schedule changes learning rates later
         self.step = 0
         self.order = streams.order.get_state()
-        self.scalars()  # what no checkpoint can keep is said now
+        self.check_keepable()
+        self._open = frozenset(self._not_finite())  # a mask of infinities, say: none of training's making
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name, in a fixed order; not copied, where it lies."""
@@ -47,6 +51,8 @@ class TrainingState:
             for name, value in network.state_dict().items():
                 if isinstance(value, Tensor):
                     found[f"network/{role}/{name}"] = value
+            for name, value in _left_out(network).items():
+                found[f"buffer/{role}/{name}"] = value
         for role, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 for slot, value in slots.items():
@@ -57,17 +63,31 @@ class TrainingState:
         found["random/order"] = self.order
         return found
 
+    def check_keepable(self) -> None:
+        """Say what no checkpoint could keep: before the first step, and after it, which makes the optimisers' state.
+
+        Raises:
+            ValueError: an extra state, or a state of an optimiser, that is neither of JSON's types nor a tensor; or a
+                tensor of a kind that the format doesn't know.
+        """
+        self.scalars()
+        for name, tensor in self.tensors().items():
+            plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+            if not plain or tensor.is_conj() or not _is_known(tensor.dtype):
+                kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device.type}"
+                raise ValueError(f"{name.replace('/', ' ')} is a tensor ({kind}) that no checkpoint can keep")
+
     def scalars(self) -> Scalars:
         """Every value that isn't a tensor, as JSON types.
 
         Raises:
-            ValueError: a network's extra state is neither that nor a tensor.
+            ValueError: a network's extra state, or an optimiser's, is neither that nor a tensor.
         """
         optimizers = {}
         for role, optimizer in self.optimizers.items():
             state = optimizer.state_dict()
             loose = {
-                f"{index}/{slot}": value
+                f"{index}/{slot}": _checked(value, f"state {slot} of the optimiser of {role}")
                 for index, slots in state["state"].items()
                 for slot, value in slots.items()
                 if not isinstance(value, Tensor)
@@ -76,7 +96,7 @@ class TrainingState:
             optimizers[role] = {"groups": groups, "loose": loose}
         found: Scalars = {"step": self.step, "optimizers": optimizers}
         extra = {
-            f"{role}/{name}": _checked(value, f"{role}.{name}") for role, network in self.networks.items()
+            f"{role}/{name}": _checked(value, f"extra state {role}.{name}") for role, network in self.networks.items()
             for name, value in network.state_dict().items() if not isinstance(value, Tensor)
         }  # fmt: skip
         if extra:
@@ -88,7 +108,7 @@ class TrainingState:
     def restore(self, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
         """Set everything to what `tensors` and `scalars` returned."""
         for role, network in self.networks.items():
-            network.load_state_dict(of_network(role, tensors, scalars))
+            load_network(network, role, tensors, scalars)
         for role, optimizer in self.optimizers.items():
             prefix = f"optimizer/{role}/"
             slots: dict[int, dict[str, Any]] = {}
@@ -114,17 +134,18 @@ class TrainingState:
         return dict(self._identity)
 
     def _described(self) -> dict[str, str]:
-        described = {f"schedule of {role}": type(one).__name__ for role, one in self.schedulers.items()}
+        described = {f"schedule of {role}": made_as(one) for role, one in self.schedulers.items()}
         for role, network in self.networks.items():
             for name, value in network.state_dict().items():
                 if isinstance(value, Tensor):
                     described[f"{role}.{name}"] = f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
         for role, optimizer in self.optimizers.items():
             described[f"optimizer of {role}"] = type(optimizer).__name__
-            for key, value in sorted(optimizer.param_groups[0].items()):
-                if key != "params" and isinstance(value, bool | int | float | tuple | list | str):
-                    shown = list(value) if isinstance(value, tuple) else value
-                    described[f"optimizer of {role}: {key}"] = str(shown)
+            for number, group in enumerate(optimizer.param_groups):
+                which = f"optimizer of {role}" + (f", group {number + 1}" if number else "")
+                for key, value in sorted(group.items()):
+                    if key != "params" and isinstance(value, bool | int | float | tuple | list | str | Tensor):
+                        described[f"{which}: {key}"] = str(_told(value))
         return described
 
     def digests(self) -> dict[str, str]:
@@ -134,11 +155,57 @@ class TrainingState:
         return found
 
     def first_non_finite(self) -> str | None:
-        """The name of the first network tensor that holds NaN or an infinity."""
+        """The name of the first network tensor that holds NaN or an infinity, and held none as it was made."""
+        found = next((name for name in self._not_finite() if name not in self._open), None)
+        return found and found.partition("/")[2].replace("/", " ", 1)
+
+    def _not_finite(self) -> Iterator[str]:
         for name, tensor in self.tensors().items():
-            if name.startswith("network/") and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                return name.removeprefix("network/").replace("/", " ", 1)
-        return None
+            of_a_network = name.startswith(("network/", "buffer/"))
+            if of_a_network and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                yield name
+
+
+def load_network(network: nn.Module, role: str, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
+    """Set a network to what a whole state holds of it, with buffers that `state_dict` leaves out.
+
+    Raises:
+        RuntimeError: the state is another network's.
+    """
+    found = of_network(role, tensors, scalars)
+    for name in found.keys() - network.state_dict().keys():  # made by a step, as this one hasn't been yet
+        path, _, buffer = name.rpartition(".")
+        module = dict(network.named_modules()).get(path)
+        if module is not None and isinstance(found[name], Tensor) and getattr(module, buffer, None) is None:
+            module.register_buffer(buffer, found[name].clone())
+    network.load_state_dict(found)
+    with torch.no_grad():
+        for name, value in _left_out(network).items():
+            if f"buffer/{role}/{name}" in tensors:
+                value.copy_(tensors[f"buffer/{role}/{name}"])
+
+
+def _left_out(network: nn.Module) -> dict[str, Tensor]:
+    """The buffers that aren't part of its `state_dict`."""
+    kept = network.state_dict().keys()
+    return {name: value for name, value in network.named_buffers(remove_duplicate=False) if name not in kept}
+
+
+@functools.cache
+def _is_known(kind: torch.dtype) -> bool:
+    """Whether the checkpoints' format knows a type of values."""
+    try:
+        save({"x": torch.zeros(1, dtype=kind)})
+    except (KeyError, SafetensorError, RuntimeError):
+        return False
+    return True
+
+
+def _told(value: Any) -> Any:
+    """A setting as it is compared: a tuple as a list, a tensor by its value."""
+    if isinstance(value, Tensor):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def of_network(role: str, tensors: Mapping[str, Tensor], scalars: Scalars) -> dict[str, Any]:
@@ -167,9 +234,7 @@ def _checked(value: Any, name: str) -> Any:
             return value
     except (TypeError, ValueError):
         pass
-    raise ValueError(
-        f"the extra state {name} is a {type(value).__name__} that no checkpoint can keep: use JSON's types"
-    )
+    raise ValueError(f"the {name} is a {type(value).__name__} that no checkpoint can keep: use JSON's types")
 
 
 def digest(tensor: Tensor) -> str:

@@ -35,6 +35,17 @@ def called(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return ended.value.code
 
 
+def test_an_earlier_comparison_is_kept(base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("compare", base, written(tmp_path / "candidate", *THIRTEEN), "--out", out, code=1)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    done = run("compare", base, base, "--out", out)
+    assert f"an earlier table is kept: {out / 'comparison.1.csv'}" in done.stdout
+    for name, content in before.items():
+        assert (out / name.replace(".", ".1.")).read_bytes() == content
+        assert (out / name).read_bytes() != content
+
+
 def test_worse_is_shown_and_fails(base: Path, tmp_path: Path) -> None:
     done = run("compare", base, written(tmp_path / "candidate", *THIRTEEN), code=1)
     assert "1 worse" in done.stdout.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,46 @@ def two_layers(wrap: Callable[[nn.Linear], nn.Module]) -> Callable[[nn.Module], 
     return lambda _: nn.Sequential(wrap(nn.Linear(2, 4)), nn.Linear(4, 1))
 
 
+class Late(nn.Linear):
+    """A layer whose buffers come to be in its first pass: one announced, one not, one that no state_dict has."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.mean: Tensor | None
+        self.spread: Tensor
+        self.seen: Tensor
+        self.register_buffer("mean", None)
+        self.register_buffer("seen", torch.zeros(2), persistent=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.mean is None:
+            self.mean = torch.zeros(2)
+            self.register_buffer("spread", torch.ones(2))
+        with torch.no_grad():
+            for kept in (self.mean, self.spread, self.seen):
+                kept.lerp_(input.mean(0), 0.1)
+        return super().forward(input) + self.mean + self.spread + self.seen
+
+
+class Masked(nn.Linear):
+    """A layer with infinities that are meant."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.mask: Tensor
+        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) + (input + self.mask).softmax(1)
+
+
+class Double(nn.Linear):
+    """A layer that is converted as it is made, and converts what it gets."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.double()).float()
+
+
 PARTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "spectral norm": two_layers(parametrizations.spectral_norm),
     "spectral norm, the older way": two_layers(torch.nn.utils.spectral_norm),
@@ -85,6 +126,9 @@ PARTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "casts": lambda d: nn.Sequential(Cast(2, 2), d),
     "lazy layers": lambda _: nn.Sequential(nn.LazyLinear(4), nn.LazyBatchNorm1d(), nn.LazyLinear(1)),
     "a constant": lambda d: nn.Sequential(Scaled(), d),
+    "buffers that come late": lambda d: nn.Sequential(Late(), d),
+    "infinite buffers": lambda d: nn.Sequential(Masked(), d),
+    "conversions": lambda d: nn.Sequential(Double(2, 2).double(), d.to(memory_format=torch.channels_last)),
 }
 Made = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -157,6 +201,74 @@ def test_every_optimiser_of_torch_runs(
             estimate(toy, 4)
     else:
         assert estimate(toy, 4).tensors > 0
+
+
+class Listing(torch.optim.SGD):
+    """An optimiser that keeps a list of tensors."""
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["history"] = [parameter.detach().clone()]
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda p: torch.optim.LBFGS(p),
+            r"optimizers\(\) of toy-grid can't use LBFGS for the generator: it asks for a cl",
+        ),
+        (lambda p: Listing(p, lr=0.1), "the state history of the optimiser of generator is a list that no checkpoint"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_kept_is_one_line(
+    make: Made, said: str, toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OPTIMIZERS, "one's own", make)
+    with_optimizer("one's own", monkeypatch)
+    with pytest.raises(ValueError, match=said):
+        train(toy_config(steps=3), tmp_path / "run", show_log=False)
+
+
+@pytest.mark.parametrize("kind", [torch.complex128, "sparse"])
+def test_a_tensor_that_cannot_be_kept_is_said_before_the_first_step(
+    kind: Any, toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = torch.zeros(2, 2).to_sparse() if kind == "sparse" else torch.zeros(2, dtype=kind)
+    layer = nn.Linear(2, 1)
+    layer.register_buffer("odd", odd)
+    monkeypatch.setitem(PARTS, "odd", lambda _: copy.deepcopy(layer))
+    with_part("odd", monkeypatch)
+    with pytest.raises(ValueError, match=r"network discriminator odd is a tensor \(.*\) that no checkpoint can keep"):
+        train(toy_config(steps=3), tmp_path / "run", show_log=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"lr": 0.1}, {"lr": 0.2}, "group 2: lr: 0.1 in the checkpoint, 0.2 now"),
+        ({"lr": torch.tensor(0.25)}, {"lr": torch.tensor(0.5)}, "group 2: lr: 0.25 in the checkpoint, 0.5 now"),
+        ({"betas": (0.5, 0.9)}, {"betas": (0.9, 0.9)}, r"group 2: betas: \[0.5, 0.9\] in the checkpoint"),
+    ],
+)
+def test_an_optimiser_that_was_changed_goes_on_with_nothing(
+    before: dict[str, Any], after: dict[str, Any], said: str, toy_config: Callable[..., RunConfig], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    settings = dict(before)
+
+    def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam([{"params": parameters[:1]}, {"params": parameters[1:]} | settings], foreach=False)
+
+    monkeypatch.setitem(OPTIMIZERS, "changed", make)
+    with_optimizer("changed", monkeypatch)
+    train(toy_config(steps=3), tmp_path / "run", show_log=False)
+    settings.update(after)
+    with pytest.raises(ValueError, match=said):
+        train(toy_config(steps=6), tmp_path / "run", resume=True, show_log=False)
 
 
 def test_a_state_that_no_checkpoint_can_keep_is_said_before_the_first_step(

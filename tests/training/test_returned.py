@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from harness.data.grid import GaussianGrid
+from harness.evaluation.sampler import Sampler
 from harness.measurement.estimate import estimate, estimated_tensors, traced_tensors
 from harness.measurement.leaks import held_after
 from harness.training import RunConfig, train
 from harness.training.operations import step_operations, takes_a_single_sample
+from harness.training.run_folder import read_rows
 from reference import get
 from tests import toys
 
@@ -33,13 +36,16 @@ SLIPS: list[Slip] = [
     ("step", lambda *_: [ONE], "return its losses by name, as in .*, not a list"),
     ("step", lambda *_: ONE, r"return its losses by name, as in .*, not a tensor of shape \(\)"),
     ("step", lambda *_: (ONE, ONE), "return its losses by name, as in .*, not a tuple"),
-    ("step", lambda *_: {"loss": 0.5}, "tensors of one value, and 'loss' is a float; torch.as_tensor makes one"),
-    ("step", lambda *_: {"loss": torch.ones(3)}, r"tensors of one value, and 'loss' is a tensor of shape \(3,\)"),
-    ("step", lambda *_: {"loss": None}, "tensors of one value, and 'loss' is nothing"),
+    ("step", lambda *_: {"loss": 0.5}, "tensors of one real value, and 'loss' is a float; torch.as_tensor makes one"),
+    ("step", lambda *_: {"loss": torch.ones(3)}, r"tensors of one real value, and 'loss' is a tensor of shape \(3,\)"),
+    ("step", lambda *_: {"loss": None}, "tensors of one real value, and 'loss' is nothing"),
     ("step", lambda *_: {"step": ONE}, "not call a value 'step'"),
     ("step", lambda *_: {"loss": ONE, "epoch": ONE}, "not call a value 'epoch'"),
     ("step", once_other({"a": ONE}, {"b": ONE}), "the same names each time: a before, now b"),
-    ("step", once_other({"a": ONE}, {"a": 1}), "tensors of one value, and 'a' is a int"),
+    ("step", once_other({"a": ONE}, {"a": 1}), "tensors of one real value, and 'a' is a int"),
+    ("step", lambda *_: {1: ONE}, "name its values with texts, and one is called 1"),
+    ("step", lambda *_: {"loss": torch.ones((), dtype=torch.complex64)}, "of one real value, and 'loss' is a tensor"),
+    ("step", lambda *_: {"loss": torch.ones((), device="meta")}, "of one real value, and 'loss' is a tensor"),
     ("networks", lambda *_: (nn.Linear(1, 1), nn.Linear(1, 1)), "a dict of networks by role, not a tuple"),
     ("networks", lambda *_: {}, "a dict of networks by role, not an empty dict"),
     ("networks", lambda *_: None, "a dict of networks by role, not nothing"),
@@ -48,6 +54,7 @@ SLIPS: list[Slip] = [
      "whose sizes are known or follow from a sample and a step; in ema are lazy layers that don't$"),
     ("networks", lambda *_: {"generator": nn.Linear(4, 2), "discriminator": nn.LazyLinear(1)},
      "in discriminator are lazy layers that don't: .*mat1 and mat2 shapes"),
+    ("networks", lambda *_: {"generator": nn.Linear(1, 1, device="meta")}, "with values; 'generator' has some on meta"),
     ("networks", lambda *_: {0: nn.Linear(1, 1)}, "nn.Modules by role, and 0 is a Linear"),
     ("optimizers", lambda *_: None, "a dict of optimisers by role, not nothing"),
     ("optimizers", lambda *_: [torch.optim.SGD([ONE], 0.1)], "a dict of optimisers by role, not a list"),
@@ -65,6 +72,59 @@ def test_a_slip_is_a_line_that_names_what_must_be_returned(
     monkeypatch.setattr(toys.Toy, method, lambda _, *given: answer(*given))
     with pytest.raises(ValueError, match=rf"^{method}\(\) of toy-grid must .*{said}"):
         train(toy_config(), tmp_path / "run", show_log=False)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (lambda n: np.zeros((n, 2)), "not a ndarray"),
+        (lambda _: None, "not nothing"),
+        (lambda n: (torch.zeros(n, 2),), "not a tuple"),
+        (lambda n: torch.zeros(n - 1, 2), r"not a tensor of shape \(2047, 2\)"),
+        (lambda n: torch.zeros(2, n), r"not a tensor of shape \(2, 2048\)"),
+        (lambda n: torch.zeros(n), r"not a tensor of shape \(2048,\)"),
+    ],
+)
+def test_slips_of_sample_are_one_line(
+    samples: Callable[[int], Any], said: str, toy_config: Callable[..., RunConfig], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(toys.Toy, "sample", lambda _, __, n, *___: samples(n))
+    with pytest.raises(ValueError, match=rf"^sample\(\) of toy-grid must return a tensor of shape \(2048, 2\), {said}"):
+        train(toy_config(steps=2, sample_every=1), tmp_path / "run", show_log=False)
+    toy: Any = toys.Toy()
+    with pytest.raises(ValueError, match=r"^sample\(\) of toy-grid must return"):
+        Sampler(toy, toy.networks(), torch.device("cpu"), 0).draw(2048)
+
+
+def test_a_player_that_is_not_there_names_those_that_are(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toys.Toy, "step", lambda _, players, *__: players.critic)
+    with pytest.raises(AttributeError, match="there is no player 'critic'; there are: generator, discriminator"):
+        train(toy_config(steps=2), tmp_path / "run", show_log=False)
+
+
+def test_rows_hold_the_values_of_their_own_step(
+    toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that shares memory with a weight, one that is counted up in place, one of another shape."""
+    original, seen, count = toys.Toy.step, [], torch.zeros(())
+
+    def step(toy: toys.Toy, players: Any, batch: Any, noise: Any) -> dict[str, torch.Tensor]:
+        values = original(toy, players, batch, noise)
+        count.add_(1)
+        seen.append(players.generator.network[0].bias[0].item())
+        return values | {"bias": players.generator.network[0].bias[0].detach(), "count": count,
+                         "wide": values["loss_generator"].reshape(1, 1)}  # fmt: skip
+
+    monkeypatch.setattr(toys.Toy, "step", step)
+    train(toy_config(steps=6), tmp_path / "run", show_log=False)
+    rows = list(read_rows(tmp_path / "run" / "metrics.jsonl"))
+    assert [row["count"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["bias"] for row in rows] == seen[-6:]
+    assert len(set(seen[-6:])) == 6
+    assert [row["wide"] for row in rows] == [row["loss_generator"] for row in rows]
 
 
 def test_networks_that_were_trained_before_are_no_fresh_ones(
