@@ -52,10 +52,10 @@ class Ingredients:
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         learning = [parameter for parameter in networks["discriminator"].parameters() if parameter.requires_grad]
-        groups: list[dict[str, object]] = [{"params": learning[:2], "lr": 0.02}, {"params": learning[2:]}]
+        groups: list[dict[str, object]] = [{"params": learning[:2]}, {"params": learning[2:]}]
         return {
             "generator": torch.optim.Adam(networks["generator"].parameters(), lr=0.01),
-            "discriminator": torch.optim.RMSprop(groups),
+            "discriminator": torch.optim.Adam(groups, lr=0.01),
         }
 
     def schedulers(self, optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, object]:

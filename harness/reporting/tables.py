@@ -74,7 +74,7 @@ def shapes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
         [r for r in _of(records, "shapes") if r.protocol.get("network")],
         lambda r: (r.reference, r.protocol["network"]),
     ):
-        card = documented[reference].networks[role] if reference in documented else None
+        card = documented[reference].networks.get(role) if reference in documented else None
         row: dict[str, object] = {"reference": reference, "network": role}
         row["layers"] = len(card.layers) if card else ""
         row["parameters, documented"] = card.parameters if card else ""

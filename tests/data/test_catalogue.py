@@ -129,7 +129,7 @@ def faces(tmp_path: Path) -> Path:
 def test_an_attribute_file_of_other_pictures_is_named(faces: Path) -> None:
     labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
     shutil.copy(faces / FOLDER / "000001.jpg", faces / FOLDER / "000007.jpg")
-    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt says nothing of 000007\.jpg and 0 other pictures"):
+    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt says nothing of 000007\.jpg$"):
         labelled_faces((3, 8, 8), (-1, 1), faces, "Male", 4)
     for file in sorted((faces / FOLDER).iterdir()):
         file.rename(file.with_name(f"9{file.name}"))

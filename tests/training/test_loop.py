@@ -299,8 +299,8 @@ def test_a_full_disk_is_said_and_loses_nothing(
 
     import harness.training.checkpoint as module
 
-    save = getattr(module, "save_file")  # noqa: B009 - the module imports it, and doesn't export it
-    monkeypatch.setattr(module, "save_file", lambda *a: save(*a) if "00000003" in str(a[1]) else full())
+    write = getattr(module, "write_tensors")  # noqa: B009 - the module imports it, and doesn't export it
+    monkeypatch.setattr(module, "write_tensors", lambda *a: write(*a) if "00000003" in str(a[0]) else full())
     with pytest.raises(OSError, match="its checkpoints are kept: No space left on device"):
         train(toy_config(), tmp_path / "run")
     assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000003"]
