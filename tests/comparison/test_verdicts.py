@@ -208,6 +208,10 @@ def test_a_start_or_a_side_that_is_not_finite_silences_nothing(where: str) -> No
     start = side([nan if where == "start" else 10.4], metric="fid_untrained", better="none", headline=False)
     candidate = with_other_seeds(side([nan] * 5 if where == "candidate" else THIRTEEN))
     assert only([*side(TEN), *start], candidate).verdict == "worse"
+    high, low = ([share + 0.001 * seed for seed in range(5)] for share in (0.5, 0.2))
+    base = [*side(TEN), *side(high, metric="recall_9", better="higher"), *start]
+    fallen = [*candidate, *with_other_seeds(side(low, metric="recall_9", better="higher"))]
+    assert {c.metric: c.verdict for c in compare(base, fallen)}["recall_9"] == "worse"
 
 
 def test_the_same_seeds_are_held_against_each_other() -> None:
