@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +41,9 @@ class EnginePlayer:
         self.optimizer.step()
 
 
+MakePlayer = Callable[[str, nn.Module, torch.optim.Optimizer], EnginePlayer]
+
+
 class Roles(SimpleNamespace):
     """What a step is handed, by role."""
 
@@ -48,11 +51,15 @@ class Roles(SimpleNamespace):
         raise AttributeError(f"there is no player {role!r}; there are: {', '.join(vars(self))}")
 
 
-def make_players(networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]) -> Any:
+def make_players(
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    make: MakePlayer = lambda _, network, optimizer: EnginePlayer(network, optimizer),
+) -> Any:
     """One attribute per role that has an optimiser; a network without one is passed as it is."""
     return Roles(
         **{
-            role: EnginePlayer(network, optimizers[role]) if role in optimizers else network
+            role: make(role, network, optimizers[role]) if role in optimizers else network
             for role, network in networks.items()
         }
     )

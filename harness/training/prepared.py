@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import (
 
 from harness.training.drawn import drawn_batch
 from harness.training.networks import made_networks
-from harness.training.player import EnginePlayer, Roles
+from harness.training.player import EnginePlayer, MakePlayer, make_players
 from harness.training.returned import check_values, made_optimizers
 from harness.training.schedules import make_schedulers
 from harness.training.streams import GeneratorNoise
@@ -25,7 +25,6 @@ from reference import Card, Reference
 # What a step raises under fake tensors when it reads values, which they don't have.
 UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
 _MOST = 10**12  # beyond this, sizes in bytes no longer fit 64 bits
-MakePlayer = Callable[[str, nn.Module, torch.optim.Optimizer], EnginePlayer]
 
 
 class PreparedStep:
@@ -59,12 +58,7 @@ class PreparedStep:
         prepare(self.networks, self.optimizers)
         self.batch = drawn_batch(reference.card, batch_size, device)
         self.noise = GeneratorNoise(torch.Generator(device).manual_seed(reference.card.seed))
-        self.players: Any = Roles(
-            **{
-                role: make_player(role, network, self.optimizers[role]) if role in self.optimizers else network
-                for role, network in self.networks.items()
-            }
-        )
+        self.players: Any = make_players(self.networks, self.optimizers, make_player)
 
     def __call__(self) -> dict[str, Tensor]:
         values = self.reference.step(self.players, self.batch, self.noise)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -214,16 +215,20 @@ def _made_for(file: Path, lessons: Lessons) -> bool:
 
 
 def _facts(file: Path) -> dict[str, str]:
-    metadata = _metadata(file)
-    try:
-        return metadata | {"hash": weights_hash(read_tensors(file))}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} can't be read as weights: {error}") from error
+    with _reading(file):
+        return read_metadata(file) | {"hash": weights_hash(read_tensors(file))}
 
 
 def _metadata(file: Path) -> dict[str, str]:
-    try:
+    with _reading(file):
         return read_metadata(file)
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """A damaged file is one line."""
+    try:
+        yield
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} can't be read as weights: {error}") from error
 
