@@ -25,14 +25,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from harness.data.delivery import Delivery
-from harness.data.disk import OwnDisk
+from harness.data.device_transfer import Delivery
 from harness.data.image_folder import FOLDER
+from harness.data.images import picture_files
 from harness.data.loader import Loader, chunks_of
-from harness.data.pictures import picture_files
-from harness.data.stand_ins import drawn_faces
-from harness.environment import environment
-from harness.measurement.loading import PACKED, Stored, store
+from harness.data.storage import OwnDisk
+from harness.data.synthetic import drawn_faces
+from harness.loading.measure import PACKED, Stored, store
+from harness.records.environment import environment
 
 SIDE, BATCH, ROUNDS = 64, 128, 7
 OFTEN = 20  # times that a pack is read in a round, so that there is something to measure

@@ -2,7 +2,7 @@
 
 import os
 
-from harness.processors import waiting_policy
+from harness.records.processors import waiting_policy
 
 __version__ = "0.1.0"
 

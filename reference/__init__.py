@@ -1,6 +1,6 @@
 """The documents' GAN systems, one file each: `get(name)` returns one, `names()` lists them."""
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Condition,
@@ -18,8 +18,8 @@ from reference.card import (
     between,
     exactly,
 )
-from reference.contract import Batch, Networks, Noise, Player, Players, Reference, given_condition, guard
-from reference.registry import get, load_module, matching, names, register, spec_of, specs, unlisted
+from reference.api.protocols import Batch, Networks, Noise, Player, Players, Reference, given_condition, guard
+from reference.api.registry import get, load_module, matching, names, register, spec_of, specs, unlisted
 
 __all__ = [
     "Batch",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -23,8 +23,8 @@ from reference.card import (
     Shape,
     exactly,
 )
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.registry import register
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
 
 LATENT, HIDDEN = 100, 32
 

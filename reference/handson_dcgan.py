@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -32,8 +32,8 @@ from reference.card import (
     between,
     exactly,
 )
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.registry import register
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
 
 LATENT, WIDTH = 100, 64
 

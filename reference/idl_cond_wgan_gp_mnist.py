@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -23,21 +23,21 @@ from reference.card import (
     Shape,
     at_least,
 )
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import (
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import (
     adamw,
     check_critic_updates,
     fully_connected_discriminator,
     fully_connected_generator,
 )
-from reference.idl_chapter_conditional import (
+from reference.blocks.idl_chapter_conditional import (
     CLASSES,
     ConditionalWrapper,
     conditional_sample,
     conditional_step,
     flat_combiner,
 )
-from reference.registry import register
 
 LATENT, IMAGE = 128, (1, 28, 28)
 

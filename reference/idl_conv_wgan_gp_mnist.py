@@ -11,10 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_least, at_most, between
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import adamw, check_critic_updates, wgan_gp_step
-from reference.idl_chapter_convolutional import (
+from reference.api.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_least, at_most, between
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import adamw, check_critic_updates, wgan_gp_step
+from reference.blocks.idl_chapter_convolutional import (
     IMAGE,
     LATENT,
     convolutional_critic,
@@ -24,7 +25,6 @@ from reference.idl_chapter_convolutional import (
     generator_card,
     generator_weights,
 )
-from reference.registry import register
 
 CARD = Card(
     name="idl-conv-wgan-gp-mnist",

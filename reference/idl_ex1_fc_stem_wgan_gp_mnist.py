@@ -12,10 +12,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, Shape, at_most
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import adamw, check_critic_updates, fully_connected_block, wgan_gp_step
-from reference.idl_chapter_convolutional import (
+from reference.api.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, Shape, at_most
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import adamw, check_critic_updates, fully_connected_block, wgan_gp_step
+from reference.blocks.idl_chapter_convolutional import (
     IMAGE,
     convolutional_critic,
     convolutional_generator,
@@ -25,7 +26,6 @@ from reference.idl_chapter_convolutional import (
     generator_card,
     generator_weights,
 )
-from reference.registry import register
 
 LATENT, STEM = 128, 16 * 7 * 7
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -24,10 +24,11 @@ from reference.card import (
     Shape,
     at_least,
 )
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import LEAK, adamw, check_critic_updates
-from reference.idl_chapter_conditional import CLASSES, ConditionalWrapper, conditional_sample, conditional_step
-from reference.idl_chapter_convolutional import (
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import LEAK, adamw, check_critic_updates
+from reference.blocks.idl_chapter_conditional import CLASSES, ConditionalWrapper, conditional_sample, conditional_step
+from reference.blocks.idl_chapter_convolutional import (
     IMAGE,
     LATENT,
     LATENT_IMAGE,
@@ -42,7 +43,6 @@ from reference.idl_chapter_convolutional import (
     generator_card,
     generator_weights,
 )
-from reference.registry import register
 
 
 def convolutional_combiner(shape: Shape) -> nn.Sequential:

@@ -11,9 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, InitialWeights, LogSchedule, NetworkCard, OptimizerCard, at_least
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import (
+from reference.api.card import Card, Claim, Deviation, InitialWeights, LogSchedule, NetworkCard, OptimizerCard, at_least
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import (
     adamw,
     check_critic_updates,
     discriminator_card,
@@ -24,7 +25,6 @@ from reference.idl_chapter import (
     initial_weights,
     wgan_gp_step,
 )
-from reference.registry import register
 
 LATENT, SHAPE = 128, (1, 28, 28)
 

@@ -11,12 +11,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, LogSchedule, NetworkCard, OptimizerCard, at_most
-from reference.contract import Batch, Networks, Noise, Players, given_condition, guard
-from reference.idl_chapter import adamw, check_critic_updates, wgan_gp_step
-from reference.idl_chapter_convolutional import convolutional_critic, critic_card, critic_weights
-from reference.idl_chapter_unet import IMAGE, unet, unet_layers, unet_parameters, unet_weights
-from reference.registry import register
+from reference.api.card import Card, Claim, Deviation, LogSchedule, NetworkCard, OptimizerCard, at_most
+from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import adamw, check_critic_updates, wgan_gp_step
+from reference.blocks.idl_chapter_convolutional import convolutional_critic, critic_card, critic_weights
+from reference.blocks.idl_chapter_unet import IMAGE, unet, unet_layers, unet_parameters, unet_weights
 
 CARD = Card(
     name="idl-ex4-inpainting-unet-mnist",

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -22,11 +22,11 @@ from reference.card import (
     at_least,
     at_most,
 )
-from reference.contract import Batch, Networks, Noise, Players, given_condition, guard
-from reference.idl_chapter import View, adamw, check_critic_updates, wgan_gp_step
-from reference.idl_chapter_convolutional import convolutional_critic, critic_card, critic_weights
-from reference.idl_chapter_unet import IMAGE, unet, unet_layers, unet_parameters, unet_weights
-from reference.registry import register
+from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import View, adamw, check_critic_updates, wgan_gp_step
+from reference.blocks.idl_chapter_convolutional import convolutional_critic, critic_card, critic_weights
+from reference.blocks.idl_chapter_unet import IMAGE, unet, unet_layers, unet_parameters, unet_weights
 
 LATENT = 64
 

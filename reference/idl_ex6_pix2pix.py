@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -28,8 +28,8 @@ from reference.card import (
     at_least,
     at_most,
 )
-from reference.contract import Batch, Networks, Noise, Players, given_condition, guard
-from reference.registry import register
+from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.registry import register
 
 L1_WEIGHT = 100.0
 

@@ -11,9 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_most, between
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import (
+from reference.api.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_most, between
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import (
     adamw,
     discriminator_card,
     fully_connected_discriminator,
@@ -22,7 +23,6 @@ from reference.idl_chapter import (
     generator_card,
     initial_weights,
 )
-from reference.registry import register
 
 LATENT, SHAPE = 64, (2,)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -29,10 +29,10 @@ from reference.card import (
     at_least,
     at_most,
 )
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.gradient_penalty import gradient_penalty
-from reference.pgan_hub_checkpoint import read_hub_checkpoint
-from reference.registry import register
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.gradient_penalty import gradient_penalty
+from reference.blocks.pgan_hub_checkpoint import read_hub_checkpoint
 
 LATENT, LEAK, PENALTY, DRIFT = 512, 0.2, 10.0, 0.001
 # Channels at 4×4, 8×8, … 512×512.

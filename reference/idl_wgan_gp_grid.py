@@ -11,9 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, exactly
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.idl_chapter import (
+from reference.api.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, exactly
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
+from reference.blocks.idl_chapter import (
     adamw,
     check_critic_updates,
     discriminator_card,
@@ -23,7 +24,6 @@ from reference.idl_chapter import (
     initial_weights,
     wgan_gp_step,
 )
-from reference.registry import register
 
 LATENT, SHAPE = 64, (2,)
 

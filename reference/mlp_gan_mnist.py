@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -25,8 +25,8 @@ from reference.card import (
     between,
     exactly,
 )
-from reference.contract import Batch, Networks, Noise, Players, guard
-from reference.registry import register
+from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.registry import register
 
 LATENT, HIDDEN, PIXELS = 64, 256, 784
 

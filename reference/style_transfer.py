@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.card import (
+from reference.api.card import (
     Card,
     Claim,
     Deviation,
@@ -28,10 +28,10 @@ from reference.card import (
     Shape,
     at_most,
 )
-from reference.contract import Batch, Networks, Noise, Players, given_condition, guard
-from reference.registry import register
-from reference.user_modules import import_user_module
-from reference.wrapped import unwrapped
+from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.registry import register
+from reference.api.user_modules import import_user_module
+from reference.blocks.wrapped import unwrapped
 
 RATE = 0.02
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures that VGG-19 was trained on

@@ -1,4 +1,4 @@
-"""Check the options before anything is collected, so that a mistake is one line."""
+"""The plugin belongs to these suites alone: its options would break other people's pytest."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import gc
 
 import pytest
 
-from harness.pytest_plugin import open_session
+from harness.suite.plugin import open_session
+
+pytest_plugins = ["harness.suite.plugin"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Check the options before anything is collected, so that a mistake is one line."""
     open_session(config)
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.checks.training_rules import RuleResult, watch_conduct, watch_order
 from harness.data.dataset import RandomlyChanged
-from harness.measurement.conduct import Finding, watch_conduct, watch_order
-from harness.suite_session import SuiteSession
-from harness.training.operations import affordable_steps
+from harness.suite.session import SuiteSession
+from harness.training.flops import affordable_steps
 
 FEW = 4  # samples a step are enough for the rules that don't wait for training to show
 
 
-def record_findings(harness: SuiteSession, spec: str, findings: list[Finding]) -> None:
+def record_findings(harness: SuiteSession, spec: str, findings: list[RuleResult]) -> None:
     for found in findings:
         harness.record(
             spec, "rule_kept", float(not found.broken), "yes/no", "higher", data=harness.dataset(spec),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.measurement.determinism import compare_variations
-from harness.suite_session import SuiteSession
+from harness.checks.determinism import compare_variations
+from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS, computed
 
 

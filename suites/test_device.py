@@ -7,24 +7,24 @@ from functools import partial
 import pytest
 import torch
 
-from harness.measurement.cell import Cell, measure
-from harness.measurement.device_checks import (
+from harness.checks.device import (
     differing_passes,
     differing_pixels,
     differing_step,
     wrong_generators,
     wrong_workspaces,
 )
-from harness.measurement.driver import driver_view
-from harness.measurement.estimate import estimate, estimated_tensors, traced_tensors
-from harness.measurement.following import NotFollowableError
-from harness.measurement.machine_state import machine_state
-from harness.measurement.running_out import OUT_OF_MEMORY
-from harness.measuring import COMPUTED_ON, MIB
-from harness.suite_session import SuiteSession
+from harness.memory.estimate import estimate, estimated_tensors, traced_tensors
+from harness.memory.machine_state import machine_state
+from harness.memory.measure import Cell, measure_cell
+from harness.memory.nvml import driver_view
+from harness.memory.record import COMPUTED_ON, MIB
+from harness.memory.storage_tracer import NotFollowableError
+from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS, computed
 from harness.training.device import numerics as computing
 from harness.training.networks import made_networks
+from harness.training.out_of_memory import OUT_OF_MEMORY
 
 TOLERANCE = 0.02
 TAKEN = 512 * MIB
@@ -162,7 +162,7 @@ def test_running_out(harness: SuiteSession) -> None:
     per_sample = (estimate(chosen, 2 * own).tensors - estimate(chosen, own).tensors) / own
     large = int(4 * torch.cuda.get_device_properties(device).total_memory / per_sample)
     cells = [Cell(spec, size, str(device), steps=2, modules=modules, traced=False) for size in (own, large, own)]
-    before, out, after = (measure(cell) for cell in cells)
+    before, out, after = (measure_cell(cell) for cell in cells)
     wrong = ""
     if not out.ended.startswith((OUT_OF_MEMORY, "too large")):
         wrong = f"a batch of {large} ends with {out.ended!r}"

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data.catalogue import MissingAttributesError
 from harness.data.dataset import evenly_spread
-from harness.data.erasing import Erased
-from harness.evaluation import latent_metrics as metrics
-from harness.evaluation.latents import Way, interpolate, semantic_vector
-from harness.evaluation.sheets import class_numbers, conditional_grid
-from harness.record import Better
-from harness.suite_session import SuiteSession
+from harness.data.erased import Erased
+from harness.data.registry import MissingAttributesError
+from harness.latents import metrics
+from harness.latents.modes import class_numbers, conditional_grid
+from harness.latents.vectors import Way, interpolate, semantic_vector
+from harness.records.record import Better
+from harness.suite.session import SuiteSession
 from harness.training import TrainedRun
 
 STEPS, DRAWS = 10, 8

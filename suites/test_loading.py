@@ -15,17 +15,17 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from harness.data.catalogue import faces_root
 from harness.data.dataset import evenly_spread
-from harness.data.disk import OwnDisk
 from harness.data.image_folder import FOLDER as FACES
+from harness.data.images import picture_files
 from harness.data.loader import batches
 from harness.data.order import epoch_order
 from harness.data.packed import PackedImages
-from harness.data.pictures import picture_files
-from harness.loading import WORKERS, digest, record_cell, record_computing, record_speed_up
-from harness.measurement.loading import FOLDER, FORMATS, LoadingCell, Stored, load, store
-from harness.suite_session import SuiteSession
+from harness.data.registry import faces_root
+from harness.data.storage import OwnDisk
+from harness.loading.measure import FOLDER, FORMATS, LoadingCell, Stored, load, store
+from harness.loading.record import WORKERS, images_digest, record_computing, record_loading, record_speed_up
+from harness.suite.session import SuiteSession
 
 SIDE = 64
 MOST_COMPARED = 128  # pictures
@@ -80,14 +80,14 @@ def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> N
         order = epoch_order(stored.samples, window, generator)
         order = order[:: -(-len(order) // MOST_COMPARED)]  # from every window
         documented = DataLoader(stored.open_as_documented(OwnDisk()), batch_size=32, sampler=order.tolist())
-        expected = digest([data for data, _ in documented])
+        expected = images_digest([data for data, _ in documented])
         for form in FORMATS[1:]:
             for workers in WORKERS[:2]:
                 data = stored.open(form, OwnDisk())
                 if window and isinstance(data, PackedImages):
                     data.hold(window)
                 read = batches(data, order, 32, drop_last=False, seed=0, workers=workers)
-                found = digest([batch.data for batch in read])
+                found = images_digest([batch.data for batch in read])
                 harness.record(
                     reading, "same_pictures", float(found == expected), "yes/no", "equal", data=copies.title,
                     real_data=copies.real, n=len(order), reason=f"SHA-256 {found[:16]}",
@@ -107,7 +107,7 @@ def test_loading(storage: str, form: str, reading: str, copies: Copies, harness:
                 form, chosen.disk(), cold, workers, batch_size(harness, reading, cold=cold),
                 harness.profile.loading_seconds, harness.device,
             )  # fmt: skip
-            found = record_cell(harness.record, reading, stored, cell, chosen, copies.title, copies.real)
+            found = record_loading(harness.record, reading, stored, cell, chosen, copies.title, copies.real)
             assert found is None or found.images >= min(2 * cell.batch_size, stored.samples)
 
 

@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.environment import allocator_settings
-from harness.measurement.allocations import profiled_allocations
-from harness.measurement.cell import Cell
-from harness.measurement.estimate import estimate, estimated_tensors
-from harness.measurement.following import NotFollowableError
-from harness.measurement.leaks import held_after
-from harness.measurement.running_out import does_not_fit
-from harness.measuring import (
+from harness.memory.cpu_profiler import profiled_allocations
+from harness.memory.estimate import estimate, estimated_tensors
+from harness.memory.leaks import held_after
+from harness.memory.measure import Cell
+from harness.memory.record import (
     COMPUTED_ON,
     MIB,
     affordable_sizes,
@@ -25,8 +22,11 @@ from harness.measuring import (
     record_estimate,
     record_not_yet,
 )
-from harness.suite_session import SuiteSession
+from harness.memory.storage_tracer import NotFollowableError
+from harness.records.environment import allocator_settings
+from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS
+from harness.training.out_of_memory import does_not_fit
 
 TOLERANCE = 0.02
 # What the allocator hands out beyond tensors is workspaces and rounding: never less than nothing, beyond a slip.

@@ -12,15 +12,15 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from harness.comparison.verdicts import compare
-from harness.data.catalogue import mnist_root
 from harness.data.dataset import evenly_spread
 from harness.data.mnist import Mnist
-from harness.data.stand_ins import DIGITS_TITLE, digits_root
-from harness.evaluation import quality
-from harness.evaluation.extractors.opened import Extractor, open_extractor
+from harness.data.registry import mnist_root
+from harness.data.synthetic import DIGITS_TITLE, digits_root
+from harness.evaluation import metrics
+from harness.evaluation.extractors.extractor import Extractor, open_extractor
 from harness.evaluation.features import Features, features_of
-from harness.record import Record
-from harness.suite_session import SuiteSession
+from harness.records.record import Record
+from harness.suite.session import SuiteSession
 
 MOST = 2000
 LEAST_ACCURACY = {"mnistnet": 0.992, "digitsnet": 0.97, "facesnet": 0.95}
@@ -79,16 +79,16 @@ def test_extractors_read_well(name: str, harness: SuiteSession) -> None:
 def test_closed_forms(harness: SuiteSession) -> None:
     features = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)).double()
     shift = torch.full((64,), 0.25, dtype=torch.float64)
-    moved = quality.frechet_distance(features + shift, features)
+    moved = metrics.frechet_distance(features + shift, features)
     record(harness, "a Gaussian shifted by a vector of length 2", "fid", moved, "4")
-    wider = quality.frechet_distance(1.5 * features, features)
+    wider = metrics.frechet_distance(1.5 * features, features)
     exact = 0.25 * float(features.var(0).sum() + (features.mean(0) ** 2).sum())
     record(harness, "a Gaussian one and a half times as wide", "fid", wider, f"{exact:.4g}")
     even, one = 100 * torch.eye(10).repeat(1000, 1), 100 * torch.eye(10)[:1].repeat(10_000, 1)
-    scores = quality.inception_score(even), quality.inception_score(one)
+    scores = metrics.inception_score(even), metrics.inception_score(one)
     record(harness, "ten classes, evenly", "is", scores[0], "10")
     record(harness, "one class", "is", scores[1], "1")
-    covered = quality.class_coverage(one)
+    covered = metrics.class_coverage(one)
     record(harness, "one class", "class_kl", covered.divergence, f"ln 10 = {math.log(10):.4g}")
     assert moved == pytest.approx(4, rel=1e-6)
     assert wider == pytest.approx(exact, rel=1e-6)
@@ -99,9 +99,9 @@ def test_closed_forms(harness: SuiteSession) -> None:
 
 
 def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -> None:
-    distance = quality.frechet_distance(real.features, real.features)
-    precision, recall = quality.precision_recall(real.features, real.features)
-    ratio = quality.nearest_training_ratio(real.features, real.features)
+    distance = metrics.frechet_distance(real.features, real.features)
+    precision, recall = metrics.precision_recall(real.features, real.features)
+    ratio = metrics.nearest_training_ratio(real.features, real.features)
     found = {"fid": (distance, "0"), "precision": (precision, "1"), "recall": (recall, "1")}
     for metric, (value, expected) in (found | {"nearest_training_ratio": (ratio, "0")}).items():
         record(harness, "training images against themselves", metric, value, expected, digits, len(real))
@@ -113,12 +113,13 @@ def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -
 def test_floor(harness: SuiteSession, digits: Digits, real: Features) -> None:
     test = digits.features(digits.test.images[evenly_spread(len(digits.test), digits.n)])
     values = {
-        value.name: value.value for value in quality.measure(test, real, None, digits.extractor.classes, digits=True)
+        value.name: value.value
+        for value in metrics.measure_quality(test, real, None, digits.extractor.classes, digits=True)
     }
     for name in ("fid", "kid", "is", "precision", "recall", "class_coverage", "class_kl"):
         record(harness, "test images against training images", name, values[name], "the floor", digits, len(real))
     blurred = digits.features(gaussian_blur(digits.test.images[: digits.n], [7, 7], [2.0, 2.0]))
-    assert 0 <= values["fid"] < quality.frechet_distance(blurred.features, real.features) / 10
+    assert 0 <= values["fid"] < metrics.frechet_distance(blurred.features, real.features) / 10
     assert values["class_coverage"] == 10
 
 
@@ -149,7 +150,7 @@ def test_rises_with_strength(kind: str, harness: SuiteSession, digits: Digits, r
     distances = []
     for strength in strengths:
         worse = digits.features(made(digits, strength))
-        distances.append(quality.frechet_distance(worse.features, real.features))
+        distances.append(metrics.frechet_distance(worse.features, real.features))
         expected = "above the one before" if len(distances) > 1 else "above 0"
         record(harness, f"{kind}: {strength:g}", "fid", distances[-1], expected, digits, len(worse))
     assert distances == sorted(distances)

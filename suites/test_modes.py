@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
 from harness.data.grid import SIGMA, mode_centres
-from harness.evaluation.modes import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
-from harness.record import Better
+from harness.records.record import Better
 from harness.reporting.plots import save_densities
-from harness.suite_session import SuiteSession
+from harness.suite.session import SuiteSession
 
 N = 10_000
 HEADLINE = ("modes_mass_9", "high_quality_share_9")

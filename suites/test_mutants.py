@@ -9,12 +9,12 @@ from unittest import mock
 import pytest
 import torch
 
+from harness.checks.determinism import compare_variations
+from harness.checks.mutants import CHANGES
+from harness.checks.shapes import initial_value_mismatches, optimizer_mismatches
+from harness.checks.training_rules import logged_means, watch_conduct, watch_order
 from harness.comparison.permutation import holm, permutation_test
-from harness.measurement.conduct import logged_means, watch_conduct, watch_order
-from harness.measurement.determinism import compare_variations
-from harness.measurement.shapes import initial_value_mismatches, optimizer_mismatches
-from harness.mutants import CHANGES
-from harness.suite_session import SuiteSession
+from harness.suite.session import SuiteSession
 from harness.training.networks import made_networks
 from reference import Reference, get
 
@@ -90,7 +90,7 @@ class Checks:
     def determinism(self, of: str, change: str) -> str:
         config = self.harness.config(
             f"mutant@of={of},change={change}", batch_size=4, steps=3, threads=1,
-            reference_modules=(*self.harness.settings.modules, "harness.mutants"), device="cpu",
+            reference_modules=(*self.harness.settings.modules, "harness.checks.mutants"), device="cpu",
         )  # fmt: skip
         found = compare_variations(config, self.folder / change)
         return "; ".join(f"{c.variation}: {c.difference}" for c in found if not c.as_expected)

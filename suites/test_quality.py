@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from harness.evaluation.evaluated import evaluate_sampler, evaluate_start, sample_size
-from harness.evaluation.extractors.opened import NoExtractorError
+from harness.evaluation.extractors.extractor import NoExtractorError
+from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size
 from harness.reporting.plots import save_strips
-from harness.suite_session import SuiteSession
+from harness.suite.session import SuiteSession
 
 
 @pytest.mark.references(having="images")

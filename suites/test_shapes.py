@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from harness.measurement.shapes import (
+from harness.checks.shapes import (
     initial_value_mismatches,
     optimizer_mismatches,
     parameter_count,
     refusal_mismatches,
     shape_mismatches,
 )
-from harness.suite_session import SuiteSession
+from harness.suite.session import SuiteSession
 from harness.training.returned import made_optimizers
 
 

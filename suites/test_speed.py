@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.measurement.cell import Measured
-from harness.measurement.machine_state import machine_state
-from harness.measuring import COMPUTED_ON, affordable_sizes, record_machine
-from harness.suite_session import SuiteSession
+from harness.memory.machine_state import machine_state
+from harness.memory.measure import Measured
+from harness.memory.record import COMPUTED_ON, affordable_sizes, record_machine
+from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS, computed
 from harness.training.device import numerics as computing
-from harness.training.operations import step_threads
-from harness.training.prepared import PreparedStep
+from harness.training.flops import step_threads
+from harness.training.synthetic_step import PreparedStep
 
 
 def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.measurement.curves import last_over_first, log_line_values, means_over_last_epoch, trends
-from harness.suite_session import SuiteSession
+from harness.checks.loss_curves import last_over_first, log_line_values, means_over_last_epoch, trends
+from harness.suite.session import SuiteSession
 from harness.training.run_folder import RunFolder, read_rows
 
 

@@ -21,10 +21,11 @@ from typing import Any, Literal
 
 import pytest
 
-from harness.cli import main
+from harness.cli.__main__ import main
 
-_PRELOADED = ["harness.cli", "harness.training", "harness.sampling", "harness.evaluating", "harness.measuring",
-              "harness.comparison.command", "sklearn.datasets", "tensorboard", "pytest"]  # fmt: skip
+_PRELOADED = ["harness.cli.__main__", "harness.training",
+              "harness.latents.sample", "harness.evaluation.evaluate", "harness.memory.record",
+              "harness.comparison.compare", "sklearn.datasets", "tensorboard", "pytest"]  # fmt: skip
 
 
 Program = Literal["gan-harness", "pytest"]

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.data.delivery import Delivery
+from harness.checks.device import differing_pixels, differing_step, wrong_generators, wrong_workspaces
+from harness.data.device_transfer import Delivery
 from harness.data.image_folder import ImageFolder
 from harness.data.loader import Loader
-from harness.measurement.cell import Cell, measure
-from harness.measurement.device_checks import differing_pixels, differing_step, wrong_generators, wrong_workspaces
-from harness.measurement.estimate import estimate, traced_tensors
-from harness.measurement.leaks import held_after
-from harness.measurement.machine_state import machine_state
-from harness.measurement.running_out import OUT_OF_MEMORY
+from harness.memory.estimate import estimate, traced_tensors
+from harness.memory.leaks import held_after
+from harness.memory.machine_state import machine_state
+from harness.memory.measure import Cell, measure_cell
 from harness.training import RunConfig, train
 from harness.training.device import full_float32, numerics
+from harness.training.out_of_memory import OUT_OF_MEMORY
 from reference import get
 from tests.data.samples import write_pictures
 
@@ -78,7 +78,7 @@ def test_epochs_reserve_no_more_memory(card: torch.device, tmp_path: Path) -> No
 
 
 def test_tensors_are_those_of_the_estimate_and_workspaces_come_on_top(card: torch.device) -> None:
-    found = measure(Cell(MLP, 100, str(card), steps=3))
+    found = measure_cell(Cell(MLP, 100, str(card), steps=3))
     assert found.ended == ""
     assert found.tensors is not None
     assert found.peak_allocated is not None
@@ -88,7 +88,7 @@ def test_tensors_are_those_of_the_estimate_and_workspaces_come_on_top(card: torc
 
 
 def test_running_out_is_called_that_and_over_in_the_next_cell(card: torch.device) -> None:
-    before, out, after = (measure(Cell(MLP, n, str(card), steps=2, traced=False)) for n in (8, 10**9, 8))
+    before, out, after = (measure_cell(Cell(MLP, n, str(card), steps=2, traced=False)) for n in (8, 10**9, 8))
     assert out.ended.startswith(OUT_OF_MEMORY)
     assert before.ended == after.ended == ""
     assert before.peak_allocated == after.peak_allocated

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.files import write_folder, write_text
-from harness.record import Record, read_records
-from harness.reporting.pages import ENVIRONMENT, RECORDS
+from harness.files.writing import write_folder, write_text
+from harness.records.record import Record, read_records
+from harness.records.report_folder import ENVIRONMENT, RECORDS
 
 BASELINES = Path("reports/baselines")
 

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from harness.records.arrays import Floats
 
 MOST_DEALS = 200_000  # ten against ten values have 184,756; of more than these, so many are drawn
 _SEED = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.baseline import read_record_set
-from harness.files import free_name, write_text
-from harness.record import Record
-from harness.reporting.pages import RECORDS
+from harness.files.writing import free_name, write_text
+from harness.records.record import Record
+from harness.records.report_folder import RECORDS
 
 # `git rev-parse --local-env-vars`: what says which repository is meant, and where its parts lie.
 _GITS_OWN = {
@@ -22,6 +23,7 @@ _GITS_OWN = {
     "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS",
     "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
 }  # fmt: skip
+_OLD_PLUGIN = "harness.pytest_plugin"
 _SUITES = ("suites/test_quality.py", "suites/test_modes.py")
 
 
@@ -78,7 +80,7 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
     suites = [suite for suite in _SUITES if (tree / suite).is_file()]
     if not suites:
         raise ValueError(f"the revision in {tree} has none of {', '.join(_SUITES)}")
-    command = [sys.executable, "-m", "pytest", *suites, "-q", "--seeds", "1", "--first-seed", str(seed),
+    command = [sys.executable, "-m", "pytest", *_plugin(tree), *suites, "-q", "--seeds", "1", "--first-seed", str(seed),
                "--report-dir", str(report), *options]  # fmt: skip
     ended = subprocess.run(command, cwd=tree, env=own_packages_first(tree), capture_output=True, text=True, check=False)
     # 1: a check failed, which its records say.
@@ -88,6 +90,13 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
             f"the suites of {tree.name} ended with {ended.returncode}: {said[-1] if said else 'no output'}"
         )
     return read_record_set(report)
+
+
+def _plugin(tree: Path) -> list[str]:
+    """What registers the plugin of a tree of before 0.2, whose suites don't, unless an installed one of then does."""
+    registered = any(point.value == _OLD_PLUGIN for point in importlib.metadata.entry_points(group="pytest11"))
+    old = not (tree / "harness" / "suite").is_dir()
+    return ["-p", _OLD_PLUGIN] if old and not registered else []
 
 
 def own_packages_first(tree: Path) -> dict[str, str]:

@@ -26,6 +26,10 @@ _MOST_STEPS = 200
 _LOOKS = 2
 
 
+# What runs steps on demand in a source tree: its name now, and until 0.1.
+_SERVERS = ("harness.comparison.step_server", "harness.measurement.pace")
+
+
 @dataclass(frozen=True)
 class Timing:
     """What to time. `references` maps specs to batch sizes."""
@@ -159,7 +163,7 @@ def pace_exit_code(found: Sequence[Pace]) -> int:
 
 
 class _Server:
-    """A process of one source tree that runs steps on demand (`harness.measurement.pace`)."""
+    """A process of one source tree that runs steps on demand (`harness.comparison.step_server`)."""
 
     def __init__(self, process: subprocess.Popen[str], ready: Mapping[str, int | None]) -> None:
         self.process = process
@@ -178,7 +182,10 @@ class _Server:
 
 @contextlib.contextmanager
 def _server(tree: Path, asked: Mapping[str, object]) -> Iterator[_Server]:
-    command = [sys.executable, "-P", "-m", "harness.measurement.pace", json.dumps(asked)]
+    servers = [name for name in _SERVERS if (tree / f"{name.replace('.', '/')}.py").is_file()]
+    if not servers:
+        raise ValueError(f"{tree.name} has nothing that runs its steps on demand: {' or '.join(_SERVERS)}")
+    command = [sys.executable, "-P", "-m", servers[0], json.dumps(asked)]
     # What it says on standard error goes to a file: a pipe that nobody reads would fill up and stop it.
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(

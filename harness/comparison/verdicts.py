@@ -12,8 +12,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
-from harness.environment import CONVOLUTIONS, PRODUCTS
-from harness.record import AT_START, Record
+from harness.records.environment import CONVOLUTIONS, PRODUCTS
+from harness.records.record import AT_START, Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
 ALPHA, MARGIN = 0.05, 0.1

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from harness.cache import cache_folder, check_cache, writing_to_cache
-from harness.files import write_text
-from harness.processors import usable_processors
+from harness.files.cache import cache_folder, check_cache, writing_to_cache
+from harness.files.writing import write_text
+from harness.records.processors import usable_processors
 
 ALWAYS = 64 * 2**20  # bytes that are read whenever somebody asks: a tenth of a second
 _BLOCKS, _BLOCK = 64, 4096

@@ -11,11 +11,11 @@ from torch import Tensor
 from harness.data.content import Told, digest_of_files
 from harness.data.dataset import scale_pixels
 from harness.data.faces import draw_attributes, draw_face
-from harness.data.pictures import Framing, picture_files, read_rgb
+from harness.data.images import Framing, picture_files, read_rgb
 from reference import Batch
 
 FOLDER = Path("style")
-VERSION = 1
+STYLE_VERSION = 1
 
 
 class ContentAndStyle:

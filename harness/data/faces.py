@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from harness.data.image_folder import ATTRIBUTES, FOLDER, Attributes, write_attributes
 
-VERSION = 1
+FACES_VERSION = 1
 SIZE = (178, 218)
 _SCALE = 2  # drawn larger and reduced, for smooth edges
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from harness.data.content import Told, digest_of_files
 from harness.data.dataset import HoldsPixels
-from harness.data.disk import Disk, OwnDisk
-from harness.data.pictures import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
+from harness.data.images import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
+from harness.data.storage import Disk, OwnDisk
 from reference import Batch
 
 FOLDER = Path("celeba/img_align_celeba")

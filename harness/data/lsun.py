@@ -20,8 +20,8 @@ from torch.utils.data import get_worker_info
 
 from harness.data.content import Counted, Told, digest_of
 from harness.data.dataset import HoldsPixels
-from harness.data.disk import Disk, OwnDisk
-from harness.data.pictures import Framing, read_rgb, stacked
+from harness.data.images import Framing, read_rgb, stacked
+from harness.data.storage import Disk, OwnDisk
 from reference import Batch
 
 if sys.platform != "win32":

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.data.dataset import HoldsPixels, Recycled
-from harness.data.disk import Disk, OwnDisk
 from harness.data.order import BLOCK, blocks_of
+from harness.data.storage import Disk, OwnDisk
 from reference import Batch
 
-VERSION = "2"  # 1 knew its source by names, sizes and times
+PACK_VERSION = "2"  # 1 knew its source by names, sizes and times
 KIND = "gan-harness pack"
 NO_DIGEST = "0" * 64
 Indices = NDArray[np.int64]
@@ -103,7 +103,7 @@ def header_bytes(pack: Pack, digest: str, length: int = 0) -> bytes:
     described = {
         "__metadata__": {
             "kind": KIND,
-            "version": VERSION,
+            "version": PACK_VERSION,
             "transform": json.dumps(dict(pack.transform)),
             "source": pack.source,
             "stand_in": pack.stand_in,
@@ -147,9 +147,9 @@ def read_pack(path: Path) -> Pack:
                 facts = described["__metadata__"]
                 if facts["kind"] != KIND:
                     raise _OtherPackError(f"{path} isn't a pack: it says it is {facts['kind']!r}")
-                if facts["version"] != VERSION:
+                if facts["version"] != PACK_VERSION:
                     raise _OtherPackError(
-                        f"{path} is a pack of version {facts['version']}, this reads {VERSION}: pack again"
+                        f"{path} is a pack of version {facts['version']}, this reads {PACK_VERSION}: pack again"
                     )
                 pixels, sums = described["pixels"], described["checksums"]
                 samples, *shape = (int(one) for one in pixels["shape"])

@@ -18,15 +18,15 @@ import numpy as np
 import torch
 
 from harness.data.content import Told, stamp_of
-from harness.data.damaged import Pictures, Tolerant, fingerprint_without
+from harness.data.filter import Pictures, Tolerant, fingerprint_without
 from harness.data.image_folder import ImageFolder, pictures_fingerprint
+from harness.data.images import picture_files
 from harness.data.loader import Loader
 from harness.data.lsun import DATA, Lsun, database_fingerprint
 from harness.data.order import BLOCK
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes, read_pack
-from harness.data.pictures import picture_files
-from harness.data.stand_ins import title_of
-from harness.files import PART, appearing, part_prefix
+from harness.data.synthetic import title_of
+from harness.files.writing import PART, appearing, part_prefix
 
 SUFFIX = ".safetensors"
 

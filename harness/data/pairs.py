@@ -13,12 +13,12 @@ from torch import Tensor
 from harness.data.content import Told, digest_of_files
 from harness.data.dataset import scale_pixels, seeded
 from harness.data.faces import draw_attributes, draw_face
-from harness.data.pictures import picture_files, pixels, read_rgb
+from harness.data.images import picture_files, pixels, read_rgb
 from reference import Batch
 
 FOLDER = Path("pairs/train")
 JITTER = 286 / 256
-VERSION = 1
+PAIRS_VERSION = 1
 SIDE = 256
 
 

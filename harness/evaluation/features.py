@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.cache import cache_folder, check_cache, writing_to_cache
 from harness.data import Dataset
 from harness.data.content import silent
 from harness.data.dataset import evenly_spread
-from harness.evaluation.extractors.opened import Extractor
+from harness.evaluation.extractors.extractor import Extractor
 from harness.evaluation.images import check_varied, to_bytes
-from harness.files import write_folder
-from harness.tensors import SafetensorError, read_tensors, write_tensors
+from harness.files.cache import cache_folder, check_cache, writing_to_cache
+from harness.files.tensors import SafetensorError, read_tensors, write_tensors
+from harness.files.writing import write_folder
 
 MOST_TRAINING = 60_000  # images among which the nearest one is looked for
 _READ = 512

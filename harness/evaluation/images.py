@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from harness.data.pictures import picture_files, read_rgb
+from harness.data.images import picture_files, read_rgb
 
 _SEEN, _STRAY = 2_000_000, 1000  # values looked at, and one in how many may be anything
 _SLACK = 1e-3  # of the declared range: rounding, not another range

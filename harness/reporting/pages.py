@@ -10,16 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from harness.files import free_name, write_text
-from harness.record import Record, read_records
-from harness.reporting.loading import loading_note, loading_rates
-from harness.reporting.memory import memory_note, memory_rows, times_per_image
+from harness.files.writing import write_text
+from harness.records.record import Record, read_records
+from harness.records.report_folder import ENVIRONMENT, RECORDS, REPORT
+from harness.reporting.loading_tables import loading_note, loading_rates
+from harness.reporting.memory_tables import memory_note, memory_rows, times_per_image
 from harness.reporting.plots import save_batch_sizes, save_loading
 from harness.reporting.tables import TABLES, Cards, documented_tables
 
-RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
-COMPARISON = "comparison"  # what this run is against a baseline, if there is one
-_FOLDERS = ("plots", "runs")
 _NOTES: Mapping[str, Callable[[Sequence[Record], Cards], str]] = {
     "memory": memory_note,
     "loading": loading_note,
@@ -78,24 +76,8 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
     plots = sorted((folder / "plots").glob("*.png"))
     if plots:
         parts.append("## Plots\n\n" + "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots))
-    write_text(folder / "report.md", "\n\n".join(parts) + "\n")
-    return [folder / "report.md", *written]
-
-
-def read_session(folder: Path) -> dict[str, list[str]]:
-    """The specs and reference modules that the report in `folder` was asked for.
-
-    Raises:
-        ValueError: there is no report, or the file is damaged.
-    """
-    path = folder / SESSION
-    try:
-        content: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-        return {"specs": content["specs"], "modules": content["modules"]}
-    except FileNotFoundError:
-        raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of a report") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    write_text(folder / REPORT, "\n\n".join(parts) + "\n")
+    return [folder / REPORT, *written]
 
 
 def write_documented(folder: Path, cards: Cards) -> list[Path]:
@@ -112,39 +94,6 @@ def write_documented(folder: Path, cards: Cards) -> list[Path]:
 def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
     """The table with empty cells where it has no value."""
     return table.astype(object).where(table.notna(), "")
-
-
-def set_aside(folder: Path) -> Path | None:
-    """Give an earlier report in `folder` another name beside it, and make an empty folder; None where there is none.
-
-    Its trainings may have taken days: no later run deletes them.
-
-    Raises:
-        ValueError: it can't be renamed.
-    """
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return None
-    try:
-        kept = folder.rename(free_name(folder))
-    except OSError as error:  # a file system of its own, say
-        why = error.strerror or error
-        raise ValueError(
-            f"{folder} holds an earlier report that can't be put aside ({why}): name another folder"
-        ) from error
-    folder.mkdir()
-    return kept
-
-
-def foreign_files(folder: Path) -> list[str]:
-    """What lies in `folder` and belongs to no report, by name."""
-    if not folder.is_dir():
-        return []
-    return sorted({path.name for path in folder.iterdir()} - _own_files() - set(_FOLDERS))
-
-
-def _own_files() -> set[str]:
-    tables = {f"{name}.{kind}" for name in (*TABLES, COMPARISON) for kind in ("csv", "md")}
-    return {RECORDS, ENVIRONMENT, SESSION, "report.md", *tables}
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame, heading: str) -> list[Path]:

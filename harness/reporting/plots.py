@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from harness.canvas import Picture, figure, rendered, save_picture
-from harness.reporting.memory import Row
+from harness.files.figures import Picture, figure, rendered, save_picture
+from harness.reporting.memory_tables import Row
 
 _LIMIT = 1.5
 _STYLES = {"documented": ("-", "s"), "measured": ("-", "o"), "estimated": ("--", "")}

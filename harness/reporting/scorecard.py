@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from harness.record import Record
+from harness.records.record import Record
 from reference import Card, Claim
 
-Verdict = Literal["reproduced", "partly", "not reproduced", "not measured"]
+ClaimVerdict = Literal["reproduced", "partly", "not reproduced", "not measured"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Judgement:
 
     reference: str
     claim: Claim
-    verdict: Verdict
+    verdict: ClaimVerdict
     values: tuple[float, ...]
     records: tuple[Record, ...]
     reason: str
@@ -52,7 +52,7 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
     holding = sum(claim.condition.holds(value) for value in values)
     lost = _lost_seeds(records, deciding)
     whole = holding == len(values) and not lost
-    verdict: Verdict = "reproduced" if whole else "partly" if holding else "not reproduced"
+    verdict: ClaimVerdict = "reproduced" if whole else "partly" if holding else "not reproduced"
     return Judgement(reference, claim, verdict, values, tuple(deciding), "; ".join(lost))
 
 

@@ -7,9 +7,9 @@ from statistics import median
 
 import pandas as pd
 
-from harness.record import Record
-from harness.reporting.loading import LOADING_TABLES
-from harness.reporting.memory import MEMORY_TABLES
+from harness.records.record import Record
+from harness.reporting.loading_tables import LOADING_TABLES
+from harness.reporting.memory_tables import MEMORY_TABLES
 from harness.reporting.scorecard import judge_all, spread
 from reference import Card
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.files import write_folder
-from harness.tensors import SafetensorError, read_tensors, write_tensors
+from harness.files.tensors import SafetensorError, read_tensors, write_tensors
+from harness.files.writing import write_folder
 
 FORMAT = 1
 _TENSORS, _STATE = "tensors.safetensors", "state.json"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.data.catalogue import AUTO
 from harness.data.loader import PREFETCH
+from harness.data.registry import AUTO
 
 _OPTIONAL = {
     "steps", "epochs", "threads", "workers", "log_every", "sample_every", "checkpoint_every", "shuffle_window",

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import torch
 
-from harness.environment import float32_precision
-from harness.processors import usable_processors
+from harness.records.environment import float32_precision
+from harness.records.processors import usable_processors
 
 # cuBLAS is deterministic only with a fixed workspace, and reads this once, when it starts.
 WORKSPACE_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"

@@ -14,24 +14,24 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from harness.canvas import save_picture
 from harness.data import Dataset, Loader, Reading, batches_per_epoch, open_dataset
-from harness.data.delivery import Delivery
+from harness.data.device_transfer import Delivery
 from harness.data.loader import chunks_of, naming_dead_workers
 from harness.data.order import decided_window, epoch_order
 from harness.data.packed import PackedImages
-from harness.environment import CONVOLUTIONS, PRODUCTS, environment
-from harness.files import held
+from harness.files.figures import save_picture
+from harness.files.writing import held
+from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment
 from harness.training.checkpoint import Checkpoint, checkpoint_folders, differences, newest_checkpoint, write_checkpoint
 from harness.training.config import RunConfig
 from harness.training.device import numerics, resolve_device, unusable_gpu
-from harness.training.journal import Journal, NonFiniteError
+from harness.training.flops import step_threads, takes_a_single_sample
+from harness.training.logger import Journal, NonFiniteError
 from harness.training.networks import made_networks
-from harness.training.operations import step_threads, takes_a_single_sample
-from harness.training.pictures import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.player import make_players
 from harness.training.returned import check_values, made_optimizers
 from harness.training.run_folder import RUN_FILE, RunFolder, drop_rows_after
+from harness.training.sample_grids import FixedSamples, fixed_samples, save_summary, spread_over
 from harness.training.schedules import make_schedulers
 from harness.training.state import TrainingState
 from harness.training.streams import GeneratorNoise, Streams

@@ -14,10 +14,10 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
-from harness.training.drawn import drawn_batch
 from harness.training.player import make_players
 from harness.training.returned import check_networks, made_optimizers
 from harness.training.streams import GeneratorNoise, Streams
+from harness.training.synthetic_batch import drawn_batch
 from reference import Reference
 
 _CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
+from harness.files.writing import write_text
 from harness.training.config import RunConfig
 
 RUN_FILE = "run.json"

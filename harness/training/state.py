@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from harness.tensors import SafetensorError, save
+from harness.files.tensors import SafetensorError, save
 from harness.training.schedules import described as made_as
 from harness.training.schedules import restore, state_of
 from harness.training.streams import Streams

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.comparison.baseline import accept, read_record_set
-from harness.record import Record, append_record
-from tests.test_record import record
+from harness.records.record import Record, append_record
+from tests.records.test_record import record
 
 FAILED = {"status": "failed", "value": None, "reason": "loss is nan", "metric": "test_quality"}
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.comparison.verdicts import compare, exit_code, least_seeds
-from harness.record import Record, read_records
+from harness.records.record import Record, read_records
 
 RECORDS = Path(__file__).parents[2] / "reports" / "measured" / "intel-xeon-2-cores" / "gate" / "records.jsonl"
 COMPARISONS = 200

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from harness.comparison.permutation import (
     MOST_DEALS,
-    Floats,
     Permutation,
     holm,
     paired_test,
     permutation_test,
     smallest_p,
 )
+from harness.records.arrays import Floats
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.comparison.revisions import commit_of, files_of
-from harness.record import Record, read_records
-from tests.comparison.test_command import called
-from tests.test_cli import ROOT, run
+from harness.records.record import Record, read_records
+from tests.cli.test_commands import ROOT, run
+from tests.comparison.test_compare import called
 
 
 def git(*arguments: str) -> str:

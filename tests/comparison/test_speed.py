@@ -25,11 +25,11 @@ from harness.comparison.speed import (
     pace_table,
     time_revisions,
 )
+from harness.comparison.step_server import serve
 from harness.comparison.verdicts import Verdict
-from harness.measurement.estimate import estimate
-from harness.measurement.pace import serve
+from harness.memory.estimate import estimate
 from reference import get
-from tests.test_cli import ROOT
+from tests.cli.test_commands import ROOT
 
 ALPHA = 0.05
 
@@ -210,7 +210,7 @@ def test_a_revision_that_can_not_be_timed_gets_one_line(
 
 def served(asked: dict[str, object], lines: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "harness.measurement.pace", json.dumps(asked)],
+        [sys.executable, "-m", "harness.comparison.step_server", json.dumps(asked)],
         input=lines, capture_output=True, text=True, cwd=ROOT, timeout=120,
     )  # fmt: skip
 

@@ -12,8 +12,8 @@ import pytest
 
 from harness.comparison.permutation import smallest_p
 from harness.comparison.verdicts import Comparison, NotComparableError, Rule, compare, exit_code, least_seeds, tally
-from harness.record import Record
-from tests.test_record import record
+from harness.records.record import Record
+from tests.records.test_record import record
 
 TEN = (10.0, 10.05, 9.95, 10.1, 9.9)
 THIRTEEN = tuple(value + 3 for value in TEN)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.cli import main
+from harness.cli.__main__ import main
 from harness.data.packed import Pack
 from harness.data.packing import write_pack
 from tests import processes

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cache import CACHE_VARIABLE, CacheError
 from harness.data import content
 from harness.data.content import Told, digest_of, digest_of_files
 from harness.data.content_and_style import ContentAndStyle
@@ -18,6 +17,7 @@ from harness.data.lsun import Lsun, write_lmdb
 from harness.data.mnist import FOLDER as MNIST
 from harness.data.mnist import Mnist
 from harness.data.pairs import PairedImages
+from harness.files.cache import CACHE_VARIABLE, CacheError
 from tests.data.samples import encoded, write_pictures
 
 

@@ -24,14 +24,14 @@ from PIL import Image
 from torch import Tensor
 
 import tests.toys
-from harness.cli import main
+from harness.cli.__main__ import main
 from harness.data import open_dataset
 from harness.data.content import Told
 from harness.data.image_folder import FOLDER
+from harness.data.images import Framing
 from harness.data.order import BLOCK, decided_window
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes
 from harness.data.packing import fingerprint_of, pack_of
-from harness.data.pictures import Framing
 from harness.training import RunConfig, train
 from reference import Batch, Card, Noise, Players, register
 from tests.processes import _context

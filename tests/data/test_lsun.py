@@ -14,7 +14,7 @@ from torchvision import datasets, transforms
 
 from harness.data import Loader, batches
 from harness.data.lsun import FOLDER, Lsun, write_lmdb
-from harness.data.stand_ins import draw_into
+from harness.data.synthetic import draw_into
 
 ORDER = torch.tensor([3, 0, 2, 1, 4])
 

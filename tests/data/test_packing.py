@@ -17,17 +17,17 @@ import pytest
 import torch
 
 import reference
-from harness.cli import main
+from harness.cli.__main__ import main
 from harness.data import Reading, open_dataset
 from harness.data import batches as batches_of
 from harness.data.content import Told
-from harness.data.damaged import Undamaged, damaged_pictures
 from harness.data.dataset import Dataset
+from harness.data.filter import Undamaged, damaged_pictures
 from harness.data.image_folder import HIGH_QUALITY_FOLDER, ImageFolder
 from harness.data.lsun import FOLDER, Lsun, write_lmdb
 from harness.data.packed import NO_DIGEST, PackedImages, digest_of, header_bytes, read_pack
 from harness.data.packing import fingerprint_of, open_source, pack_of, write_pack
-from harness.data.stand_ins import draw_into
+from harness.data.synthetic import draw_into
 from tests import processes
 from tests.data.samples import call_with_mounts, encoded, packed, why_no_mounts, write_pictures
 from tests.processes import Life

@@ -8,13 +8,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from harness.cache import cache_folder
 from harness.data.mnist import Mnist
-from harness.environment import CONVOLUTIONS, PRODUCTS, float32_precision
-from harness.evaluation.extractors import opened, recipes
-from harness.evaluation.extractors.lessons import LESSONS
+from harness.evaluation.extractors import train
+from harness.evaluation.extractors.extractor import BUNDLED, open_extractor, weights_hash, weights_path
 from harness.evaluation.extractors.networks import DigitsNet, FacesNet, MnistNet
-from harness.evaluation.extractors.opened import BUNDLED, open_extractor, weights_hash, weights_path
+from harness.evaluation.extractors.training_data import LESSONS
+from harness.files.cache import cache_folder
+from harness.files.tensors import read_metadata
+from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 
 CPU = torch.device("cpu")
 HASHES = {"mnistnet": "9587de94d39b", "digitsnet": "285e4b128dc9", "facesnet": "ab9d55ce18c8"}
@@ -45,15 +46,15 @@ def test_facesnet_tells_eight_kinds_whose_probabilities_add_up() -> None:
 
 
 def test_the_recipe_gives_the_same_bits_again() -> None:
-    lesson = recipes.Lesson(SOME.repeat(30, 1, 1, 1), torch.arange(150) % 10)
-    first, second = (recipes.train_extractor(DigitsNet, lesson, lesson, 1, lambda *_: None) for _ in range(2))
+    lesson = train.Lesson(SOME.repeat(30, 1, 1, 1), torch.arange(150) % 10)
+    first, second = (train.train_extractor(DigitsNet, lesson, lesson, 1, lambda *_: None) for _ in range(2))
     assert weights_hash(first.tensors) == weights_hash(second.tensors)
 
 
 def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
     mnist_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened, "BUNDLED", Path("nowhere"))
+    monkeypatch.setattr("harness.evaluation.extractors.extractor.BUNDLED", Path("nowhere"))
     with pytest.raises(ValueError, match=r"takes MNIST as published, and .* holds IDX images, 40"):
         open_extractor("mnistnet", CPU, mnist_root)
     found = {split: Mnist(mnist_root, (784,), (0, 1), split).fingerprint[-16:] for split in ("train", "test")}
@@ -68,7 +69,7 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
     (kept,) = (cache_folder() / "extractors").glob("mnistnet-*")
     assert kept.name.endswith(first.weights)
     file = kept / "mnistnet.safetensors"
-    metadata = opened._metadata(file)
+    metadata = read_metadata(file)
     save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file, metadata)
     with pytest.raises(ValueError, match="other weights than its folder's name says"):
         open_extractor("mnistnet", CPU, mnist_root)
@@ -82,7 +83,7 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
 def test_mnistnet_comes_along_and_only_to_train_it_takes_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     found = open_extractor("mnistnet", CPU)
     assert (found.weights, found.trained_on) == (HASHES["mnistnet"], "MNIST")
-    monkeypatch.setattr(opened, "BUNDLED", Path("nowhere"))
+    monkeypatch.setattr("harness.evaluation.extractors.extractor.BUNDLED", Path("nowhere"))
     monkeypatch.setenv("GAN_HARNESS_CACHE", "nowhere")
     with pytest.raises(ValueError, match="takes MNIST as published, and no data root holds it"):
         open_extractor("mnistnet", CPU)
@@ -127,7 +128,7 @@ def test_inception_is_never_fetched_and_its_file_is_checked(tmp_path: Path, monk
     torch.save({}, other)
     with pytest.raises(ValueError, match="its SHA-256 begins with"):
         open_extractor("inception", CPU, inception=other)
-    monkeypatch.setattr(opened, "INCEPTION_HASH", "")
+    monkeypatch.setattr("harness.evaluation.extractors.extractor.INCEPTION_HASH", "")
     with pytest.raises(ValueError, match="doesn't hold Inception's weights"):
         open_extractor("inception", CPU, inception=other)
 
@@ -143,7 +144,7 @@ def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
     monkeypatch.undo()
     file = tmp_path / "weights-inception.pth"
     torch.save(random.state_dict(), file)
-    monkeypatch.setattr(opened, "INCEPTION_HASH", "")
+    monkeypatch.setattr("harness.evaluation.extractors.extractor.INCEPTION_HASH", "")
     extractor = open_extractor("inception", CPU, inception=file)
     features, logits = extractor(SOME[:2].expand(-1, 3, -1, -1))
     assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))

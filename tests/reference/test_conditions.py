@@ -8,9 +8,9 @@ import torch
 import reference
 from harness.training.player import make_players
 from harness.training.streams import GeneratorNoise
-from reference.idl_chapter_conditional import ConditionalWrapper, flat_combiner
-from reference.idl_chapter_convolutional import FourByFour
-from reference.idl_chapter_unet import UNetBlock, unet
+from reference.blocks.idl_chapter_conditional import ConditionalWrapper, flat_combiner
+from reference.blocks.idl_chapter_convolutional import FourByFour
+from reference.blocks.idl_chapter_unet import UNetBlock, unet
 from reference.idl_ex6_pix2pix import UNet
 from reference.pytorch_dcgan_celeba import cards_from
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 import reference
+from reference.blocks.pgan_hub_checkpoint import read_hub_checkpoint
 from reference.idl_pgan_celebahq512 import Critic, Generator, IdlPganCelebahq512, Schedule, at_depth
-from reference.pgan_hub_checkpoint import read_hub_checkpoint
 
 WIDTHS = (16, 16, 8)
 

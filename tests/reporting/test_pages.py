@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import reference
-from harness.record import append_record
+from harness.records.record import append_record
 from harness.reporting.pages import write_documented, write_report
 from harness.reporting.tables import determinism_table, modes_table, shapes_table, training_table
-from tests.test_record import record
+from tests.records.test_record import record
 
 CARDS = [(name, reference.get(name).card) for name in ("mlp-gan-mnist", "idl-gan-grid", "toy-grid")]
 ROOT = Path(__file__).parents[2]

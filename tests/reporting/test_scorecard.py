@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from harness.record import Record
+from harness.records.record import Record
 from harness.reporting.scorecard import judge, spread
 from reference import Claim, at_most
-from tests.test_record import record
+from tests.records.test_record import record
 
 CLAIM = Claim("c", "p", "s", "d", "m", at_most(2), epochs=20, needs_data=True)
 

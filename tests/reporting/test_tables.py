@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
-from harness.record import Record
+from harness.records.record import Record
 from harness.reporting.tables import TABLES, calibration_table, conduct_table, mutants_table, quality_table
-from tests.test_record import record
+from tests.records.test_record import record
 
 
 def row(table: pd.DataFrame, number: int = 0) -> dict[str, object]:

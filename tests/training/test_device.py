@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-import harness.environment
-from harness.environment import CONVOLUTIONS, PRODUCTS, allocator_settings, environment, float32_precision
+import harness.records.environment
+from harness.records.environment import CONVOLUTIONS, PRODUCTS, allocator_settings, environment, float32_precision
 from harness.training.device import (
     available_threads,
     check_workspace_variable,
@@ -189,7 +189,7 @@ def test_how_a_figure_was_computed_is_said_by_name() -> None:
 def test_the_environment_says_what_moves_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
-    monkeypatch.setattr(harness.environment, "_driver", lambda: "580")
+    monkeypatch.setattr(harness.records.environment, "_driver", lambda: "580")
     monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     facts = environment(CUDA)
     assert facts[CONVOLUTIONS] == "tf32"

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from harness.measurement.estimate import estimate, traced_tensors
-from harness.measurement.following import NotFollowableError
-from harness.measurement.leaks import held_after
+from harness.memory.estimate import estimate, traced_tensors
+from harness.memory.leaks import held_after
+from harness.memory.storage_tracer import NotFollowableError
 from harness.training import RunConfig, train
-from harness.training.operations import step_operations
+from harness.training.flops import step_operations
 from tests import toys
 from tests.ingredient_toys import Scaled
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import held
+from harness.files.writing import held
 from harness.training import RunConfig, train
 from harness.training.run_folder import RunFolder, read_rows
 from tests.processes import Life, call
@@ -124,7 +124,7 @@ def test_one_writer_at_a_time(toy_config: Callable[..., RunConfig], tmp_path: Pa
 def test_a_killed_writer_holds_nothing(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     asked = (
-        "import sys, time\nfrom pathlib import Path\nfrom harness.files import held\n"
+        "import sys, time\nfrom pathlib import Path\nfrom harness.files.writing import held\n"
         "with held(Path(sys.argv[1])):\n  Path(sys.argv[2]).touch()\n  time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", asked, str(tmp_path / "run"), str(ready)], cwd=ROOT)

@@ -17,11 +17,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from harness.data import order
-from harness.data.delivery import Delivery
+from harness.data.device_transfer import Delivery
 from harness.data.packing import pack_of
 from harness.training import NonFiniteError, RunConfig, train
 from harness.training.checkpoint import checkpoint_folders
-from harness.training.restore import restore_run
+from harness.training.load_run import restore_run
 from harness.training.run_folder import RunFolder, read_rows
 from harness.training.state import TrainingState
 from reference import LogSchedule

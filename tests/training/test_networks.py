@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.measurement.estimate import estimated_tensors, traced_tensors
+from harness.memory.estimate import estimated_tensors, traced_tensors
 from harness.training.networks import drawn_networks, made_networks
 from tests import toys
 from tests.ingredient_toys import Ingredients

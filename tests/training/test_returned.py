@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from harness.data.grid import GaussianGrid
-from harness.evaluation.sampler import Sampler
-from harness.measurement.estimate import estimate, estimated_tensors, traced_tensors
-from harness.measurement.leaks import held_after
+from harness.memory.estimate import estimate, estimated_tensors, traced_tensors
+from harness.memory.leaks import held_after
 from harness.training import RunConfig, train
-from harness.training.operations import step_operations, takes_a_single_sample
+from harness.training.flops import step_operations, takes_a_single_sample
 from harness.training.run_folder import read_rows
+from harness.training.sampler import Sampler
 from reference import get
 from tests import toys
 

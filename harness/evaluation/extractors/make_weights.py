@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.data.catalogue import data_root
-from harness.evaluation.extractors.lessons import LESSONS
-from harness.evaluation.extractors.opened import BUNDLED, train_weights, weights_hash, write_weights
+from harness.data.registry import data_root
+from harness.evaluation.extractors.extractor import BUNDLED, train_weights, weights_hash, write_weights
+from harness.evaluation.extractors.training_data import LESSONS
 
 
 def main(names: list[str]) -> None:

@@ -18,7 +18,7 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from harness.tensors import read_tensors
+from harness.files.tensors import read_tensors
 
 FEATURES, LOGITS = "64", "logits"
 DIMENSION = 64

@@ -1,0 +1,85 @@
+"""Mode coverage on a mixture of equal, round Gaussians in the plane.
+
+A sample is of high quality when it lies within three standard deviations of a centre. In two dimensions that holds
+for 1 − exp(−9/2) = 98.89 % of the true distribution's samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+
+from harness.records.arrays import Floats
+
+RADIUS = 3.0
+TRUE_HIGH_QUALITY = 1 - math.exp(-(RADIUS**2) / 2)
+# The true distribution's spread per axis, among its high-quality samples, in units of σ: cutting a round Gaussian at
+# r multiplies its variance by 1 − (r²/2)·exp(−r²/2) / (1 − exp(−r²/2)).
+_CUT_SPREAD = math.sqrt(1 - RADIUS**2 / 2 * (1 - TRUE_HIGH_QUALITY) / TRUE_HIGH_QUALITY)
+
+
+@dataclass(frozen=True)
+class ModeCoverage:
+    """What n samples say of a mixture with k modes.
+
+    Attributes:
+        counts: (k,) high-quality samples per mode.
+        spreads: (k,) standard deviation per axis of each mode's high-quality samples, about their own mean, over that
+            of the true distribution's; NaN for a mode with fewer than two.
+        modes_hit: modes with at least one high-quality sample.
+        modes_with_mass: modes whose high-quality samples are at least a tenth of n / k.
+        high_quality: share of samples of high quality; the true distribution has 0.9889.
+        reverse_kl: KL of the high-quality samples' shares per mode to uniform, in nats: 0 when all modes weigh the
+            same, log k when one has everything; NaN when there are none.
+        spread_ratio: median of `spreads` over the modes with mass; NaN when there are none. Below 1 is too narrow.
+    """
+
+    counts: NDArray[np.int64]
+    spreads: Floats
+    modes_hit: int
+    modes_with_mass: int
+    high_quality: float
+    reverse_kl: float
+    spread_ratio: float
+
+
+def mode_coverage(samples: Floats, centres: Floats, sigma: float) -> ModeCoverage:
+    """Measure `samples` (n, 2) against modes at `centres` (k, 2) with standard deviation `sigma` per axis.
+
+    Raises:
+        ValueError: no samples, another shape, values that aren't finite, or a sigma that isn't positive.
+    """
+    samples = np.asarray(samples, np.float64)
+    if samples.ndim != 2 or samples.shape[1] != 2 or not len(samples):
+        raise ValueError(f"mode coverage needs samples of shape (n, 2) with n ≥ 1, not {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("mode coverage needs finite samples")
+    if not sigma > 0:
+        raise ValueError(f"sigma must be positive, not {sigma}")
+    k = len(centres)
+    offsets = samples[:, None, :] - np.asarray(centres, np.float64)[None]
+    squared = (offsets**2).sum(-1)
+    nearest = squared.argmin(1)
+    distance = squared[np.arange(len(samples)), nearest]
+    good = distance <= (RADIUS * sigma) ** 2
+    counts = np.bincount(nearest[good], minlength=k)
+    # About each mode's own mean: a narrow cluster beside its centre is narrow.
+    spreads = np.full(k, np.nan)
+    for mode in np.flatnonzero(counts >= 2):
+        deviation = samples[good & (nearest == mode)].std(axis=0, ddof=1)
+        spreads[mode] = np.sqrt((deviation**2).mean()) / (sigma * _CUT_SPREAD)
+    heavy = counts >= 0.1 * len(samples) / k
+    total = counts.sum()
+    return ModeCoverage(
+        counts=counts,
+        spreads=spreads,
+        modes_hit=int((counts > 0).sum()),
+        modes_with_mass=int(heavy.sum()),
+        high_quality=float(good.mean()),
+        reverse_kl=float(rel_entr(counts / total, 1 / k).sum()) if total else math.nan,
+        spread_ratio=float(np.median(spreads[heavy])) if heavy.any() else math.nan,
+    )

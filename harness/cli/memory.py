@@ -1,0 +1,124 @@
+"""`gan-harness memory`: a step's memory by batch size, estimated on any machine and measured where there is a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from harness.cli import DataRoot, Device, Modules, app
+from harness.reporting.console import new_console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from harness.memory.record import Write
+
+
+@app.command()
+def memory(
+    references: Annotated[str, typer.Option(help="Only references that match; '*' with all variants.")] = "",
+    batch_sizes: Annotated[str, typer.Option(help="Such as 64,128; default the documents'.")] = "",
+    out: Annotated[Path, typer.Option(help="The report folder.")] = Path("reports/memory"),
+    device: Device = None,
+    data_root: DataRoot = None,
+    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Make the tables of memory by batch size: estimated on any machine, and measured where there is a GPU.
+
+    Example: [bold]gan-harness memory --references handson-dcgan-mnist[/bold]
+    """
+    options = MemoryOptions(references, batch_sizes, device or "auto", data_root, out, tuple(reference_module))
+    with new_console().status("starting") as status:
+        written = write_memory_report(options, lambda text: status.update(escape(text)))
+    for path in written:
+        print(path)
+
+
+@dataclass(frozen=True)
+class MemoryOptions:
+    """What `gan-harness memory` is asked for; "" stands for every system, and for the documents' batch sizes."""
+
+    references: str
+    batch_sizes: str
+    device: str
+    data_root: Path | None
+    out: Path
+    modules: tuple[str, ...]
+
+
+def write_memory_report(asked: MemoryOptions, said: Callable[[str], None]) -> list[Path]:
+    """Estimate every cell, measure it where there is a GPU, and write the tables; what was written.
+
+    Raises:
+        ValueError: anything asked for that can't be had.
+    """
+    from harness.data.registry import data_root, documented_samples
+    from harness.memory.batch_size import parse_batch_sizes
+    from harness.memory.record import documented_batch_sizes
+    from harness.reporting.pages import write_report
+    from harness.reporting.recorder import Recorder
+    from harness.training.device import resolve_device
+    from reference import get, load_module, matching, specs
+
+    for module in asked.modules:
+        load_module(module)
+    device, root = resolve_device(asked.device), data_root(asked.data_root)
+    chosen = matching(specs(), asked.references or "*")
+    if not asked.references:
+        chosen = [spec for spec in chosen if "@" not in spec]
+    sizes: dict[str, list[int]] = {}
+    for spec in chosen:
+        card = get(spec).card
+        given = parse_batch_sizes(asked.batch_sizes, card, documented_samples(card)) if asked.batch_sizes else []
+        sizes[spec] = given or list(documented_batch_sizes(card))
+    with contextlib.closing(
+        Recorder(asked.out, "tables", device, {"specs": chosen, "modules": list(asked.modules)})
+    ) as it:
+        _write_cells(partial(it.record, "memory"), asked, said, device, root, sizes)
+    return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
+
+
+def _write_cells(
+    write: Write,
+    asked: MemoryOptions,
+    said: Callable[[str], None],
+    device: torch.device,
+    root: Path | None,
+    sizes: dict[str, list[int]],
+) -> None:
+    """Every cell: estimated, and measured where there is a GPU."""
+    from harness.memory.measure import Cell
+    from harness.memory.record import record_cell, record_epoch_ratio, record_estimate, record_not_yet
+    from harness.training.device import NUMERICS, numerics_of
+    from reference import get
+
+    ways = numerics_of(device) if device.type == "cuda" else []
+    total, done = sum(len(listed) * (1 + len(ways)) for listed in sizes.values()), 0
+    for spec in sizes:
+        reference = get(spec)
+        for size in sizes[spec]:
+            said(f"{spec}, batch {size}: estimating ({done} of {total})")
+            try:
+                record_estimate(write, spec, reference, size)
+            except ValueError as error:  # the step reads values, or takes no such batch
+                write(spec, "peak_allocated_mib", None, "MiB", "lower", status="skipped", reason=str(error))
+            done += 1
+        for way in ways:
+            cells = []
+            for size in sizes[spec]:
+                said(f"{spec}, batch {size}, {way}: measuring ({done} of {total})")
+                cell = Cell(spec, size, str(device), NUMERICS[way], modules=asked.modules)
+                cells.append((cell, record_cell(write, cell, reference.card, root)))
+                done += 1
+            if not NUMERICS[way]:
+                record_epoch_ratio(write, spec, reference.card, cells)
+        if not ways:
+            record_not_yet(write, spec, reference.card)

@@ -1,0 +1,390 @@
+"""From a card's data set to data: the real set where the data root has it, else its bundled stand-in, named as such."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from harness.data import content_and_style, image_folder, lsun, mnist, pairs
+from harness.data.content import Told, silent
+from harness.data.dataset import Dataset
+from harness.data.erased import Erased
+from harness.data.filter import Pictures, Undamaged, damaged_pictures
+from harness.data.grid import GaussianGrid
+from harness.data.images import Framing, picture_files
+from harness.data.packed import Pack, PackedImages, read_pack
+from harness.data.packing import SUFFIX, pack_of, why_not
+from harness.data.synthetic import (
+    DATABASE_TITLE,
+    DIGITS_TITLE,
+    FACES_TITLE,
+    PAIRS_TITLE,
+    PICTURES_TITLE,
+    digits_root,
+    drawn_faces,
+    drawn_pairs,
+    drawn_pictures,
+    faces_in_a_database,
+    title_of,
+)
+from reference import Card, Shape
+
+Range = tuple[float, float]
+
+ROOT_VARIABLE = "GAN_HARNESS_DATA"
+AUTO, NEVER = "auto", "never"
+
+
+class MissingAttributesError(ValueError):
+    """The faces are there, and the file that says what they show isn't: document 000 asks for the pictures alone."""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether the real data set is there, where it was looked for, and what is used otherwise."""
+
+    dataset: str
+    found: bool
+    place: str
+    otherwise: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How data are read: which samples there are, and their bits, don't depend on it, but for damaged pictures.
+
+    Attributes:
+        pack: `auto` for the pack that lies beside the pictures, if it holds what they hold; `never`; or a pack's file.
+        skip_damaged: leave out pictures that can't be read, instead of refusing them.
+        said: hears what was decided, in words.
+        progress: hears how far something is that takes long.
+    """
+
+    pack: str = AUTO
+    skip_damaged: bool = False
+    said: Callable[[str], None] = field(default=silent, compare=False)
+    progress: Callable[[str], None] = field(default=silent, compare=False)
+
+    @property
+    def told(self) -> Told:
+        """Who hears of long looks at the content."""
+        return Told(self.said, self.progress)
+
+    @property
+    def names_a_pack(self) -> bool:
+        """Whether a pack's file is asked for by name."""
+        return self.pack not in (AUTO, NEVER)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a data set lies below the data root, what stands in for it, and how either is opened.
+
+    `opened` gets a root that holds `folder`, the shape and range asked for, the stand-in's title, None for the real
+    data, and how to read. `shape` is one that the data can be given in, `samples` how many the real set has for
+    training, None where that is the user's affair. Single pictures can be `packed`, and left out when damaged; the
+    published set is called `named`.
+    """
+
+    folder: Path
+    otherwise: str
+    stand_in: Callable[[], Path]
+    opened: Callable[[Path, Shape, Range, str | None, Reading], Dataset]
+    shape: Shape = (3, 64, 64)
+    samples: int | None = None
+    packed: bool = False
+    named: str = ""
+
+    def at(self, root: Path | None) -> Path | None:
+        """The data root, if it holds this data set."""
+        return root if root is not None and (root / self.folder).is_dir() else None
+
+    def title_at(self, root: Path) -> str | None:
+        """The stand-in's title, if that is what somebody has drawn into this data root; None for the real data."""
+        return title_of(root / self.folder.parts[0])
+
+    def counted(self, dataset: Dataset) -> Dataset:
+        """The data set, which says so where it is a part of the published one, or more than that has."""
+        if dataset.real and self.packed:
+            dataset.title, dataset.real, dataset.complete = self.titled(len(dataset))
+        return dataset
+
+    def titled(self, count: int) -> tuple[str, bool, bool]:
+        """What so many pictures in the place of the published ones are called, are they real, and are they all?"""
+        assert self.samples is not None
+        if count > self.samples:
+            return f"{count:,} pictures in the place of {self.named}", False, False
+        if count < self.samples:
+            return f"{self.named}, {count:,} of {self.samples:,}", True, False
+        return self.named, True, True
+
+    def open(self, card: Card, root: Path | None, reading: Reading) -> Dataset:
+        """The real data, or the stand-in."""
+        found = self.at(root)
+        if found is None and reading.names_a_pack:
+            return self.counted(_pack_alone(Path(reading.pack), card, self.named, reading))
+        if found is None:
+            return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise, reading)
+        dataset = self.counted(self.opened(found, card.data_shape, card.data_range, self.title_at(found), reading))
+        labels = getattr(dataset, "labels", None)
+        if card.classes and labels is not None and int(labels.max()) >= card.classes:
+            raise ValueError(
+                f"{found / self.folder} holds the label {int(labels.max())}; {card.name} knows 0 to {card.classes - 1}"
+            )
+        return dataset
+
+
+def data_root(given: Path | None) -> Path | None:
+    """The data root asked for, else that of GAN_HARNESS_DATA, else None.
+
+    Raises:
+        ValueError: the folder named isn't there, or holds none of the data sets.
+    """
+    named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
+    if named is not None and not named.is_dir():
+        raise ValueError(f"the data root {named} isn't a folder")
+    if named is not None and not any(source.at(named) for source in _SOURCES.values()):
+        places = ", ".join(dict.fromkeys(str(source.folder) for source in _SOURCES.values()))
+        raise ValueError(f"the data root {named} holds none of: {places}")
+    return named
+
+
+def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) -> Dataset:
+    """The training data that `card` asks for, in its shape and range.
+
+    Raises:
+        ValueError: the card's data set is unknown, its files are damaged, or the pack asked for holds something else.
+    """
+    reading = reading or Reading()
+    packed = [name for name, source in _SOURCES.items() if source.packed]
+    option = "--pack" if reading.names_a_pack else "--skip-damaged" if reading.skip_damaged else ""
+    if option and card.dataset not in packed:
+        raise ValueError(
+            f"{option} plays a part for pictures in files ({', '.join(packed)}), and {card.name} is on {card.dataset}"
+        )
+    match card.dataset:
+        case "gaussian-grid":
+            if card.data_shape != (2,):
+                raise ValueError(f"the Gaussian grid holds points of shape (2,), not {card.data_shape}")
+            return GaussianGrid()
+        case name if name in _SOURCES:
+            return _SOURCES[name].open(card, root, reading)
+        case name:
+            choices = ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
+            raise ValueError(f"{card.name} asks for the data set {name!r}; there are: {choices}")
+
+
+def documented_samples(card: Card) -> int | None:
+    """How many training samples the real data set of a card has; None where nobody says."""
+    if card.dataset == "gaussian-grid":
+        return len(GaussianGrid())
+    source = _SOURCES.get(card.dataset)
+    return source.samples if source else None
+
+
+def has_real_data(card: Card, root: Path | None) -> bool:
+    """Whether the data root holds the card's data set, all of it; what is computed is always real."""
+    source = _SOURCES.get(card.dataset)
+    if source is None:
+        return True
+    opened = source.open(card, root, Reading()) if source.at(root) else None
+    return opened is not None and opened.real and opened.complete
+
+
+def availability(root: Path | None) -> list[Availability]:
+    """What `doctor` says of each data set."""
+    looked = [_look(root, name, source) for name, source in _SOURCES.items() if name not in _DERIVED]
+    return [*looked, Availability("gaussian-grid", True, "computed", "nothing else is needed")]
+
+
+def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attributes, str, bool]:
+    """The folder that holds CelebA or its stand-in, its attributes, its title, and whether it is real.
+
+    Raises:
+        MissingAttributesError: there is no attribute file.
+        ValueError: it is damaged.
+    """
+    at, title, real = faces_root(root)
+    if not (at / image_folder.ATTRIBUTES).is_file():
+        raise MissingAttributesError(
+            f"{at} has no {image_folder.ATTRIBUTES}: without it no attribute of its faces is known"
+        )
+    return at, image_folder.read_attributes(at / image_folder.ATTRIBUTES), title, real
+
+
+def faces_root(root: Path | None) -> tuple[Path, str, bool]:
+    """The data root of CelebA or its stand-in, its title, and whether it is real."""
+    source = _SOURCES["celeba"]
+    found = source.at(root)
+    title = source.otherwise if found is None else source.title_at(found)
+    if found is None or title is not None:
+        return found or source.stand_in(), title or "", False
+    named, real, _ = source.titled(len(picture_files(found / source.folder, strangers=True)))
+    return found, named, real
+
+
+def mnist_root(root: Path | None) -> Path | None:
+    """The data root, if it holds MNIST."""
+    return _SOURCES["mnist"].at(root)
+
+
+def _look(root: Path | None, name: str, source: _Source) -> Availability:
+    """Open what lies there: a folder alone is no data set."""
+    if root is None:
+        return Availability(name, False, f"no data root (set {ROOT_VARIABLE} or --data-root)", source.otherwise)
+    if source.at(root) is None:
+        return Availability(name, False, f"no {root / source.folder}", source.otherwise)
+    try:
+        title = source.title_at(root)
+        opened = source.counted(source.opened(root, source.shape, (0.0, 1.0), title, Reading()))
+        title = title if opened.real and opened.complete else opened.title
+        packs = sorted(file.name for file in (root / source.folder).parent.glob(f"{source.folder.name}-*x*{SUFFIX}"))
+        said = f"{root / source.folder}, {len(opened)} samples" + "".join(f"; packed: {name}" for name in packs)
+        return Availability(name, title is None, f"{said}; {title}" if title else said, source.otherwise)
+    except ValueError as error:
+        return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
+
+
+def _open_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
+    return mnist.Mnist(root, shape, value_range, stand_in=stand_in)
+
+
+def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
+    return Erased(_open_mnist(root, shape, value_range, stand_in, how))
+
+
+def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
+    return _pictures(image_folder.ImageFolder, root / image_folder.FOLDER, shape, value_range, stand_in, how)
+
+
+def _open_high_quality_faces(
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading
+) -> Dataset:
+    folder = root / image_folder.HIGH_QUALITY_FOLDER
+    if not folder.is_dir():  # the faces' stand-in is that of both
+        folder = root / image_folder.FOLDER
+    return _pictures(image_folder.ImageFolder, folder, shape, value_range, stand_in, how)
+
+
+def _open_lsun(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
+    return _pictures(lsun.Lsun, root / lsun.FOLDER, shape, value_range, stand_in, how)
+
+
+def _pictures(
+    kind: type[image_folder.ImageFolder | lsun.Lsun],
+    source: Path,
+    shape: Shape,
+    value_range: Range,
+    stand_in: str | None,
+    how: Reading,
+) -> Dataset:
+    """The pictures of a folder or database, from their pack where there is a valid one."""
+    packed = _packed(source, shape, value_range, stand_in, how)
+    if packed is not None:
+        return packed
+    opened: Pictures = kind(source, shape, value_range, stand_in or "", real=stand_in is None, told=how.told)
+    if not how.skip_damaged:
+        return opened
+    total = len(opened)
+    damaged = damaged_pictures(
+        opened, os.cpu_count() or 1, lambda done: how.progress(f"looking for damaged pictures: {done} of {total}")
+    )
+    if len(damaged) == total:
+        raise ValueError(f"{source}: none of its {total} pictures can be read")
+    names = ", ".join(opened.name(index) for index in damaged)
+    how.said(f"left out {len(damaged)} of {total} pictures, which can't be read" + (f": {names}" if names else ""))
+    return Undamaged(opened, damaged) if damaged else opened
+
+
+def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset | None:
+    """The pack asked for, or the one that lies there; None to read the pictures themselves."""
+    path = pack_of(source, shape[-1]) if how.pack == AUTO else Path(how.pack)
+    if how.pack == NEVER or (how.pack == AUTO and not path.is_file()):
+        return None
+    pack = read_pack(path)
+    wrong = why_not(pack, source, shape, Framing(shape).described(), how.told, skip_damaged=how.skip_damaged)
+    if wrong and how.pack != AUTO:
+        raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
+    if wrong:
+        without = how.skip_damaged or bool(pack.skipped)
+        again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * without
+        how.said(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
+        return None
+    how.said(f"reading the pack {path}{_left_out(pack)}")
+    return PackedImages(pack, value_range, stand_in or "", real=stand_in is None)
+
+
+def _pack_alone(path: Path, card: Card, named: str, how: Reading) -> Dataset:
+    """A pack asked for by name where the pictures that it was made of aren't: its own header says what it holds."""
+    pack = read_pack(path)
+    here = Framing(card.data_shape).described()
+    transform = dict(pack.transform)
+    if pack.shape != card.data_shape or any(transform.get(part) != here[part] for part in ("resize", "crop")):
+        raise ValueError(f"the pack {path} holds pictures of {pack.shape}; {card.name} asks for {card.data_shape}")
+    if pack.skipped and not how.skip_damaged:
+        raise ValueError(
+            f"the pack {path} leaves out {len(pack.skipped)} pictures that can't be read, which only --skip-damaged "
+            "allows"
+        )
+    others = [f"{part} {transform.get(part)}, here {value}" for part, value in here.items()
+              if transform.get(part) != value]  # fmt: skip
+    decoded = f"; it was decoded with {', '.join(others)}" if others else ""
+    how.said(
+        f"reading the pack {path} alone{_left_out(pack)}: the pictures it was made of ({pack.source}) aren't in a data "
+        f"root here{decoded}"
+    )
+    return PackedImages(pack, card.data_range, pack.stand_in or named, real=not pack.stand_in)
+
+
+def _left_out(pack: Pack) -> str:
+    return f", without {len(pack.skipped)} that can't be read: {', '.join(pack.skipped)}" if pack.skipped else ""
+
+
+def _open_pairs(
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading, *, swapped: bool = False
+) -> Dataset:
+    return pairs.PairedImages(
+        root / pairs.FOLDER, shape, value_range, swapped=swapped, title=stand_in or "", real=stand_in is None,
+        told=how.told,
+    )  # fmt: skip
+
+
+def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
+    return content_and_style.ContentAndStyle(
+        root / content_and_style.FOLDER, shape, value_range, stand_in or "two pictures",
+        real=stand_in is None,
+    )  # fmt: skip
+
+
+_SOURCES: dict[str, _Source] = {
+    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,), 60_000),
+    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28), 60_000),
+    "celeba": _Source(
+        image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599, packed=True, named="CelebA"
+    ),
+    "celeba-hq": _Source(
+        image_folder.HIGH_QUALITY_FOLDER,
+        FACES_TITLE,
+        drawn_faces,
+        _open_high_quality_faces,
+        samples=30_000,
+        packed=True,
+        named="CelebA-HQ",
+    ),
+    "lsun-bedroom": _Source(
+        lsun.FOLDER,
+        DATABASE_TITLE,
+        faces_in_a_database,
+        _open_lsun,
+        samples=3_033_042,
+        packed=True,
+        named="LSUN bedrooms",
+    ),
+    "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, _open_pairs),
+    "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(_open_pairs, swapped=True)),
+    "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, drawn_pictures, _open_content_and_style),
+}
+_DERIVED = {"mnist-erased", "pairs-swapped"}  # other views of a data set that is listed already

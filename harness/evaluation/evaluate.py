@@ -1,0 +1,382 @@
+"""What `gan-harness evaluate` does: a run, a folder of images or a function that makes them, to printed records."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.data import Dataset, batches_per_epoch, open_dataset
+from harness.data.content import Told
+from harness.data.dataset import scale_pixels
+from harness.data.registry import data_root as find_root
+from harness.evaluation.extractors.extractor import Extractor, open_extractor
+from harness.evaluation.features import Said
+from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
+from harness.evaluation.metrics import COVERED, metric_name
+from harness.evaluation.protocol import (
+    QualityValue,
+    RealImages,
+    evaluate_images,
+    evaluate_sampler,
+    evaluate_start,
+    extractor_name,
+    sample_size,
+    was_trained_for,
+)
+from harness.files.writing import free_name, write_text
+from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment, fingerprint, float32_precision
+from harness.records.record import AT_START, Record
+from harness.records.report_folder import ENVIRONMENT, RECORDS
+from harness.training.device import numerics_name, resolve_device
+from harness.training.load_run import restore_run, run_data
+from harness.training.networks import drawn_networks
+from harness.training.run_folder import RUN_FILE, RunFolder
+from harness.training.sampler import Sampler
+from reference import Batch, Card, get, load_module
+from reference.api.user_modules import import_user_module
+
+_DEFAULT_N = 10_000
+_BYTES = (0.0, 255.0)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user asks for.
+
+    Attributes:
+        count: samples; None for 10,000, or as many as there are.
+        against: for images that come from no run: a reference, for its data, or a folder of real images.
+        extractor: None for the one that fits the data.
+        value_range: what values mean; None for the range of `against`, for bytes 0 to 255.
+        any_data: let the extractor look at data that it wasn't trained on.
+        pack: where the pack lies that a run was trained on, if it isn't where it was.
+        name: what the records call the images, so that two sets of them can be compared; "" for where they come from.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    count: int | None
+    seed: int
+    device: str
+    data_root: Path | None
+    against: str
+    extractor: str | None
+    inception: Path | None
+    value_range: tuple[float, float] | None
+    out: Path | None
+    name: str
+    modules: tuple[str, ...]
+    any_data: bool = False
+    pack: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"--count must be 1 or more, not {self.count}")
+        if not 0 <= self.seed < 2**62:
+            raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(f"--range must be two rising numbers such as -1,1, not {self.value_range}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The values, what they were measured on, and where their records lie; `n` of `given` images were compared.
+
+    `kept` is where records that lay there have gone, None where none did; `why_no_start` says why a run's networks as
+    they were drawn can't be measured, "" where they were; `note` is something to look at.
+    """
+
+    name: str
+    data: str
+    values: list[QualityValue]
+    records: Path
+    kept: Path | None
+    n: int
+    given: int
+    why_no_start: str = ""
+    note: str = ""
+
+    @property
+    def missing(self) -> list[str] | None:
+        """The classes that have less than a tenth of an even share; None where there are no classes."""
+        shares = [v for v in self.values if v.measured.name == "class_share" and not v.metric.endswith("_running")]
+        few = [v.protocol["class"] for v in shares if v.measured.value < COVERED / len(shares)]
+        return few if shares else None
+
+
+class StoredImages:
+    """uint8 images (n, C, H, W) in memory as a data set with values in [0, 1]."""
+
+    in_memory = True
+    real = complete = True
+
+    def __init__(self, images: Tensor, title: str) -> None:
+        self.title = title
+        self.images = images
+        self.fingerprint = f"images-{hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]}"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
+
+
+def evaluate(target: str, question: Question, said: Said) -> Answer:
+    """Measure the samples of `target` and write their records, all of them or none.
+
+    Args:
+        target: a run's folder, a folder of images, or `module:callable`.
+
+    Raises:
+        ValueError: something that can't be measured, in one line.
+    """
+    for module in question.modules:
+        load_module(module)
+    device = resolve_device(question.device)
+    if (Path(target) / RUN_FILE).is_file():
+        return _evaluate_run(Path(target), question, device, said)
+    if not Path(target).is_dir() and ":" not in target:
+        raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
+    real, extractor = _real_side(question, device, said)
+    images, n, found = _given_images(target, question, real)
+    name = question.name or found
+    folder = question.out or Path("runs") / "evaluated" / _place(question.name or target)
+    drawn = {"images": "as given"}
+    if Path(question.against).is_dir():
+        drawn["extractor trained on"] = extractor.trained_on
+    values = evaluate_images(
+        images, real, extractor, drawn, count=n, strange=_is_strange(question, real.dataset, extractor), said=said
+    )
+    facts = {"reference": name, "seed": question.seed, "n": n}
+    # How the images were computed isn't known here, and whoever looks at them computes in full float32.
+    where, kept = _write(folder, values, facts, real.dataset, device)
+    return Answer(name, real.dataset.title, values, where, kept, n, len(images))
+
+
+def _evaluate_run(path: Path, question: Question, device: torch.device, said: Said) -> Answer:
+    if question.against or question.value_range:
+        raise ValueError("--against and --range play no part for a run: its card says what it is held against")
+    run = restore_run(path, device, said)
+    card, config = run.reference.card, run.config
+    dataset, root = run_data(run, question.data_root, Told(said, said), question.pack)
+    extractor = _fitting(question, card, dataset, device, root, said)
+    sampler = Sampler(run.reference, run.networks, device, question.seed)
+    n = sample_size(question.count or _DEFAULT_N, dataset)
+    if question.count and n < question.count:
+        raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
+    strange = not was_trained_for(extractor.name, card, dataset)
+    seen: list[str] = []
+    values = evaluate_sampler(
+        sampler, dataset, n, extractor, said, lambda images: seen.append(little_used(images, _BYTES)), strange=strange
+    )
+    for network in run.networks.values():
+        network.cpu()  # they have said what they can, and the others need the room
+    why_no_start = ""
+    try:  # held against where it began: a training that is no better says nothing of a change
+        begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, question.seed)
+        values += evaluate_start(
+            begun, dataset, n, extractor, lambda text: said(f"before training: {text}"), strange=strange
+        )
+    except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
+        why_no_start = " ".join(str(error).split())[:300]
+    epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
+    name = question.name or config.reference
+    facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
+             "epochs": epochs, "threads": config.threads}  # fmt: skip
+    start = metric_name("fid", extractor.name, n) + AT_START
+    left_out = {start: why_no_start} if why_no_start else {}
+    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), left_out)
+    note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
+    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note)
+
+
+def _computed(path: Path, device: torch.device) -> dict[str, str]:
+    """How a run was trained; and how its samples are drawn, where that is another way."""
+    config, facts = RunFolder(path).read_run()
+    deterministic = config.deterministic or torch.device(config.device).type == "cpu"
+    trained = {"numerics": numerics_name(deterministic=deterministic)}
+    # Before precision was written down, no run was a GPU's.
+    trained |= {part: str(facts["environment"].get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
+    drawn = float32_precision(device)
+    other = {f"{part}, sampling": value for part, value in drawn.items() if value != trained[part]}
+    return trained | other
+
+
+def _real_side(question: Question, device: torch.device, said: Said) -> tuple[RealImages, Extractor]:
+    """What images of one's own are held against, and who looks."""
+    root = find_root(question.data_root)
+    if not question.against:
+        raise ValueError("images of your own need --against: a reference for its data, or a folder of real images")
+    if Path(question.against).is_dir():
+        if question.extractor is None:
+            raise ValueError("against a folder of images, --extractor must say who looks at them")
+        images = _in_bytes(read_images(Path(question.against)), _BYTES, question, question.against)
+        check_varied(images, question.against)
+        if bool((images[:, :1] == images).all()):
+            images = images[:, :1]
+        dataset: Dataset = StoredImages(images, str(question.against))
+        real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
+        return real, open_extractor(question.extractor, device, root, question.inception, said)
+    card = get(question.against).card
+    dataset = open_dataset(card, root)
+    return RealImages.of(card, dataset), _fitting(question, card, dataset, device, root, said)
+
+
+def _fitting(
+    question: Question, card: Card, dataset: Dataset, device: torch.device, root: Path | None, said: Said
+) -> Extractor:
+    """The extractor asked for, else the one that fits a card's data.
+
+    Raises:
+        ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
+    """
+    name = question.extractor or extractor_name(card, dataset, question.inception)
+    opened = open_extractor(name, device, root, question.inception, said)
+    if not (question.any_data or was_trained_for(name, card, dataset)):
+        raise ValueError(
+            f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "
+            "fits, or let it look with --any-data, which the figures then say"
+        )
+    return opened
+
+
+def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, int, str]:
+    """The images of a folder or a function, uint8 (n, C, H, W), how many to compare, and a name for them."""
+    if Path(target).is_dir():
+        images = _grey(_in_bytes(read_images(Path(target)), _BYTES, question, target), real, target)
+        n = min(len(images), len(real.dataset)) if question.count is None else question.count
+        if n > len(images):
+            raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
+        return images, n, Path(target).resolve().name
+    n = sample_size(question.count or _DEFAULT_N, real.dataset)
+    if question.count and n < question.count:
+        raise ValueError(f"{question.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
+    made = _call(target, n, question.seed)
+    if len(made) != n:
+        raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
+    images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, question, target)
+    return _grey(images, real, target), n, target
+
+
+def _in_bytes(images: Tensor, usual: tuple[float, float], question: Question, what: str) -> Tensor:
+    """Images as uint8 (n, C, H, W): in the range that the user declares, else in the usual one, if they use it."""
+    if question.value_range is not None:
+        return to_bytes(images.float(), question.value_range)
+    made = as_images(images) if images.dtype == torch.uint8 else to_bytes(images, usual)
+    check_range(images, usual, what)
+    return made
+
+
+def _is_strange(question: Question, dataset: Dataset, extractor: Extractor) -> bool:
+    """Whether it is known that the extractor wasn't trained on such data; of a folder nobody knows."""
+    if Path(question.against).is_dir():
+        return False
+    return not was_trained_for(extractor.name, get(question.against).card, dataset)
+
+
+def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:
+    """One channel of images that are held against grey ones."""
+    if real.shape[0] != 1:
+        return images
+    if not bool((images[:, :1] == images).all()):
+        raise ValueError(f"{target} holds coloured images, the real ones are grey")
+    return images[:, :1]
+
+
+def _call(target: str, n: int, seed: int) -> Tensor:
+    """What `module:callable` returns for (n, seed), as a tensor on the CPU."""
+    module, _, name = target.partition(":")
+    try:
+        function = getattr(import_user_module(module), name)
+    except (Exception, SystemExit) as error:
+        hint = "; give it as module:callable, without .py" if module.endswith(".py") else ""
+        raise ValueError(f"{target} can't be imported: {type(error).__name__}: {error}{hint}") from error
+    try:
+        made = function(n, seed)
+        if isinstance(made, np.ndarray):  # PyTorch takes neither negative strides nor a foreign order of bytes
+            made = np.ascontiguousarray(made, made.dtype.newbyteorder("="))
+        images = torch.as_tensor(made).detach().cpu() if isinstance(made, Tensor | np.ndarray) else None
+    except (Exception, SystemExit) as error:  # whatever a stranger's code does
+        raise ValueError(f"{target} called with ({n}, {seed}) fails: {type(error).__name__}: {error}") from error
+    if images is None:
+        raise ValueError(f"{target} must return a tensor or an array of images, not {type(made).__name__}")
+    if (
+        images.dim() < 2
+        or images.layout != torch.strided
+        or not (images.is_floating_point() or images.dtype == torch.uint8)
+    ):
+        raise ValueError(
+            f"{target} must return {n} images as uint8 or floats, not {images.dtype} of shape {tuple(images.shape)}"
+        )
+    return images
+
+
+def _write(
+    folder: Path,
+    values: list[QualityValue],
+    facts: dict[str, Any],
+    dataset: Dataset,
+    device: torch.device,
+    computed: Mapping[str, str] | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> tuple[Path, Path | None]:
+    """The values as records, with the machine beside them; and where records that lay there have gone.
+
+    `left_out` says by metric why there is no value.
+    """
+    machine = environment(device)
+    mark = fingerprint(machine)
+    common: dict[str, Any] = {
+        "suite": "quality", "profile": "evaluate", "data": dataset.title,
+        "real_data": dataset.real and dataset.complete, "device": str(machine["device"]), "environment": mark,
+    }  # fmt: skip
+    before = {"epochs": 0.0, "batch_size": None}  # what no training has made
+
+    def facts_of(metric: str) -> dict[str, Any]:
+        return common | facts | (before if metric.endswith(AT_START) else {})
+
+    lines = [
+        Record(
+            metric=found.metric, value=found.measured.value, unit=found.measured.unit, better=found.measured.better,
+            status="measured", headline=found.headline,
+            protocol={**(computed or {}), **found.protocol, "data": dataset.fingerprint}, **facts_of(found.metric),
+        ).to_line()
+        for found in values
+    ]  # fmt: skip
+    lines += [
+        Record(metric=metric, value=None, unit="", better="none", status="skipped", reason=reason, **facts_of(metric))
+        .to_line()
+        for metric, reason in (left_out or {}).items()
+    ]  # fmt: skip
+    kept = _set_aside(folder / RECORDS)
+    machines = {mark: machine}
+    with contextlib.suppress(OSError, ValueError):  # none yet, or damaged
+        machines = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")) | machines
+    write_text(folder / ENVIRONMENT, json.dumps(machines, indent=1) + "\n")
+    write_text(folder / RECORDS, "\n".join(lines) + "\n")
+    return folder / RECORDS, kept
+
+
+def _place(target: str) -> str:
+    """A folder's name for what was evaluated: of a path all parts, for many folders are called `samples`."""
+    parts = [part for part in Path(target).parts if part not in (os.sep, os.pardir)]
+    return "_".join(parts).replace(":", "_") or "here"
+
+
+def _set_aside(records: Path) -> Path | None:
+    """Give records that lie there another name: no result replaces another."""
+    if not records.exists():
+        return None
+    return records.rename(free_name(records))

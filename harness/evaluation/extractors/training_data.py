@@ -1,0 +1,67 @@
+"""What the harness's own extractors are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.data import faces
+from harness.data.images import Framing
+from harness.data.mnist import Mnist, Split, published_fingerprint
+from harness.data.registry import mnist_root
+from harness.data.synthetic import DIGITS_TITLE, FACES_TITLE, digits_root
+from harness.evaluation.extractors.train import Lesson
+
+_DRAWN, _HELD_OUT = 4096, 512
+_SEED, _HELD_OUT_SEED = 1, 2  # the stand-in for CelebA is drawn with 0
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Images to learn from and others to be examined on; `make` reads or draws them. `fingerprint` says which."""
+
+    title: str
+    fingerprint: str
+    epochs: int
+    make: Callable[[], tuple[Lesson, Lesson]]
+
+
+def _mnist(root: Path | None) -> Lessons:
+    def lesson(split: Split) -> Lesson:
+        found = mnist_root(root)
+        data = Mnist(found, (1, 28, 28), (0.0, 1.0), split) if found else None
+        if data is None or not data.real:
+            there = f"{found} holds {data.title}" if data else "no data root holds it"
+            raise ValueError(f"to train the extractor mnistnet takes MNIST as published, and {there}")
+        return Lesson(data.images, data.labels)
+
+    return Lessons("MNIST", published_fingerprint("train"), 10, lambda: (lesson("train"), lesson("test")))
+
+
+def _digits(_: Path | None) -> Lessons:
+    def opened(split: Split) -> Mnist:
+        return Mnist(digits_root(), (1, 28, 28), (0.0, 1.0), split, DIGITS_TITLE)
+
+    def lesson(split: Split) -> Lesson:
+        data = opened(split)
+        return Lesson(data.images, data.labels)
+
+    return Lessons(DIGITS_TITLE, opened("train").fingerprint, 60, lambda: (lesson("train"), lesson("test")))
+
+
+def _faces(_: Path | None) -> Lessons:
+    def lesson(seed: int, n: int) -> Lesson:
+        framing = Framing((3, 64, 64))
+        attributes = [faces.draw_attributes(seed, index) for index in range(n)]
+        images = [framing(faces.draw_face(drawn, seed, index)) for index, drawn in enumerate(attributes)]
+        values = [[float(drawn[name]) for name in faces.FREQUENCIES] for drawn in attributes]
+        return Lesson(torch.stack(images), torch.tensor(values))
+
+    fingerprint = f"faces-{faces.FACES_VERSION}-{_DRAWN}"
+    return Lessons(FACES_TITLE, fingerprint, 12, lambda: (lesson(_SEED, _DRAWN), lesson(_HELD_OUT_SEED, _HELD_OUT)))
+
+
+LESSONS: dict[str, Callable[[Path | None], Lessons]] = {"mnistnet": _mnist, "digitsnet": _digits, "facesnet": _faces}

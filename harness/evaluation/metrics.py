@@ -1,0 +1,219 @@
+"""Sample quality from features: torch-fidelity's FID, IS, KID, precision and recall, and what is built beside them.
+
+Functions from tensors of features to floats. Sources: FID, Heusel et al. 2017; IS, Salimans et al. 2016; KID, Bińkowski
+et al. 2018; precision and recall, Kynkäänniemi et al. 2019; the extrapolated FID, Chong and Forsyth 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.special import rel_entr
+from scipy.stats import linregress
+from torch import Tensor
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+
+from harness.data.dataset import evenly_spread
+from harness.evaluation.features import Features
+from harness.records.record import Better
+
+_SEED = 2020  # torch-fidelity's own
+_KID_SUBSETS, _KID_SUBSET_SIZE = 100, 1000
+_IS_SPLITS = 10
+_NEIGHBOURS, _ROWS = 3, 1000
+_EXTRAPOLATED_SIZES = 12
+_NEAREST = 2000
+COVERED = 0.1
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured value: `name` without extractor and n; `protocol` what decides whether two may be compared."""
+
+    name: str
+    value: float
+    unit: str
+    better: Better
+    protocol: dict[str, str] = field(default_factory=dict)
+
+
+def frechet_distance(generated: Tensor, real: Tensor) -> float:
+    """FID of features (n, d) and (m, d).
+
+    Raises:
+        ValueError: n or m isn't larger than d: a covariance of so few has no full rank, and the figure means nothing.
+    """
+    for which, features in (("generated", generated), ("real", real)):
+        n, dimension = features.shape
+        if n <= dimension:
+            raise ValueError(f"FID needs more samples than the features have dimensions ({dimension}): {n} {which}")
+    one, other = fid_features_to_statistics(generated), fid_features_to_statistics(real)
+    return float(fid_statistics_to_metric(one, other, verbose=False)[KEY_METRIC_FID])
+
+
+def extrapolated_frechet_distance(generated: Tensor, real: Tensor) -> float:
+    """FID at infinitely many generated samples: FIDs of twelve subsets, a line in 1/n, its value at 0.
+
+    Only the generated side is extrapolated; the real set stays as large as it is.
+
+    Raises:
+        ValueError: fewer than twice as many samples as dimensions.
+    """
+    n, dimension = generated.shape
+    if n < 2 * dimension:
+        raise ValueError(f"extrapolating FID needs {2 * dimension} samples or more, not {n}")
+    statistics = fid_features_to_statistics(real)
+    random = np.random.RandomState(_SEED)
+    sizes = np.linspace(max(dimension + 1, n // 4), n, _EXTRAPOLATED_SIZES).astype(int)
+    distances = []
+    for size in sizes:
+        part = fid_features_to_statistics(generated[torch.from_numpy(random.permutation(n)[:size])])
+        distances.append(fid_statistics_to_metric(part, statistics, verbose=False)[KEY_METRIC_FID])
+    return float(linregress(1 / sizes, distances).intercept)
+
+
+def inception_score(logits: Tensor) -> float:
+    """IS of logits (n, classes), the mean over ten splits: 1 for one class or none told apart, at most `classes`."""
+    return float(isc_features_to_metric(logits, _IS_SPLITS, True, _SEED)[KEY_METRIC_ISC_MEAN])
+
+
+def kernel_distance(generated: Tensor, real: Tensor) -> float:
+    """KID, the mean over 100 subsets: 0 on average for two samples of one distribution, at any n."""
+    size = kid_subset_size(min(len(generated), len(real)))
+    found = kid_features_to_metric(
+        generated, real, kid_subsets=_KID_SUBSETS, kid_subset_size=size, rng_seed=_SEED, verbose=False
+    )
+    return float(found[KEY_METRIC_KID_MEAN])
+
+
+def kid_subset_size(n: int) -> int:
+    """torch-fidelity's 1,000, or half of a smaller sample."""
+    return min(_KID_SUBSET_SIZE, max(2, n // 2))
+
+
+def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
+    """The share of generated samples within reach of real ones, and the other way round; the third neighbour's reach.
+
+    Raises:
+        ValueError: fewer than four samples.
+    """
+    if min(len(generated), len(real)) <= _NEIGHBOURS:
+        raise ValueError(f"precision and recall need more than {_NEIGHBOURS} samples")
+    found = prc_features_to_metric(
+        generated, real, prc_neighborhood=_NEIGHBOURS, prc_batch_size=_ROWS, save_cpu_ram=True, verbose=False
+    )
+    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
+
+
+@dataclass(frozen=True)
+class ClassCoverage:
+    """Which classes samples show.
+
+    Attributes:
+        shares: (classes,) share of the samples that are read as each.
+        covered: classes with at least a tenth of an even share.
+        divergence: KL of the shares to uniform in nats: 0 when even, log(classes) when all show one.
+    """
+
+    shares: np.ndarray[tuple[int], np.dtype[np.float64]]
+    covered: int
+    divergence: float
+
+
+def class_coverage(logits: Tensor) -> ClassCoverage:
+    """Count the most likely class of each sample; logits (n, classes)."""
+    n, classes = logits.shape
+    shares = np.bincount(logits.argmax(1).numpy(), minlength=classes) / n
+    covered = int((shares >= COVERED / classes).sum())
+    return ClassCoverage(shares, covered, float(rel_entr(shares, 1 / classes).sum()))
+
+
+def nearest_training_ratio(generated: Tensor, training: Tensor) -> float:
+    """How near samples come to training images: median distance to the nearest, over that among training images.
+
+    About 1 for new images of the same kind, 0 for copies. All samples are looked at, against all training features;
+    what is usual among training images is learned from 2,000 of them.
+    """
+    some = training[evenly_spread(len(training), _NEAREST)]
+    # A training image is its own nearest: its second nearest counts.
+    among = _nearest(some, training, 2).median()
+    return float(_nearest(generated, training, 1).median() / among)
+
+
+def _nearest(features: Tensor, others: Tensor, rank: int) -> Tensor:
+    parts = [torch.cdist(rows, others).kthvalue(rank, dim=1).values for rows in torch.split(features, 200)]
+    return torch.cat(parts)
+
+
+def distances(generated: Features, real: Features) -> list[Value]:
+    """FID and KID: how far samples are from real images, whatever they show."""
+    kid = {"kid": f"{_KID_SUBSETS} subsets of {kid_subset_size(min(len(generated), len(real)))}, cubic kernel"}
+    return [
+        Value("fid", frechet_distance(generated.features, real.features), "", "lower"),
+        Value("kid", kernel_distance(generated.features, real.features), "", "lower", kid),
+    ]
+
+
+def measure_quality(
+    generated: Features,
+    real: Features,
+    training: Features | None,
+    classes: Sequence[str],
+    *,
+    digits: bool,
+    everything: Features | None = None,
+) -> list[Value]:
+    """Every metric of generated features against real ones.
+
+    Args:
+        real: the comparison set.
+        training: all of the training set, for the nearest neighbour; None leaves it out.
+        classes: the names of the logits' classes; none, or more than a hundred, are not looked at one by one.
+        digits: the classes are the ten digits, of which document 004 says that 0, 3 and 8 dominate.
+        everything: what `generated` was chosen from, where it is more; all of it is looked through for copies.
+
+    Raises:
+        ValueError: too few samples.
+    """
+    values = distances(generated, real)
+    values.append(Value("is", inception_score(generated.logits), "", "higher", {"is": f"{_IS_SPLITS} splits"}))
+    neighbours = {"neighbours": str(_NEIGHBOURS)}
+    precision, recall = precision_recall(generated.features, real.features)
+    values += [
+        Value("precision", precision, "share", "higher", neighbours),
+        Value("recall", recall, "share", "higher", neighbours),
+    ]
+    if len(generated) >= 2 * generated.features.shape[1]:
+        infinite = extrapolated_frechet_distance(generated.features, real.features)
+        values.append(Value("fid_inf", infinite, "", "lower", {"sizes": str(_EXTRAPOLATED_SIZES)}))
+    if 0 < len(classes) <= 100:
+        values += _coverage_values(class_coverage(generated.logits), classes, digits=digits)
+    if training is not None:
+        looked = generated if everything is None else everything
+        ratio = nearest_training_ratio(looked.features, training.features)
+        how = {"training images": str(len(training)), "looked through": str(len(looked))}
+        values.append(Value("nearest_training_ratio", ratio, "ratio", "none", how))
+    return values
+
+
+def _coverage_values(found: ClassCoverage, classes: Sequence[str], *, digits: bool) -> list[Value]:
+    values = [
+        Value("class_coverage", found.covered, f"of {len(classes)} classes", "higher"),
+        Value("class_kl", found.divergence, "nats", "lower"),
+    ]
+    if digits:
+        values.append(Value("share_of_0_3_8", float(found.shares[[0, 3, 8]].sum()), "share", "none"))
+    each = zip(classes, found.shares, strict=True)
+    return values + [Value("class_share", float(share), "share", "none", {"class": name}) for name, share in each]
+
+
+def metric_name(value: str, extractor: str, n: int, *, running: bool = False) -> str:
+    """The name of a record: metric, extractor, n, and how batch normalisation was used if not as documented."""
+    count = f"{n // 1000}k" if n >= 1000 and n % 1000 == 0 else str(n)
+    return f"{value}_{extractor}_{count}" + ("_running" if running else "")

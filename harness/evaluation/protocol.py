@@ -1,0 +1,218 @@
+"""One evaluation: which extractor looks, what is compared with what, and every value with its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+from torch import Tensor
+
+from harness.data import Dataset
+from harness.data.content import silent
+from harness.data.dataset import evenly_spread
+from harness.evaluation.extractors.extractor import NAMES, Extractor, NoExtractorError, inception_file
+from harness.evaluation.features import Said, features_of, real_features
+from harness.evaluation.generate import by_their_batch, generate, sampling_batch
+from harness.evaluation.metrics import Value, distances, measure_quality, metric_name
+from harness.records.record import AT_START
+from harness.training.sampler import Sampler
+from reference import Card
+
+_DIGITS = ("mnist", "mnist-erased")
+_FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
+HEADLINE = ("fid", "kid", "precision", "recall", "class_kl")
+
+
+@dataclass(frozen=True)
+class QualityValue:
+    """A value under the name of its record, with everything that decides whether another may be held against it."""
+
+    metric: str
+    measured: Value
+    n: int
+    protocol: dict[str, str]
+    headline: bool
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """What generated images are held against: a data set, given in a shape (C, H, W) and a range of values.
+
+    `digits` says that its classes are the ten digits.
+    """
+
+    dataset: Dataset
+    shape: tuple[int, ...]
+    value_range: tuple[float, float]
+    digits: bool = False
+
+    @classmethod
+    def of(cls, card: Card, dataset: Dataset) -> RealImages:
+        """A card's data."""
+        return cls(dataset, image_shape(card), card.data_range, card.dataset in _DIGITS)
+
+
+def is_image_reference(card: Card) -> bool:
+    """Whether there is a distribution of images to compare: points have modes, a single picture has none."""
+    return prod(card.data_shape) > 2 and card.dataset in (*_DIGITS, *_FACES)
+
+
+def extractor_name(card: Card, dataset: Dataset, inception: Path | None) -> str:
+    """The extractor that was trained to see what a card's data set shows.
+
+    Raises:
+        NoExtractorError: nothing here can look at it, with the reason.
+        ValueError: Inception's weights are something else.
+    """
+    if not is_image_reference(card):
+        raise NoExtractorError(f"{card.name} is on {card.dataset!r}: sample quality is measured on sets of images")
+    fitting = [name for name in NAMES if was_trained_for(name, card, dataset)]
+    if not fitting:
+        raise NoExtractorError(
+            f"no extractor was trained on {dataset.title}: --extractor NAME --any-data lets one look all the same "
+            f"({', '.join(NAMES)})"
+        )
+    if fitting[0] == "inception":
+        inception_file(inception)
+    return fitting[0]
+
+
+def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
+    """Whether an extractor has learned to see what a card's data set shows."""
+    if extractor == "inception":  # what the field looks at photographs with
+        return card.dataset in _FACES and dataset.real
+    drawn = dataset.title.startswith("stand-in: ")
+    return {
+        "mnistnet": card.dataset in _DIGITS and dataset.real,
+        "digitsnet": card.dataset in _DIGITS and drawn,
+        "facesnet": card.dataset in _FACES and drawn,
+    }[extractor]
+
+
+def sample_size(asked: int, dataset: Dataset) -> int:
+    """How many samples are compared with as many real images: what is asked for, or what there is."""
+    return min(asked, len(dataset))
+
+
+def evaluate_sampler(
+    sampler: Sampler,
+    dataset: Dataset,
+    n: int,
+    extractor: Extractor,
+    said: Said = silent,
+    show: Callable[[Tensor], None] = lambda _: None,
+    *,
+    strange: bool = False,
+) -> list[QualityValue]:
+    """Every quality metric of a reference's samples: as documented, and with running statistics where that differs.
+
+    `show` is handed the samples as documented, uint8 (n, C, H, W). `strange`: as `evaluate_images`.
+
+    Raises:
+        ValueError: samples that can't be measured, or too few.
+    """
+    card = sampler.reference.card
+    changed = by_their_batch(sampler, dataset)
+    found = []
+    for running in (frozenset[str](), changed) if changed else (changed,):
+        images = generate(sampler, n, dataset, running=running, said=said)
+        if not running:
+            show(images)
+        drawn = _drawn(card, changed, running)
+        real = RealImages.of(card, dataset)
+        found += evaluate_images(images, real, extractor, drawn, running=bool(running), strange=strange, said=said)
+    return found
+
+
+def evaluate_start(
+    sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, said: Said = silent, *, strange: bool = False
+) -> list[QualityValue]:
+    """FID and KID of networks as they are drawn, sampled as documented: what no better one has left its start.
+
+    Raises:
+        ValueError: untrained, they can't be measured: a growing generator begins with smaller images, another leaves
+            its range.
+    """
+    card = sampler.reference.card
+    images = generate(sampler, n, dataset, running=frozenset(), said=said)
+    drawn = _drawn(card, by_their_batch(sampler, dataset), frozenset())
+    real = RealImages.of(card, dataset)
+    found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange, said=said)
+    return [
+        replace(value, metric=value.metric + AT_START, measured=replace(value.measured, better="none"), headline=False)
+        for value in found
+    ]
+
+
+def _drawn(card: Card, changed: Collection[str], running: Collection[str]) -> dict[str, str]:
+    """What the protocol says of how samples were drawn."""
+    batch_norm = ("running statistics" if running else "batch statistics") if changed else "as sampled"
+    return {"sampling batch": str(sampling_batch(card)), "batch norm": batch_norm}
+
+
+def evaluate_images(
+    images: Tensor,
+    real: RealImages,
+    extractor: Extractor,
+    drawn: dict[str, str],
+    *,
+    running: bool = False,
+    strange: bool = False,
+    distances_alone: bool = False,
+    count: int | None = None,
+    said: Said = silent,
+) -> list[QualityValue]:
+    """Every quality metric of uint8 images (n, C, H, W) against as many real ones.
+
+    Of more than `count` images so many, evenly spread, are compared: folders lie sorted. All are looked through for
+    copies of training images.
+
+    `drawn` joins the protocol: how the images were made. `strange` says that the extractor wasn't trained on such data:
+    what classes it sees there then means nothing and isn't measured, and the protocol says what it looked at.
+    `distances_alone` leaves out all but FID and KID.
+
+    Raises:
+        ValueError: images of another size or channel count than the real ones, all the same, or too few.
+    """
+    dataset, shape = real.dataset, real.shape
+    if tuple(images.shape[1:]) not in (shape, (3, *shape[1:])):
+        given, wanted = ("×".join(map(str, size)) for size in (images.shape[1:], shape))
+        raise ValueError(f"images of {given} can't be compared with {dataset.title} of {wanted}: resizing changes FID")
+    n = len(images) if count is None else count
+    training = real_features(dataset, shape, real.value_range, extractor, said)
+    if n > len(training):
+        raise ValueError(f"{n} images can't be compared with {len(training)} of {dataset.title}: give as many or fewer")
+    generated = features_of(images, extractor, said, "generated images")
+    said(f"computing metrics of {n} images")
+    compared = training.rows(evenly_spread(len(training), n))
+    chosen = generated.rows(evenly_spread(len(images), n))
+    classes = () if strange else extractor.classes
+    if distances_alone:
+        values = distances(chosen, compared)
+    else:
+        values = measure_quality(chosen, compared, training, classes, digits=real.digits, everything=generated)
+    protocol = {**extractor.protocol(), "size": "×".join(map(str, shape)), "real": f"{n}, evenly spread", **drawn}
+    if n < len(images):
+        protocol["generated"] = f"{n} of {len(images)}, evenly spread"
+    if strange:
+        protocol["extractor"] += f", trained on {extractor.trained_on}, looks at {dataset.title}"
+    return [
+        QualityValue(
+            metric_name(value.name, extractor.name, n, running=running), value, n, protocol | value.protocol,
+            headline=value.name in HEADLINE and not running,
+        )
+        for value in values
+    ]  # fmt: skip
+
+
+def image_shape(card: Card) -> tuple[int, ...]:
+    """(C, H, W) of a card's images, whatever their arrangement."""
+    shape = card.data_shape
+    if len(shape) == 3:
+        return shape
+    if len(shape) == 2:
+        return (1, *shape)
+    side = round(prod(shape) ** 0.5)
+    return (1, side, side)

@@ -1,0 +1,1 @@
+"""Latent vectors: their arithmetic, what is sampled from them, and their metrics."""

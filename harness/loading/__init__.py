@@ -1,0 +1,1 @@
+"""How fast data come: disks, formats, workers."""

@@ -1,1 +1,0 @@
-"""What a reference does, measured: bits, shapes, operations."""

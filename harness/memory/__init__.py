@@ -1,0 +1,1 @@
+"""What a step holds: estimated without a GPU, measured on one."""

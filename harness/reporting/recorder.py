@@ -1,0 +1,103 @@
+"""The records of one run: each written at once into a report folder, with the machine beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.data.dataset import Dataset
+from harness.files.writing import held, write_text
+from harness.records.environment import environment, fingerprint
+from harness.records.record import Better, Record, Status, append_record
+from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, foreign_files, set_aside
+from harness.reporting.tables import TABLES
+
+
+class Recorder:
+    """What several suites, or one command, write of what they measure.
+
+    Args:
+        asked: the specs, and the modules that register some of them, that the tables are made for.
+
+    Nobody else writes into the folder until `close`, or the process's end.
+
+    Raises:
+        ValueError: the folder holds anything but a report, can't be written, or another process writes into it.
+        OSError: it can't be made.
+    """
+
+    def __init__(self, report: Path, profile: str, device: torch.device, asked: Mapping[str, list[str]]) -> None:
+        self.report = report
+        self.profile = profile
+        self.environment = environment(device)
+        self.records: list[Record] = []
+        self._fingerprint = fingerprint(self.environment)
+        self._asked = asked
+        self._started = False
+        strange = foreign_files(report, TABLES)
+        if strange:
+            raise ValueError(
+                f"the report folder {report} holds {strange[0]!r}, which no report has: nothing is deleted"
+            )
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(held(report))
+        self.kept: Path | None = None
+        report.mkdir(parents=True, exist_ok=True)
+        if not os.access(report, os.W_OK):
+            raise ValueError(f"the report folder {report} can't be written")
+
+    def close(self) -> None:
+        """Let others write into the report folder."""
+        self._held.close()
+
+    def folder(self, *parts: str) -> Path:
+        """A path in the report folder; before the first one an earlier run's report is put aside: see `kept`."""
+        if not self._started:
+            self.kept = set_aside(self.report)
+            facts = {self._fingerprint: self.environment}
+            write_text(self.report / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
+            write_text(self.report / SESSION, json.dumps(self._asked, indent=1) + "\n")
+            self._started = True
+        return self.report.joinpath(*parts)
+
+    def record(
+        self,
+        suite: str,
+        spec: str,
+        metric: str,
+        value: float | None,
+        unit: str,
+        better: Better,
+        *,
+        data: Dataset | str = "",
+        status: Status = "measured",
+        protocol: Mapping[str, str] | None = None,
+        computed: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Write one record, at once.
+
+        `data` is what it was measured on, or says so in words; `computed` how the device computed, where that touches
+        the value, and joins the protocol.
+        """
+        given: dict[str, Any] = {"data": data}
+        mark = {}
+        if not isinstance(data, str):
+            given = {"data": data.title, "real_data": data.real and data.complete}
+            mark = {"data": data.fingerprint}
+        facts: dict[str, Any] = {
+            "device": str(self.environment["device"]),
+            "protocol": {**(computed or {}), **(protocol or {}), **mark},
+        }
+        entry = Record(
+            suite, spec, metric, value, unit, better, status, self.profile,
+            environment=self._fingerprint, **(facts | given | more),
+        )  # fmt: skip
+        self.records.append(entry)
+        append_record(self.folder(RECORDS), entry)

@@ -1,0 +1,1 @@
+"""pytest: plugin, settings, session, profiles."""

@@ -1,0 +1,111 @@
+"""A trained run, read back from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from harness.data import Dataset, Reading, open_dataset
+from harness.data.content import Told
+from harness.data.registry import data_root
+from harness.training.checkpoint import newest_checkpoint
+from harness.training.config import RunConfig
+from harness.training.networks import drawn_networks
+from harness.training.run_folder import RunFolder
+from harness.training.state import load_network
+from reference import Reference, get, load_module, spec_of
+
+
+@dataclass(frozen=True)
+class RestoredRun:
+    """The networks of a run as its newest readable checkpoint has them, after `step` steps.
+
+    `data` is what it was trained on, as its folder says; None for networks that were never trained.
+    """
+
+    config: RunConfig
+    reference: Reference
+    networks: dict[str, nn.Module]
+    device: torch.device
+    step: int
+    data: TrainedOn | None = None
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The title and the fingerprint of a run's data."""
+
+    title: str
+    fingerprint: str
+
+
+def run_data(run: RestoredRun, asked: Path | None, told: Told, pack: Path | None = None) -> tuple[Dataset, Path | None]:
+    """The data that a run was trained on, and the data root that holds them; None for what needs none.
+
+    They are looked for where the user says, else where the run had them, else in GAN_HARNESS_DATA; `pack` is where the
+    pack lies that it was trained on.
+
+    Raises:
+        ValueError: other data lie there.
+    """
+    config = run.config
+    kept = Path(config.data_root) if config.data_root else None
+    gone = kept is not None and not kept.is_dir()
+    on_stand_ins = run.data is not None and kept is None
+    root = None if on_stand_ins and asked is None else data_root(asked or (None if gone else kept))
+    reading = Reading(str(pack) if pack else config.pack, config.skip_damaged, told.said, told.progress)
+    dataset = open_dataset(run.reference.card, root, reading)
+    if run.data is not None and dataset.fingerprint != run.data.fingerprint:
+        place = f" in {kept}" + (", which isn't there any more" if gone else "") if kept else ""
+        raise ValueError(
+            f"the run was trained on {run.data.title} ({run.data.fingerprint}){place}; found was {dataset.title} "
+            f"({dataset.fingerprint}): name the place of its own data with --data-root"
+        )
+    return dataset, root
+
+
+def untrained_run(spec: str, device: torch.device) -> RestoredRun:
+    """A reference as it makes its networks with its card's seed: untrained, or from the file that an option names.
+
+    Raises:
+        ValueError: no such reference, or its networks can't be made.
+    """
+    reference = get(spec)
+    card = reference.card
+    config = RunConfig(spec_of(reference), card.seed, card.batch_size, steps=1)
+    return RestoredRun(config, reference, drawn_networks(reference, card.seed, device), device, 0)
+
+
+def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) -> RestoredRun:
+    """Read the run in the folder `path`.
+
+    Raises:
+        ValueError: not a run's folder, no checkpoint, only damaged ones, or one that doesn't fit its reference.
+    """
+    folder = RunFolder(path)
+    config, facts = folder.read_run()
+    for module in config.reference_modules:
+        load_module(module)
+    reference = get(config.reference)
+    checkpoint = newest_checkpoint(folder.checkpoints, say)
+    if checkpoint is None:
+        raise ValueError(f"{path} has no checkpoint yet")
+    for key, value in (("reference", config.reference), ("seed", str(config.seed))):
+        if checkpoint.identity.get(key) != value:
+            raise ValueError(
+                f"the checkpoint of step {checkpoint.step} is another run's: {key} {checkpoint.identity.get(key)}, "
+                f"not {value}"
+            )
+    networks = drawn_networks(reference, config.seed, torch.device("cpu"))
+    for role, network in networks.items():
+        try:
+            load_network(network, role, checkpoint.tensors, checkpoint.scalars)
+        except RuntimeError as error:
+            raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit the {role}: {error}") from error
+        network.to(device)
+    trained_on = TrainedOn(facts["data"], facts["data_fingerprint"])
+    return RestoredRun(config, reference, networks, device, checkpoint.step, trained_on)

@@ -1,0 +1,1 @@
+"""What a document itself shares between its systems."""

@@ -1,0 +1,415 @@
+"""From disks and cells to records: what counts as measured, what as simulated, and what decides a document's claim."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import harness.loading.record
+from harness.data import faces, image_folder
+from harness.data.loader import batches
+from harness.data.page_cache import StillCachedError, drop
+from harness.data.storage import DiskProfile, OwnDisk, SimulatedDisk
+from harness.loading.measure import DOCUMENTED, FOLDER, FORMATS, LMDB, PACKED, LoadingCell, Stored, store
+from harness.loading.record import (
+    CACHE,
+    EPOCHS,
+    OWN,
+    OWN_STORAGE,
+    SPEED_UP,
+    Computing,
+    Storage,
+    images_digest,
+    parse_storage,
+    record_computing,
+    record_loading,
+    record_speed_up,
+)
+from harness.records.record import Record, Status, read_records
+from harness.reporting.recorder import Recorder
+from harness.reporting.scorecard import judge
+from reference import Claim, get
+from tests.processes import _context
+from tests.records.test_record import record
+
+CELEBA, LSUN, MLP = "handson-dcgan-celeba", "handson-dcgan-lsun", "mlp-gan-mnist"
+QUICK = DiskProfile("quick", 2e9, 2e-5, "so quick that nobody waits")
+SAMPLES, SIDE = 12, 16
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path / "report", "tables", torch.device("cpu"), {"specs": [CELEBA], "modules": []})
+
+
+@pytest.fixture
+def write(recorder: Recorder) -> Any:
+    return partial(recorder.record, "loading")
+
+
+def written(recorder: Recorder) -> list[Record]:
+    return read_records(recorder.report / "records.jsonl")
+
+
+def only(recorder: Recorder) -> Record:
+    (found,) = written(recorder)
+    return found
+
+
+def copies(root: Path) -> Stored:
+    faces.write_faces(root, SAMPLES, seed=0)
+    return store(sorted((root / image_folder.FOLDER).iterdir()), root / "copies", SIDE)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    return copies(tmp_path_factory.mktemp("stored"))
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Stored]:
+    if not os.path.ismount("/dev/shm"):
+        pytest.skip("no file system in memory here")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield copies(Path(folder))
+
+
+# Which disk is meant.
+
+
+@pytest.mark.parametrize("name", ["hdd", "ssd"])
+def test_a_profiles_name_is_a_simulated_disk_that_starts_at_rest(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)  # even where a folder has that name
+    found = parse_storage(name)
+    assert found == Storage(name, profile=name)
+    disk = found.disk()
+    assert isinstance(disk, SimulatedDisk)
+    assert disk.profile.name == name
+    assert disk.work.seeks == 0
+    assert found.disk() is not disk
+
+
+def test_a_folder_is_the_disk_that_it_lies_on_under_its_own_name_or_another(tmp_path: Path) -> None:
+    assert parse_storage(str(tmp_path)) == Storage(str(tmp_path), place=tmp_path)
+    assert parse_storage(f"hdd={tmp_path}") == Storage("hdd", place=tmp_path)
+    assert isinstance(parse_storage(f"hdd={tmp_path}").disk(), OwnDisk)
+    assert isinstance(OWN_STORAGE.disk(), OwnDisk)
+    assert (OWN_STORAGE.name, OWN_STORAGE.place) == (OWN, None)
+
+
+def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a=b"
+    folder.mkdir()
+    assert parse_storage(str(folder)) == Storage(str(folder), place=folder)
+    assert parse_storage(f"old={folder}") == Storage("old", place=folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nowhere", "unknown storage 'nowhere': hdd or ssd simulate a disk; a folder measures the disk that it lies"),
+        ("HDD", "unknown storage 'HDD'"),
+        ("hdd=nowhere", "unknown storage 'hdd=nowhere'"),
+        ("hdd=ssd", "unknown storage 'hdd=ssd'"),
+        (f"here={__file__}", "unknown storage 'here="),
+        (__file__, "unknown storage '"),
+        ("=", "unknown storage '='"),
+        ("=/tmp", "unknown storage '=/tmp'"),
+        (f"{CACHE}=/tmp", f"a storage can't be called '{CACHE}'"),
+    ],
+)
+def test_what_is_no_disk_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message):
+        parse_storage(text)
+
+
+@pytest.mark.parametrize("text", ["hdd=", ""])
+def test_no_folder_is_not_the_working_directory(text: str) -> None:
+    with pytest.raises(ValueError, match="storage"):
+        parse_storage(text)
+
+
+def _parse_where_nothing_can_be_written(folder: Path, told: Path) -> None:
+    if ctypes.CDLL(None, use_errno=True).unshare(0x00020000):
+        told.write_text("not permitted")
+        return
+    for words in (["--make-rprivate", "/"], ["-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]):
+        subprocess.run(["mount", *words], check=True)
+    try:
+        told.write_text(f"accepted: {parse_storage(str(folder))}")
+    except ValueError as error:
+        told.write_text(str(error))
+
+
+def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
+    folder, told = tmp_path / "mounted", tmp_path / "told"
+    folder.mkdir()
+    process = _context().Process(target=_parse_where_nothing_can_be_written, args=(folder, told))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    if told.read_text() == "not permitted":
+        pytest.skip("no process here may have mounts of its own")
+    expected = f"the storage {folder} can't be written: pictures are copied there to be read again"
+    assert told.read_text() == expected
+
+
+# What a cell leaves.
+
+
+def cell_of(storage: Storage, form: str, cold: bool, workers: int = 0) -> LoadingCell:
+    disk = SimulatedDisk(QUICK) if storage.profile else storage.disk()
+    return LoadingCell(form, disk, cold, workers, 4, 0.01)
+
+
+PLAIN = {"images_per_second", "read_mb_per_second", "first_batch_ms", "cpu_s_per_1000_images", "epoch_hours_celeba",
+         "epoch_hours_lsun"}  # fmt: skip
+SHARES = {"disk_seeking_share", "disk_moving_share"}
+
+
+@pytest.mark.parametrize(
+    ("disk", "cold", "name", "status"),
+    [
+        (Storage("ssd", profile="ssd"), True, "ssd", "simulated"),
+        (Storage("ssd", profile="ssd"), False, CACHE, "measured"),
+        (OWN_STORAGE, True, OWN, "measured"),
+        (OWN_STORAGE, False, CACHE, "measured"),
+        (Storage("ssd", place=Path()), True, "ssd", "measured"),
+    ],
+    ids=["simulated, cold", "simulated, warm", "own, cold", "own, warm", "a folder called ssd, cold"],
+)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_cell_is_recorded_with_its_status(
+    form: str, disk: Storage, cold: bool, name: str, status: Status, stored: Stored, recorder: Recorder, write: Any
+) -> None:
+    if cold and not disk.profile:
+        try:
+            drop(stored.files(PACKED))
+        except StillCachedError as error:
+            pytest.skip(f"tests' files lie where no read is cold: {error}")
+    found = record_loading(write, CELEBA, stored, cell_of(disk, form, cold), disk, "drawn", False)
+    assert found is not None
+    records = {r.metric: r for r in written(recorder)}
+    assert len(records) == len(written(recorder))
+    assert records.keys() == (PLAIN | SHARES if status == "simulated" else PLAIN)
+    protocol = {"storage": name, "format": form, "workers": "0", "cache": "cold" if cold else "warm", "side": str(SIDE)}
+    for r in records.values():
+        assert (r.status, r.suite, r.reference, dict(r.protocol)) == (status, "loading", CELEBA, protocol)
+        assert (r.data, r.real_data, r.n, r.batch_size) == ("drawn", False, SAMPLES, 4)
+    values = {metric: r.value or 0.0 for metric, r in records.items()}
+    rate = values["images_per_second"]
+    assert rate == found.images_per_second
+    assert values["read_mb_per_second"] == pytest.approx(rate * stored.bytes_per_picture(form) / 1e6)
+    assert values["first_batch_ms"] == 1000 * found.first_seconds
+    assert values["cpu_s_per_1000_images"] == pytest.approx(1000 * found.cpu_seconds / found.images)
+    for data, pictures in EPOCHS.items():
+        assert values[f"epoch_hours_{data}"] == pytest.approx(pictures / rate / 3600)
+    if status == "simulated":
+        assert found.work is not None
+        assert values["disk_seeking_share"] == found.work.seeking / found.seconds
+        assert values["disk_moving_share"] == found.work.moving / found.seconds
+        assert records["images_per_second"].reason.startswith("bound by ")
+    assert (found.steady is None) == records["images_per_second"].reason.endswith("the start included")
+
+
+def test_a_cache_that_can_not_be_emptied_is_one_record_with_its_reason(
+    in_memory: Stored, recorder: Recorder, write: Any
+) -> None:
+    storage = Storage("shm", place=Path("/dev/shm"))
+    assert record_loading(write, CELEBA, in_memory, cell_of(storage, FOLDER, True), storage, "drawn", False) is None
+    found = only(recorder)
+    assert (found.metric, found.value, found.status) == ("images_per_second", None, "skipped")
+    assert found.protocol["storage"] == "shm"
+    assert "a cold read can't be measured there" in found.reason
+    assert (
+        record_loading(write, CELEBA, in_memory, cell_of(storage, FOLDER, False), storage, "drawn", False) is not None
+    )
+
+
+def test_a_stated_time_of_a_step_is_recorded_as_an_estimate(recorder: Recorder, write: Any) -> None:
+    computing = record_computing(write, CELEBA, get(CELEBA), 4, torch.device("cpu"), 40.0)
+    found = only(recorder)
+    assert computing.rate == found.value == 128 / 0.040
+    assert computing.status == "estimated"
+    assert (found.metric, found.status, found.batch_size) == ("computing_images_per_second", "estimated", 128)
+    assert found.reason == "from the stated 40 ms a step"
+
+
+def test_a_step_is_measured_and_leaves_the_random_state_alone(recorder: Recorder, write: Any) -> None:
+    before = torch.random.get_rng_state()
+    computing = record_computing(write, MLP, get(MLP), 8, torch.device("cpu"), None)
+    found = only(recorder)
+    assert computing.rate == found.value
+    assert computing.rate > 0
+    assert (found.status, found.batch_size) == ("measured", 8)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# Two disks against each other.
+
+
+def read(storage: str, rate: float | None, form: str = DOCUMENTED, status: Status = "simulated", **more: Any) -> Record:
+    protocol = {"storage": storage, "format": form, "workers": "4", "cache": "cold", "side": "64"}
+    given: dict[str, Any] = {
+        "suite": "loading", "reference": CELEBA, "metric": "images_per_second", "unit": "1/s", "status": status,
+        "value": rate, "protocol": protocol | more.pop("protocol", {}), "data": "CelebA", "real_data": True,
+    }  # fmt: skip
+    return record(**(given | more))
+
+
+def on_a_gpu(rate: float) -> Computing:
+    return Computing(rate, "measured", torch.device("cuda"))
+
+
+def test_what_a_disk_saves_is_bounded_by_what_a_step_can_use(recorder: Recorder, write: Any) -> None:
+    record_speed_up(write, CELEBA, "celeba", [read("hdd", 50), read("ssd", 500)], on_a_gpu(100))
+    found = only(recorder)
+    assert (found.metric, found.value, found.status) == (SPEED_UP, 2.0, "simulated")
+    assert found.reason.startswith("bound by loading on hdd and by computing on ssd")
+    assert (found.data, found.real_data) == ("CelebA", True)
+
+
+@pytest.mark.parametrize(("computing", "value"), [(1e6, 10.0), (10.0, 1.0)])
+def test_loading_or_computing_alone_decides_where_it_is_slower_on_both(
+    computing: float, value: float, recorder: Recorder, write: Any
+) -> None:
+    record_speed_up(write, CELEBA, "celeba", [read("hdd", 50), read("ssd", 500)], on_a_gpu(computing))
+    assert only(recorder).value == value
+
+
+@pytest.mark.parametrize(
+    ("hdd", "ssd", "status"),
+    [("measured", "measured", "measured"), ("simulated", "measured", "simulated"),
+     ("measured", "simulated", "simulated")],
+)  # fmt: skip
+def test_one_simulated_disk_makes_the_comparison_simulated(
+    hdd: Status, ssd: Status, status: Status, recorder: Recorder, write: Any
+) -> None:
+    own = read(OWN, 300, status="measured")
+    record_speed_up(
+        write, CELEBA, "celeba", [own, read("hdd", 1, status=hdd), read("ssd", 40, status=ssd)], on_a_gpu(1e6)
+    )
+    assert (only(recorder).value, only(recorder).status) == (40, status)
+
+
+def test_lsun_is_read_from_its_database_and_celeba_as_documented(recorder: Recorder, write: Any) -> None:
+    records = [read("hdd", 10), read("ssd", 20), read("hdd", 10, LMDB), read("ssd", 70, LMDB), read("ssd", 999, PACKED)]
+    record_speed_up(write, CELEBA, "celeba", records, on_a_gpu(1e6))
+    record_speed_up(write, LSUN, "lsun-bedroom", records, on_a_gpu(1e6))
+    assert [(r.value, r.protocol["format"]) for r in written(recorder)] == [(2, DOCUMENTED), (7, LMDB)]
+
+
+NEAR = [
+    read("hdd", 5, protocol={"cache": "warm"}),
+    read("hdd", 5, protocol={"workers": "2"}),
+    read("hdd", 5, PACKED),
+    read("hdd", None, status="skipped", reason="still cached"),
+    read("hdd", 5, metric="read_mb_per_second"),
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "missing", "hints"),
+    [
+        ([], ("hdd", "ssd"), ("--storage hdd, or hdd=FOLDER", "--storage ssd, or ssd=FOLDER")),
+        ([read("ssd", 5)], ("hdd",), ("--storage hdd, or hdd=FOLDER",)),
+        ([read("hdd", 5)], ("ssd",), ("--storage ssd, or ssd=FOLDER",)),
+        ([read("ssd", 5), *NEAR], ("hdd",), ("still cached",)),
+    ],
+)
+def test_without_both_disks_nothing_is_compared_and_it_says_what_is_lacking(
+    records: list[Record], missing: tuple[str, ...], hints: tuple[str, ...], recorder: Recorder, write: Any
+) -> None:
+    record_speed_up(write, CELEBA, "celeba", records, on_a_gpu(100))
+    found = only(recorder)
+    assert (found.metric, found.value, found.status) == (SPEED_UP, None, "skipped")
+    lacking = zip(missing, hints, strict=True)
+    assert found.reason == "; ".join(f"no cold reading from {name}: {hint}" for name, hint in lacking)
+
+
+def claim_of(spec: str) -> Claim:
+    (claim,) = [claim for claim in get(spec).card.claims if claim.metric == SPEED_UP]
+    return claim
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(33.0, "not reproduced"), (35.0, "reproduced")])
+def test_two_real_disks_decide_the_claim_and_simulated_ones_never_do_but_are_shown(
+    value: float, verdict: str, recorder: Recorder, write: Any
+) -> None:
+    for status in ("simulated", "measured"):
+        chosen: Status = "measured" if status == "measured" else "simulated"
+        record_speed_up(write, CELEBA, "celeba",
+                        [read("hdd", 1, status=chosen), read("ssd", value, status=chosen)], on_a_gpu(1e6))  # fmt: skip
+    simulated, measured = written(recorder)
+    shown = judge(CELEBA, claim_of(CELEBA), [simulated])
+    assert (shown.verdict, shown.values) == ("not measured", ())
+    assert f"simulated, which decides nothing: {value:.3g}, bound by loading on hdd" in shown.reason
+    decided = judge(CELEBA, claim_of(CELEBA), [simulated, measured])
+    assert (decided.verdict, decided.values) == (verdict, (value,))
+
+
+def test_a_lacking_disk_is_the_reason_on_the_scorecard(recorder: Recorder, write: Any) -> None:
+    record_speed_up(write, CELEBA, "celeba", [read("ssd", 5)], on_a_gpu(100))
+    judgement = judge(CELEBA, claim_of(CELEBA), written(recorder))
+    assert (judgement.verdict, judgement.reason) == ("not measured", only(recorder).reason)
+
+
+def test_a_claim_on_lsun_is_not_decided_by_celebas_pictures(recorder: Recorder, write: Any) -> None:
+    records = [read("hdd", 1, LMDB, "measured"), read("ssd", 30, LMDB, "measured")]
+    record_speed_up(write, LSUN, "lsun-bedroom", records, on_a_gpu(1e6))
+    assert judge(LSUN, claim_of(LSUN), written(recorder)).verdict == "not measured"
+
+
+def test_a_stated_time_that_makes_up_the_ratio_does_not_decide_a_claim(recorder: Recorder, write: Any) -> None:
+    stated = dataclasses.replace(
+        record_computing(write, CELEBA, get(CELEBA), 4, torch.device("cpu"), 1.0), device=torch.device("cuda")
+    )
+    disks = [read("hdd", 1000, status="measured"), read("ssd", 1e9, status="measured")]
+    record_speed_up(write, CELEBA, "celeba", [*written(recorder), *disks], stated)
+    assert judge(CELEBA, claim_of(CELEBA), written(recorder)).verdict == "not measured"
+
+
+def test_digests_are_those_of_all_values_in_order_however_they_are_cut(stored: Stored) -> None:
+    data, order = stored.open(PACKED, OwnDisk()), torch.arange(SAMPLES)
+
+    def of(chosen: torch.Tensor, size: int) -> str:
+        return images_digest([batch.data for batch in batches(data, chosen, size, drop_last=False, seed=0)])
+
+    assert of(order, 4) == of(order, 5)
+    assert of(order, 4) != of(order.flip(0), 4)
+    assert of(order, 4) != of(order[:-1], 4)
+    assert harness.loading.record.WORKERS[:2] == (0, 2)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_only_steps_on_a_gpu_decide_what_two_machines_differ_by(device: str, recorder: Recorder, write: Any) -> None:
+    disks = [read("hdd", 1, status="measured"), read("ssd", 40, status="measured")]
+    record_speed_up(write, CELEBA, "celeba", disks, Computing(1e6, "measured", torch.device(device)))
+    expected = {"cpu": "not measured", "cuda": "reproduced"}[device]
+    assert judge(CELEBA, claim_of(CELEBA), written(recorder)).verdict == expected
+
+
+def test_a_cards_steps_are_timed_when_it_is_warm_and_has_nothing_else_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step is queued: what was queued before would be part of its time."""
+    asked: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: asked.append("wait"))
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(harness.loading.record, "PreparedStep", lambda *_: lambda: asked.append("step"))
+    monkeypatch.setattr(harness.loading.record, "step_threads", lambda *_: 1)
+    times = harness.loading.record._step_seconds(get("mlp-gan-mnist"), 4, torch.device("cuda"))
+    assert len(times) == 5
+    assert asked == ["step"] * 3 + ["wait", "step", "wait"] * 5

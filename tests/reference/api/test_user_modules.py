@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reference.api.user_modules import import_user_module
+from tests.processes import call
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    return tmp_path
+
+
+def test_a_module_here_is_found_and_goes_behind_everybody_elses(here: Path) -> None:
+    before = list(sys.path)
+    (here / "my_own_gan.py").write_text("VALUE = 7\n")
+    assert import_user_module("my_own_gan").VALUE == 7
+    assert sys.path == [*before, str(here)]
+    (here / "my_package").mkdir()
+    (here / "my_package" / "__init__.py").write_text("")
+    (here / "my_package" / "gan.py").write_text("VALUE = 8\n")
+    assert import_user_module("my_package.gan").VALUE == 8
+
+
+@pytest.mark.parametrize("name", ["code", "json", "numpy", "reference"])
+def test_a_module_that_another_one_hides_is_named_and_not_exchanged_for_it(name: str, here: Path) -> None:
+    assert import_user_module(name).__name__ == name, "nothing here has the name"
+    (here / f"{name}.py").write_text("VALUE = 7\n")
+    with pytest.raises(ValueError, match=rf"{name}\.py has the name of another module, \S+, which is found first"):
+        import_user_module(name)
+
+
+def test_a_code_py_beside_the_users_gan_ends_nothing(here: Path) -> None:
+    """Debuggers import Python's own `code`: a folder that goes before it on the path ended pytest."""
+    (here / "code.py").write_text("raise SystemExit('mine')\n")
+    (here / "my_gan.py").write_text((ROOT / "examples" / "my_gan.py").read_text())
+    done = call(["list", "--reference-module", "my_gan"], here)
+    assert done.returncode == 0, done.stderr
+    asked = "from reference import load_module; load_module('my_gan'); import code; print(code.__file__)"
+    found = subprocess.run([sys.executable, "-P", "-c", asked], cwd=here, capture_output=True, text=True, check=True)
+    assert not found.stdout.startswith(str(here))
