@@ -19,6 +19,7 @@ from reference import (
     Batch,
     Card,
     Claim,
+    Forward,
     InitialWeights,
     LogSchedule,
     NetworkCard,
@@ -27,7 +28,6 @@ from reference import (
     OptimizerCard,
     Players,
     at_least,
-    guard,
     register,
 )
 
@@ -92,14 +92,14 @@ class MyLeastSquaresGan:
     card: ClassVar[Card] = CARD
 
     def networks(self) -> dict[str, nn.Module]:
-        """Fresh networks by role; `guard` makes them refuse inputs that the card doesn't describe."""
+        """Fresh networks by role; they refuse inputs of other shapes than the card's."""
 
         def perceptron(inputs: int, outputs: int) -> nn.Sequential:
             return nn.Sequential(
                 nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs)
             )
 
-        return guard({"generator": perceptron(LATENT, 2), "discriminator": perceptron(2, 1)}, CARD)
+        return {"generator": perceptron(LATENT, 2), "discriminator": perceptron(2, 1)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """One optimiser per role."""
@@ -126,14 +126,6 @@ class MyLeastSquaresGan:
 
         return {"loss_discriminator": loss_discriminator.detach(), "loss_generator": loss_generator.detach()}
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
+    def sample(self, networks: Forward, n: int, noise: Noise) -> Tensor:
         """(n, 2) points."""
-        samples: Tensor = networks["generator"](noise.normal(n, LATENT) * self.noise_scale)
-        return samples
+        return networks["generator"](noise.normal(n, LATENT) * self.noise_scale)

@@ -18,7 +18,7 @@ from reference.api.card import (
     between,
     exactly,
 )
-from reference.api.protocols import Batch, Networks, Noise, Player, Players, Reference, given_condition, guard
+from reference.api.protocols import Batch, Forward, Networks, Noise, Player, Players, Reference, given_condition, guard
 from reference.api.registry import get, load_module, matching, names, register, spec_of, specs, unlisted
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Condition",
     "Deviation",
     "Duration",
+    "Forward",
     "InitialWeights",
     "LogLine",
     "LogSchedule",

@@ -1,6 +1,7 @@
 """`idl-conv-wgan-gp-mnist`: WGAN-GP with a convolutional generator and critic on MNIST, as written and corrected.
 
-Source: document 004 (`004_9711d4b225dd23fb.txt`), section 9.4; its loop is that of section 9.3.3.
+Source: document 004 (`004_9711d4b225dd23fb.txt`), chapter 9 of the book *Inside Deep Learning* (`idl`), section 9.4;
+its loop is that of section 9.3.3.
 """
 
 from __future__ import annotations
@@ -11,65 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_least, at_most, between
-from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.card import Card
+from reference.api.protocols import Batch, Forward, Networks, Noise, Players
 from reference.api.registry import register
 from reference.blocks.idl_chapter import adamw, check_critic_updates, wgan_gp_step
-from reference.blocks.idl_chapter_convolutional import (
-    IMAGE,
-    LATENT,
-    convolutional_critic,
-    convolutional_generator,
-    critic_card,
-    critic_weights,
-    generator_card,
-    generator_weights,
-)
-
-CARD = Card(
-    name="idl-conv-wgan-gp-mnist",
-    document="004",
-    section="9.4",
-    title="Convolutional WGAN-GP on MNIST",
-    dataset="mnist",
-    data_shape=IMAGE,
-    data_range=(0.0, 1.0),
-    latent_shape=(LATENT,),
-    batch_size=128,
-    drop_last=True,
-    epochs=15,
-    seed=0,
-    optimizer=OptimizerCard("AdamW", 1e-4, (0.0, 0.9), weight_decay=0.01),
-    hyperparameters={"latent": 784, "filters": 32, "leak": 0.2, "λ": 10},
-    log=LogSchedule(every=100, first=100),
-    source="written from document 004; the loss after arXiv 1704.00028",
-    networks={"generator": generator_card(), "critic": critic_card()},
-    initial_weights=(*generator_weights(), *critic_weights()),
-    claims=(
-        Claim("better-digits", "004, 9.4.2", "the digits look much better than those of the fully connected WGAN-GP",
-              "much better", "fid_mnistnet_10k", at_most(0.8), epochs=15, needs_data=True,
-              versus="idl-wgan-gp-mnist"),
-        Claim("generator-rises", "004, 9.4.2, the loss plot", "the generator's loss keeps a clear upward trend",
-              "upwards", "trend_loss_generator", at_least(0.5), epochs=15, needs_data=True),
-        Claim("critic-flat", "004, 9.4.2, the loss plot", "the critic's loss stays flat", "flat",
-              "trend_loss_critic", between(-0.5, 0.5), epochs=15, needs_data=True),
-    ),
-    deviations=(
-        Deviation(1, "formula against code", "The code takes the gradient's norm over dimension 1 only: on images "
-                  "(B, 1, 28, 28) each pixel's absolute gradient. As written does what the code does; the variant "
-                  "`corrected` takes the formula's norm over the image."),
-        Deviation(2, "text against code", "The text below the training speaks of ten epochs, the code trains for 15. "
-                  "The code counts."),
-        Deviation(3, "harness", "The critic's loss isn't detached from the generator, as printed; the generator "
-                  "gradients that this would add are cleared before use, so they are not computed. Same bits."),
-        Deviation(4, "harness", "`critic_updates` is 1, as in the code; the text of section 9.3 names 5 as the usual "
-                  "improvement."),
-        Deviation(5, "harness", "The print fixes no seed; the default here is 0. It prints no log; the loss names and "
-                  "the log distance of 100 steps are this project's. A trend is the rank correlation, with time, of "
-                  "the loss' means over 100 steps, without the first 300 steps, which the text sets apart."),
-    ),
-    variants={"corrected": "the penalty's gradient norm runs over all of a sample, as the formula says"},
-)  # fmt: skip
+from reference.blocks.idl_chapter_convolutional import LATENT, convolutional_critic, convolutional_generator
+from reference.cards.idl_conv_wgan_gp_mnist import CARD
 
 
 @register
@@ -84,12 +32,9 @@ class IdlConvWganGpMnist:
     critic_updates: int = 1
     card: ClassVar[Card] = CARD
 
-    def __post_init__(self) -> None:
-        check_critic_updates(self.critic_updates)
-
     def networks(self) -> dict[str, nn.Module]:
         """Generator (N, 784) → (N, 1, 28, 28) in [0, 1]; critic (N, 1, 28, 28) → scores (N, 1)."""
-        return guard({"generator": convolutional_generator(), "critic": convolutional_critic()}, CARD)
+        return {"generator": convolutional_generator(), "critic": convolutional_critic()}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """The chapter's AdamW."""
@@ -97,20 +42,11 @@ class IdlConvWganGpMnist:
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body."""
-        n = len(batch.data)
-        return wgan_gp_step(
-            players, batch, noise, lambda: (noise.normal(n, LATENT),),
-            corrected=self.corrected, critic_updates=self.critic_updates,
-        )  # fmt: skip
+        return wgan_gp_step(players, batch, noise, LATENT, corrected=self.corrected, critic_updates=self.critic_updates)
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """(n, 1, 28, 28) in [0, 1]; labels and condition play no part."""
-        samples: Tensor = networks["generator"](noise.normal(n, LATENT))
-        return samples
+    def sample(self, networks: Forward, n: int, noise: Noise) -> Tensor:
+        """(n, 1, 28, 28) in [0, 1]."""
+        return networks["generator"](noise.normal(n, LATENT))
+
+    def __post_init__(self) -> None:
+        check_critic_updates(self.critic_updates)

@@ -1,6 +1,7 @@
 """`idl-ex4-inpainting-unet-mnist`: a U-Net that fills the holes of erased digits, trained against a WGAN-GP critic.
 
-Source: document 004 (`004_9711d4b225dd23fb.txt`), exercise 4, on the system of section 9.4.
+Source: document 004 (`004_9711d4b225dd23fb.txt`), chapter 9 of the book *Inside Deep Learning* (`idl`), exercise 4,
+on the system of section 9.4.
 """
 
 from __future__ import annotations
@@ -11,59 +12,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import Card, Claim, Deviation, LogSchedule, NetworkCard, OptimizerCard, at_most
-from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.card import Card
+from reference.api.protocols import Batch, Forward, Networks, Noise, Players, given_condition
 from reference.api.registry import register
-from reference.blocks.idl_chapter import adamw, check_critic_updates, wgan_gp_step
-from reference.blocks.idl_chapter_convolutional import convolutional_critic, critic_card, critic_weights
-from reference.blocks.idl_chapter_unet import IMAGE, unet, unet_layers, unet_parameters, unet_weights
-
-CARD = Card(
-    name="idl-ex4-inpainting-unet-mnist",
-    document="004",
-    section="exercise 4",
-    title="Inpainting MNIST with a U-Net and a WGAN-GP critic",
-    dataset="mnist-erased",
-    data_shape=IMAGE,
-    data_range=(0.0, 1.0),
-    latent_shape=None,
-    condition="erased",
-    batch_size=128,
-    drop_last=True,
-    epochs=15,
-    seed=0,
-    optimizer=OptimizerCard("AdamW", 1e-4, (0.0, 0.9), weight_decay=0.01),
-    hyperparameters={"U-Net width": 32, "filters": 32, "leak": 0.2, "λ": 10},
-    log=LogSchedule(every=100, first=100),
-    source="written from document 004; the U-Net after arXiv 1505.04597, the loss after arXiv 1704.00028",
-    networks={
-        "generator": NetworkCard((IMAGE,), IMAGE, {**unet_layers("0.", 1), "1": IMAGE}, unet_parameters(1)),
-        "critic": critic_card(),
-    },
-    initial_weights=(*unet_weights("generator", "0.", 1), *critic_weights()),
-    claims=(
-        Claim("fills", "004, exercise 4", "the erased pixels are filled better than by the picture's mean",
-              "a question", "inpainting_error_over_mean_fill_1000", at_most(1), epochs=15, needs_data=True),
-    ),
-    deviations=(
-        Deviation(1, "harness", "The exercise names the U-Net of the book's chapter before and no sizes: here 32, 64 "
-                  "and 128 channels, two convolutions a side; its last layer is followed by a sigmoid, because pixels "
-                  "lie in [0, 1]."),
-        Deviation(2, "harness", "RandomErasing has torchvision's default areas (2 to 33 %) and ratios (0.3 to 3.3) and "
-                  "fills with 0; here it always erases, where its default leaves every other picture whole."),
-        Deviation(3, "harness", "The critic is that of section 9.4 and sees only the picture, as the exercise says "
-                  "(it stays the same): nothing but it tells the generator to keep what wasn't erased."),
-        Deviation(4, "formula against code", "The loop is the chapter's: its gradient norm runs over dimension 1 only. "
-                  "The variant `corrected` takes the formula's norm over the image."),
-        Deviation(5, "harness", "The chapter puts networks in evaluation mode before it shows samples; only in the "
-                  "U-Net's BatchNorm does that matter. Samples are drawn in training mode like everywhere in this "
-                  "project: a picture is normalised with the others of its batch. The claim is measured on training "
-                  "pictures, each with a hole of its own."),
-        Deviation(6, "harness", "Both generator passes of a step get the same erased pictures. Training length as in "
-                  "section 9.4, 15 epochs; the default seed is 0, the log distance of 100 steps this project's."),
-    ),
-    variants={"corrected": "the penalty's gradient norm runs over all of a sample, as the formula says"},
-)  # fmt: skip
+from reference.blocks.idl_chapter import adamw, check_critic_updates
+from reference.blocks.idl_chapter_convolutional import convolutional_critic
+from reference.blocks.idl_chapter_unet import inpainting_step, unet
+from reference.cards.idl_ex4_inpainting_unet_mnist import CARD
 
 
 @register
@@ -78,12 +33,9 @@ class IdlEx4InpaintingUnetMnist:
     critic_updates: int = 1
     card: ClassVar[Card] = CARD
 
-    def __post_init__(self) -> None:
-        check_critic_updates(self.critic_updates)
-
     def networks(self) -> dict[str, nn.Module]:
         """Generator erased (N, 1, 28, 28) → filled (N, 1, 28, 28) in [0, 1]; critic images → scores (N, 1)."""
-        return guard({"generator": nn.Sequential(unet(1), nn.Sigmoid()), "critic": convolutional_critic()}, CARD)
+        return {"generator": nn.Sequential(unet(1), nn.Sigmoid()), "critic": convolutional_critic()}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """The chapter's AdamW."""
@@ -92,18 +44,13 @@ class IdlEx4InpaintingUnetMnist:
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body, with erased pictures in the latents' place."""
         erased = given_condition(batch.condition, CARD, len(batch.data))
-        return wgan_gp_step(
-            players, batch, noise, lambda: (erased,), corrected=self.corrected, critic_updates=self.critic_updates
+        return inpainting_step(
+            players, batch.data, erased, noise, None, corrected=self.corrected, critic_updates=self.critic_updates
         )
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """(n, 1, 28, 28) in [0, 1], filled from `condition` (n, 1, 28, 28); noise and labels play no part."""
-        samples: Tensor = networks["generator"](given_condition(condition, CARD, n))
-        return samples
+    def sample(self, networks: Forward, n: int, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        """(n, 1, 28, 28) in [0, 1], filled from `condition` (n, 1, 28, 28)."""
+        return networks["generator"](given_condition(condition, CARD, n))
+
+    def __post_init__(self) -> None:
+        check_critic_updates(self.critic_updates)

@@ -1,6 +1,7 @@
 """`idl-ex5-inpainting-unet-latent-mnist`: the U-Net that fills erased digits, with a latent as a further input.
 
-Source: document 004 (`004_9711d4b225dd23fb.txt`), exercise 5, on the systems of section 9.4 and exercise 4.
+Source: document 004 (`004_9711d4b225dd23fb.txt`), chapter 9 of the book *Inside Deep Learning* (`idl`), exercise 5,
+on the systems of section 9.4 and exercise 4.
 """
 
 from __future__ import annotations
@@ -11,97 +12,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import (
-    Card,
-    Claim,
-    Deviation,
-    InitialWeights,
-    LogSchedule,
-    NetworkCard,
-    OptimizerCard,
-    at_least,
-    at_most,
-)
-from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.card import Card
+from reference.api.protocols import Batch, Forward, Networks, Noise, Players, given_condition
 from reference.api.registry import register
-from reference.blocks.idl_chapter import View, adamw, check_critic_updates, wgan_gp_step
-from reference.blocks.idl_chapter_convolutional import convolutional_critic, critic_card, critic_weights
-from reference.blocks.idl_chapter_unet import IMAGE, unet, unet_layers, unet_parameters, unet_weights
+from reference.blocks.idl_chapter import View, adamw, check_critic_updates
+from reference.blocks.idl_chapter_convolutional import convolutional_critic
+from reference.blocks.idl_chapter_unet import IMAGE, inpainting_step, unet
+from reference.cards.idl_ex5_inpainting_unet_latent_mnist import CARD
 
 LATENT = 64
-
-
-class LatentUNet(nn.Module):
-    """Erased (N, 1, 28, 28), latents (N, 64) → filled (N, 1, 28, 28): the latent becomes a second channel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.plane = nn.Sequential(nn.Linear(LATENT, 28 * 28), View(IMAGE))
-        self.unet = unet(2)
-        self.squash = nn.Sigmoid()
-
-    def forward(self, erased: Tensor, latents: Tensor) -> Tensor:
-        filled: Tensor = self.squash(self.unet(torch.cat([erased, self.plane(latents)], dim=1)))
-        return filled
-
-
-CARD = Card(
-    name="idl-ex5-inpainting-unet-latent-mnist",
-    document="004",
-    section="exercise 5",
-    title="Inpainting MNIST with a U-Net that also gets a latent",
-    dataset="mnist-erased",
-    data_shape=IMAGE,
-    data_range=(0.0, 1.0),
-    latent_shape=(LATENT,),
-    condition="erased",
-    batch_size=128,
-    drop_last=True,
-    epochs=15,
-    seed=0,
-    optimizer=OptimizerCard("AdamW", 1e-4, (0.0, 0.9), weight_decay=0.01),
-    hyperparameters={"latent": 64, "U-Net width": 32, "filters": 32, "leak": 0.2, "λ": 10},
-    log=LogSchedule(every=100, first=100),
-    source="written from document 004; the U-Net after arXiv 1505.04597, the loss after arXiv 1704.00028",
-    networks={
-        "generator": NetworkCard(
-            inputs=(IMAGE, (LATENT,)),
-            output=IMAGE,
-            layers={"plane.0": (784,), "plane.1": IMAGE, **unet_layers("unet.", 2), "squash": IMAGE},
-            parameters=unet_parameters(2) + 65 * 784,
-        ),
-        "critic": critic_card(),
-    },
-    initial_weights=(
-        InitialWeights("generator", "plane.0.*", "uniform", -0.125, 0.125),
-        *unet_weights("generator", "unet.", 2),
-        *critic_weights(),
-    ),
-    claims=(
-        Claim("fills", "004, exercise 5", "the erased pixels are filled better than by the picture's mean",
-              "a question", "inpainting_error_over_mean_fill_1000", at_most(1), epochs=15, needs_data=True),
-        Claim("differs", "004, exercise 5", "another latent fills the same hole otherwise", "a question",
-              "inpainting_spread_over_latents_100x8", at_least(0.01), epochs=15, needs_data=True),
-    ),
-    deviations=(
-        Deviation(1, "harness", "The exercise doesn't say how the latent enters: here 64 values, made by one linear "
-                  "layer into a second channel beside the erased picture."),
-        Deviation(2, "harness", "U-Net and sigmoid as in exercise 4: 32, 64, 128 channels, two convolutions a side."),
-        Deviation(3, "harness", "RandomErasing has torchvision's default areas (2 to 33 %) and ratios (0.3 to 3.3) and "
-                  "fills with 0; here it always erases, where its default leaves every other picture whole."),
-        Deviation(4, "harness", "The critic is that of section 9.4 and sees only the picture."),
-        Deviation(5, "formula against code", "The loop is the chapter's: its gradient norm runs over dimension 1 only. "
-                  "The variant `corrected` takes the formula's norm over the image."),
-        Deviation(6, "harness", "The chapter puts networks in evaluation mode before it shows samples; only in the "
-                  "U-Net's BatchNorm does that matter. Samples are drawn in training mode like everywhere in this "
-                  "project. The claims are measured on training pictures, each with a hole of its own."),
-        Deviation(7, "harness", "The two generator passes of a step get the same erased pictures and fresh latents. "
-                  "Training length as in section 9.4, 15 epochs; the default seed is 0, the log distance of 100 steps "
-                  "this project's. The spread is the erased pixels' standard deviation over eight latents, its claim "
-                  "asks for 1 % of the pixel range."),
-    ),
-    variants={"corrected": "the penalty's gradient norm runs over all of a sample, as the formula says"},
-)  # fmt: skip
 
 
 @register
@@ -116,12 +35,9 @@ class IdlEx5InpaintingUnetLatentMnist:
     critic_updates: int = 1
     card: ClassVar[Card] = CARD
 
-    def __post_init__(self) -> None:
-        check_critic_updates(self.critic_updates)
-
     def networks(self) -> dict[str, nn.Module]:
         """Generator erased (N, 1, 28, 28), latents (N, 64) → filled (N, 1, 28, 28); critic images → (N, 1)."""
-        return guard({"generator": LatentUNet(), "critic": convolutional_critic()}, CARD)
+        return {"generator": LatentUNet(), "critic": convolutional_critic()}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """The chapter's AdamW."""
@@ -129,21 +45,28 @@ class IdlEx5InpaintingUnetLatentMnist:
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body, with erased pictures beside the latents."""
-        n = len(batch.data)
-        erased = given_condition(batch.condition, CARD, n)
-        return wgan_gp_step(
-            players, batch, noise, lambda: (erased, noise.normal(n, LATENT)),
-            corrected=self.corrected, critic_updates=self.critic_updates,
-        )  # fmt: skip
+        erased = given_condition(batch.condition, CARD, len(batch.data))
+        return inpainting_step(
+            players, batch.data, erased, noise, LATENT, corrected=self.corrected, critic_updates=self.critic_updates
+        )
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """(n, 1, 28, 28) in [0, 1], filled from `condition` (n, 1, 28, 28); labels play no part."""
-        samples: Tensor = networks["generator"](given_condition(condition, CARD, n), noise.normal(n, LATENT))
-        return samples
+    def sample(self, networks: Forward, n: int, noise: Noise, condition: Tensor | None = None) -> Tensor:
+        """(n, 1, 28, 28) in [0, 1], filled from `condition` (n, 1, 28, 28)."""
+        return networks["generator"](given_condition(condition, CARD, n), noise.normal(n, LATENT))
+
+    def __post_init__(self) -> None:
+        check_critic_updates(self.critic_updates)
+
+
+class LatentUNet(nn.Module):
+    """Erased (N, 1, 28, 28), latents (N, 64) → filled (N, 1, 28, 28): the latent becomes a second channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plane = nn.Sequential(nn.Linear(LATENT, 28 * 28), View(IMAGE))
+        self.unet = unet(2)
+        self.squash = nn.Sigmoid()
+
+    def forward(self, erased: Tensor, latents: Tensor) -> Tensor:
+        filled: Tensor = self.squash(self.unet(torch.cat([erased, self.plane(latents)], dim=1)))
+        return filled

@@ -1,6 +1,6 @@
 """`idl-wgan-gp-mnist`: fully connected WGAN-GP on MNIST, as written and corrected.
 
-Source: document 004 (`004_9711d4b225dd23fb.txt`), section 9.3.3.
+Source: document 004 (`004_9711d4b225dd23fb.txt`), chapter 9 of the book *Inside Deep Learning* (`idl`), section 9.3.3.
 """
 
 from __future__ import annotations
@@ -11,65 +11,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import Card, Claim, Deviation, LogSchedule, OptimizerCard, at_most, exactly
-from reference.api.protocols import Batch, Networks, Noise, Players, guard
+from reference.api.card import Card
+from reference.api.protocols import Batch, Forward, Networks, Noise, Players
 from reference.api.registry import register
 from reference.blocks.idl_chapter import (
     adamw,
     check_critic_updates,
-    discriminator_card,
     fully_connected_discriminator,
     fully_connected_generator,
-    generator_card,
-    initial_weights,
     wgan_gp_step,
 )
+from reference.cards.idl_wgan_gp_mnist import CARD
 
 LATENT, SHAPE = 128, (1, 28, 28)
-
-CARD = Card(
-    name="idl-wgan-gp-mnist",
-    document="004",
-    section="9.3.3",
-    title="Fully connected WGAN-GP on MNIST",
-    dataset="mnist",
-    data_shape=SHAPE,
-    data_range=(0.0, 1.0),
-    latent_shape=(LATENT,),
-    batch_size=128,
-    drop_last=True,
-    epochs=40,
-    seed=0,
-    optimizer=OptimizerCard("AdamW", 1e-4, (0.0, 0.9), weight_decay=0.01),
-    hyperparameters={"latent": 128, "hidden": 512, "leak": 0.2, "λ": 10},
-    log=LogSchedule(every=100, first=100),
-    source="written from document 004; the loss after arXiv 1704.00028",
-    networks={
-        "generator": generator_card(LATENT, SHAPE, sigmoid=True),
-        "critic": discriminator_card(SHAPE),
-    },
-    initial_weights=initial_weights(LATENT, SHAPE, "critic", sigmoid=True),
-    claims=(
-        Claim("all-digits", "004, 9.3.3, the printed samples", "all ten digits are found in the samples", "10 of 10",
-              "class_coverage_mnistnet_10k", exactly(10), epochs=40, needs_data=True),
-        Claim("more-digits", "004, 9.3.3, the printed samples", "the samples favour fewer digits than the plain GAN's",
-              "ten digits against 0, 3 and 8", "class_kl_mnistnet_10k", at_most(0.5), epochs=10, needs_data=True,
-              versus="idl-gan-mnist"),
-    ),
-    deviations=(
-        Deviation(1, "formula against code", "The code takes the gradient's norm over dimension 1 only. On images "
-                  "(B, 1, 28, 28) that is each pixel's absolute gradient, pulled to 1 per pixel, not the norm over "
-                  "the image that the formula asks for. As written does what the code does; the variant `corrected` "
-                  "takes the formula."),
-        Deviation(2, "harness", "The critic's loss isn't detached from the generator, as printed; the generator "
-                  "gradients that this would add are cleared before use, so they are not computed. Same bits."),
-        Deviation(3, "harness", "`critic_updates` is 1, as in the code; the text names 5 as the usual improvement. "
-                  "Above 1, the critic is updated on the same real batch with fresh noise each time."),
-        Deviation(4, "harness", "The print fixes no seed; the default here is 0. It prints no log; the loss names and "
-                  "the log distance of 100 steps are this project's."),
-    ),
-    variants={"corrected": "the penalty's gradient norm runs over all of a sample, as the formula says"},
-)  # fmt: skip
 
 
 @register
@@ -84,14 +38,11 @@ class IdlWganGpMnist:
     critic_updates: int = 1
     card: ClassVar[Card] = CARD
 
-    def __post_init__(self) -> None:
-        check_critic_updates(self.critic_updates)
-
     def networks(self) -> dict[str, nn.Module]:
         """Generator (N, 128) → (N, 1, 28, 28) in [0, 1]; critic (N, 1, 28, 28) → scores (N, 1)."""
         generator = fully_connected_generator(LATENT, SHAPE, sigmoid=True)
         critic = fully_connected_discriminator(SHAPE)
-        return guard({"generator": generator, "critic": critic}, CARD)
+        return {"generator": generator, "critic": critic}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """The chapter's AdamW."""
@@ -99,20 +50,11 @@ class IdlWganGpMnist:
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """The chapter's WGAN-GP loop body."""
-        n = len(batch.data)
-        return wgan_gp_step(
-            players, batch, noise, lambda: (noise.normal(n, LATENT),),
-            corrected=self.corrected, critic_updates=self.critic_updates,
-        )  # fmt: skip
+        return wgan_gp_step(players, batch, noise, LATENT, corrected=self.corrected, critic_updates=self.critic_updates)
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """(n, 1, 28, 28) in [0, 1]; labels and condition play no part."""
-        samples: Tensor = networks["generator"](noise.normal(n, LATENT))
-        return samples
+    def sample(self, networks: Forward, n: int, noise: Noise) -> Tensor:
+        """(n, 1, 28, 28) in [0, 1]."""
+        return networks["generator"](noise.normal(n, LATENT))
+
+    def __post_init__(self) -> None:
+        check_critic_updates(self.critic_updates)

@@ -6,7 +6,6 @@ Ecker and Bethge 2015 (arXiv 1508.06576), section "Methods".
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,30 +15,110 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import (
-    Card,
-    Claim,
-    Deviation,
-    Duration,
-    InitialWeights,
-    LogSchedule,
-    NetworkCard,
-    OptimizerCard,
-    Shape,
-    at_most,
-)
-from reference.api.protocols import Batch, Networks, Noise, Players, given_condition, guard
+from reference.api.card import Card
+from reference.api.protocols import Batch, Forward, Networks, Noise, Players, given_condition
 from reference.api.registry import register
 from reference.api.user_modules import import_user_module
 from reference.blocks.wrapped import unwrapped
+from reference.cards.style_transfer import CARD, card_for
 
 RATE = 0.02
+
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures that VGG-19 was trained on
+
 # VGG-19 up to the last style layer: a number is a 3×3 convolution's channels, each followed by ReLU; P pools.
 VGG19: tuple[int | str, ...] = (
     64, 64, "P", 128, 128, "P", 256, 256, 256, 256, "P", 512, 512, 512, 512, "P", 512,
 )  # fmt: skip
+
 CONTENT_LAYER, STYLE_LAYERS = 22, "1+6+11+20+29"  # after the ReLU of conv4_2; of conv1_1, 2_1, 3_1, 4_1, 5_1
+
+
+@register
+@dataclass(frozen=True)
+class StyleTransfer:
+    """The system that document 001 describes.
+
+    `size` is the pictures' side. `features` names the feature network, `weights` the file of its weights (.pth or
+    .safetensors, torchvision's names or the network's own), `content_layer` and `style_layers` (as 1+6+11) the layers
+    that the losses look at.
+    """
+
+    size: int = 256
+    features: str = "vgg19"
+    weights: str = ""
+    content_layer: int = CONTENT_LAYER
+    style_layers: str = STYLE_LAYERS
+    content_weight: float = 1.0
+    style_weight: float = 1000.0
+    card: ClassVar[Card] = CARD
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The picture, () → (1, 3, S, S); the features, pictures (N, 3, S, S) → activations, never trained.
+
+        Raises:
+            ValueError: the feature network or its weights can't be had.
+        """
+        picture = Picture(self.size)
+        layers = vgg19() if self.features == "vgg19" else _called(self.features)
+        if self.weights:
+            _load(layers, Path(self.weights))
+        most = max(self.content_layer, *self._layers())
+        if most >= len(layers):
+            raise ValueError(f"{self.features} has the layers 0 to {len(layers) - 1}, there is no layer {most}")
+        try:
+            features = Features(layers, self.content_layer, self._layers(), self.size)
+        except Exception as error:  # whatever a stranger's network makes of a picture
+            raise ValueError(f"{self.features} can't look at a picture of side {self.size}: {error}") from error
+        return {"picture": picture, "features": features}
+
+    def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+        """Adam(0.02) for the picture alone."""
+        return {"picture": torch.optim.Adam(networks["picture"].parameters(), lr=RATE)}
+
+    def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """One update of the picture; `batch.data` is the content, `batch.condition` the style."""
+        picture, features = players.picture, _features(players.features)
+        if not features.remembered:
+            features.remember(batch.data, given_condition(batch.condition, self.card, 1))
+        content, grams = features.describe(picture())
+        wanted_content, wanted_grams = features.targets()
+        loss_content = (content - wanted_content).square().sum() / 2
+        errors = [(gram - wanted).square().sum() for gram, wanted in zip(grams, wanted_grams, strict=True)]
+        loss_style = torch.stack(errors).mean()
+        loss = self.content_weight * loss_content + self.style_weight * loss_style
+
+        picture.zero_grad()
+        picture.backward(loss)
+        picture.step()
+        return {"loss": loss.detach(), "loss_content": loss_content.detach(), "loss_style": loss_style.detach()}
+
+    def sample(self, networks: Forward, n: int, noise: Noise) -> Tensor:
+        """The picture, `n` times, (n, 3, S, S) in [0, 1]; there is only one, and nothing else plays a part."""
+        picture: Tensor = networks["picture"]()
+        return picture.clamp(0, 1).expand(n, -1, -1, -1)
+
+    def __post_init__(self) -> None:
+        if self.size < 16 or self.size > 2048 or self.size % 16:
+            raise ValueError(f"size must be a multiple of 16 from 16 to 2048, which VGG-19 can halve, not {self.size}")
+        card = card_for(self.size, own_features=self.features != "vgg19", trained=bool(self.weights))
+        object.__setattr__(self, "card", card)
+        layers = (self.content_layer, *self._layers())
+        if min(layers) < 0 or len(set(layers[1:])) < len(layers[1:]):
+            raise ValueError(
+                f"layers are counted from 0, each style layer once, not {layers[0]} and {self.style_layers}"
+            )
+        for name in ("content_weight", "style_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number from 0 on, not {getattr(self, name)}")
+
+    def _layers(self) -> tuple[int, ...]:
+        try:
+            return tuple(int(word) for word in self.style_layers.split("+"))
+        except ValueError:
+            raise ValueError(
+                f"style_layers takes numbers joined by +, as {STYLE_LAYERS}, not {self.style_layers}"
+            ) from None
 
 
 def vgg19() -> nn.Sequential:
@@ -127,189 +206,6 @@ class Features(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         self.remembered = bool(state)
-
-
-def _picture_card(size: int) -> NetworkCard:
-    shape = (3, size, size)
-    return NetworkCard((), shape, {"": shape}, math.prod(shape))
-
-
-def _features_card(size: int) -> NetworkCard:
-    layers: dict[str, Shape] = {}
-    channels, side = 3, size
-    for entry in VGG19:
-        if isinstance(entry, str):
-            side //= 2
-            layers[f"layers.{len(layers)}"] = (channels, side, side)
-        else:
-            channels = entry
-            layers |= {f"layers.{len(layers) + i}": (channels, side, side) for i in (0, 1)}
-    return NetworkCard(((3, size, size),), (channels, side, side), layers, 0)  # nothing of it is trained
-
-
-def _features_weights() -> tuple[InitialWeights, ...]:
-    rows, index = [], 0
-    for entry in VGG19:
-        if not isinstance(entry, str):
-            rows.append(InitialWeights("features", f"layers.{index}.weight", "normal", 0.0, (2 / (9 * entry)) ** 0.5))
-        index += 1 if isinstance(entry, str) else 2
-    return (*rows, InitialWeights("features", "*.bias", "constant", 0.0))
-
-
-CARD = Card(
-    name="style-transfer",
-    document="001",
-    section="风格迁移",
-    title="Neural style transfer by optimising a picture",
-    dataset="content-and-style",
-    data_shape=(3, 256, 256),
-    data_range=(0.0, 1.0),
-    latent_shape=None,
-    condition="style",
-    batch_size=1,
-    drop_last=False,
-    epochs=1000,
-    seed=0,
-    optimizer=OptimizerCard("Adam", RATE, (0.9, 0.999)),
-    hyperparameters={"content weight": 1, "style weight": 1000},
-    log=LogSchedule(every=1, first=1),
-    sample_every=100,
-    source="written from arXiv 1508.06576",
-    networks={"picture": _picture_card(256), "features": _features_card(256)},
-    initial_weights=(InitialWeights("picture", "pixels", "uniform", 0.0, 1.0), *_features_weights()),
-    durations=(Duration("a GPU, one picture", None, 10),),
-    claims=(
-        Claim("content", "001, prose on style transfer", "the picture comes near the one picture in content", "near",
-              "last_over_first_loss_content", at_most(0.5), epochs=300, needs_data=True,
-              obstacle="needs VGG-19's trained weights (option `weights`) and two pictures of one's own"),
-        Claim("style", "001, prose on style transfer", "and near the other in style", "near",
-              "last_over_first_loss_style", at_most(0.1), epochs=300, needs_data=True,
-              obstacle="needs VGG-19's trained weights (option `weights`) and two pictures of one's own"),
-    ),
-    deviations=(
-        Deviation(1, "text against code", "The document describes the method in prose and prints no code and no "
-                  "formula: the losses are those of the paper that the method comes from, content at conv4_2 and Gram "
-                  "matrices at conv1_1 to conv5_1, equally weighted, with average pooling."),
-        Deviation(2, "harness", "Adam takes the place of the paper's L-BFGS, which evaluates a loss several times in a "
-                  "step; the rate of 0.02 is this project's."),
-        Deviation(3, "harness", "The ratio of the weights is the paper's 1:1000, in torchvision's scaling of pixels."),
-        Deviation(4, "harness", "An epoch is one step, for the data set is one pair of pictures; the document "
-                  "speaks of hundreds to thousands of steps, here 1,000, and states its ten minutes without a count."),
-        Deviation(5, "harness", "Without the option `weights` the feature network is random: enough to check the "
-                  "computation, no judge of content. `features` is vgg19 or `module:callable` that returns an "
-                  "`nn.Sequential`; `content_layer` and `style_layers` number its layers."),
-    ),
-    reduced="size=32",
-)  # fmt: skip
-
-
-@register
-@dataclass(frozen=True)
-class StyleTransfer:
-    """The system that document 001 describes.
-
-    `size` is the pictures' side. `features` names the feature network, `weights` the file of its weights (.pth or
-    .safetensors, torchvision's names or the network's own), `content_layer` and `style_layers` (as 1+6+11) the layers
-    that the losses look at.
-    """
-
-    size: int = 256
-    features: str = "vgg19"
-    weights: str = ""
-    content_layer: int = CONTENT_LAYER
-    style_layers: str = STYLE_LAYERS
-    content_weight: float = 1.0
-    style_weight: float = 1000.0
-    card: ClassVar[Card] = CARD
-
-    def __post_init__(self) -> None:
-        if self.size < 16 or self.size > 2048 or self.size % 16:
-            raise ValueError(f"size must be a multiple of 16 from 16 to 2048, which VGG-19 can halve, not {self.size}")
-        own = self.features == "vgg19"
-        networks = {"picture": _picture_card(self.size)} | ({"features": _features_card(self.size)} if own else {})
-        initial = CARD.initial_weights if own and not self.weights else CARD.initial_weights[:1]
-        card = dataclasses.replace(
-            CARD,
-            data_shape=(3, self.size, self.size),
-            networks=networks,
-            initial_weights=initial,
-            claims=self._claims(),
-        )
-        object.__setattr__(self, "card", card)
-        layers = (self.content_layer, *self._layers())
-        if min(layers) < 0 or len(set(layers[1:])) < len(layers[1:]):
-            raise ValueError(
-                f"layers are counted from 0, each style layer once, not {layers[0]} and {self.style_layers}"
-            )
-        for name in ("content_weight", "style_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number from 0 on, not {getattr(self, name)}")
-
-    def networks(self) -> dict[str, nn.Module]:
-        """The picture, () → (1, 3, S, S); the features, pictures (N, 3, S, S) → activations, never trained.
-
-        Raises:
-            ValueError: the feature network or its weights can't be had.
-        """
-        picture = Picture(self.size)
-        layers = vgg19() if self.features == "vgg19" else _called(self.features)
-        if self.weights:
-            _load(layers, Path(self.weights))
-        most = max(self.content_layer, *self._layers())
-        if most >= len(layers):
-            raise ValueError(f"{self.features} has the layers 0 to {len(layers) - 1}, there is no layer {most}")
-        try:
-            features = Features(layers, self.content_layer, self._layers(), self.size)
-        except Exception as error:  # whatever a stranger's network makes of a picture
-            raise ValueError(f"{self.features} can't look at a picture of side {self.size}: {error}") from error
-        return guard({"picture": picture, "features": features}, self.card)
-
-    def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
-        """Adam(0.02) for the picture alone."""
-        return {"picture": torch.optim.Adam(networks["picture"].parameters(), lr=RATE)}
-
-    def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """One update of the picture; `batch.data` is the content, `batch.condition` the style."""
-        picture, features = players.picture, _features(players.features)
-        if not features.remembered:
-            features.remember(batch.data, given_condition(batch.condition, self.card, 1))
-        content, grams = features.describe(picture())
-        wanted_content, wanted_grams = features.targets()
-        loss_content = (content - wanted_content).square().sum() / 2
-        errors = [(gram - wanted).square().sum() for gram, wanted in zip(grams, wanted_grams, strict=True)]
-        loss_style = torch.stack(errors).mean()
-        loss = self.content_weight * loss_content + self.style_weight * loss_style
-
-        picture.zero_grad()
-        picture.backward(loss)
-        picture.step()
-        return {"loss": loss.detach(), "loss_content": loss_content.detach(), "loss_style": loss_style.detach()}
-
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """The picture, `n` times, (n, 3, S, S) in [0, 1]; there is only one, and nothing else plays a part."""
-        picture: Tensor = networks["picture"]()
-        return picture.clamp(0, 1).expand(n, -1, -1, -1)
-
-    def _claims(self) -> tuple[Claim, ...]:
-        """Of thumbnails nothing is claimed; with trained weights nothing stands in the way of deciding."""
-        if self.size < 128:
-            return ()
-        return tuple(dataclasses.replace(claim, obstacle="") for claim in CARD.claims) if self.weights else CARD.claims
-
-    def _layers(self) -> tuple[int, ...]:
-        try:
-            return tuple(int(word) for word in self.style_layers.split("+"))
-        except ValueError:
-            raise ValueError(
-                f"style_layers takes numbers joined by +, as {STYLE_LAYERS}, not {self.style_layers}"
-            ) from None
 
 
 def _called(name: str) -> nn.Sequential:

@@ -24,7 +24,6 @@ from reference import (
     Noise,
     OptimizerCard,
     Players,
-    guard,
     register,
 )
 
@@ -77,7 +76,7 @@ class Toy:
         if self.broken == "seedless":
             for parameter in (*generator.parameters(), *discriminator.parameters()):
                 nn.init.constant_(parameter, 0.5)
-        return guard({"generator": generator, "discriminator": discriminator}, CARD)
+        return {"generator": generator, "discriminator": discriminator}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         return {role: torch.optim.Adam(network.parameters(), lr=self.lr) for role, network in networks.items()}
@@ -113,14 +112,7 @@ class Toy:
                 return _hidden["count"] / 10 if _hidden["count"] < 10_000 else 0.0
         return 0.0
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
+    def sample(self, networks: Networks, n: int, noise: Noise) -> Tensor:
         samples: Tensor = networks["generator"](noise.normal(n, 3))
         if self.broken == "sampling":  # sampling changes what is trained
             next(networks["generator"].parameters()).data.mul_(1.001)

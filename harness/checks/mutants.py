@@ -17,6 +17,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from harness.training.returned import draw_samples
 from reference import Batch, Card, Networks, Noise, Players, Reference, get, unlisted
 
 CHANGES = {
@@ -109,17 +110,10 @@ class Mutant:
         with _changed_functions(self.change):
             return self.original.step(given, self._batch(batch), self._noise(noise))
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
+    def sample(self, networks: Networks, n: int, noise: Noise, **given: Tensor | None) -> Tensor:
         """The original's samples, from other latents if that is the change."""
         drawn = _Uniform(noise) if self.change == "sampling-other-latents" else noise
-        return self.original.sample(networks, n, drawn, labels, condition)
+        return draw_samples(self.original, networks, n, drawn, **given)
 
     def _batch(self, batch: Batch) -> Batch:
         if self.change == "same-batch":

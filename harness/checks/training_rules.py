@@ -23,6 +23,7 @@ from harness.data import Dataset, open_dataset
 from harness.training import RunConfig, train
 from harness.training.networks import made_networks
 from harness.training.player import EnginePlayer, Roles
+from harness.training.returned import draw_samples
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Batch, Card, Networks, Noise, Players, Reference, get, given_condition, unlisted
 
@@ -261,7 +262,7 @@ class _Watch:
         if self.card.classes and labels is None:
             labels = torch.arange(n) % self.card.classes
         with sampling(self.networks, _CPU, self.seed):
-            return self.reference.sample(self.networks, n, self.streams.fixed_noise(), labels, condition)
+            return draw_samples(self.reference, self.networks, n, self.streams.fixed_noise(), labels, condition)
 
     def _latents(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         """Those of a generator's inputs that have a latent's shape."""
@@ -343,23 +344,16 @@ class Spy:
         """One that has nothing to learn."""
         return {"generator": nn.Identity()}
 
-    def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self, _: Networks) -> dict[str, torch.optim.Optimizer]:
         """None."""
         return {}
 
-    def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+    def step(self, _: Players, batch: Batch, __: Noise) -> dict[str, Tensor]:
         """Note the batch."""
         self.seen.append(_row_digests(batch.data))
         return {"loss": torch.zeros(())}
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
+    def sample(self, _: Networks, n: int, __: Noise, **___: Tensor | None) -> Tensor:
         """Nothing but zeros."""
         return torch.zeros(n, *self.card.data_shape)
 

@@ -15,7 +15,7 @@ from harness.data.dataset import evenly_spread
 from harness.evaluation.features import Said
 from harness.evaluation.images import to_bytes
 from harness.training.device import numerics
-from harness.training.returned import check_samples
+from harness.training.returned import draw_samples
 from harness.training.sampler import Sampler
 from harness.training.streams import Streams, sampling
 from reference import Card, given_condition
@@ -76,8 +76,7 @@ def _batches(sampler: Sampler, n: int, dataset: Dataset, running: frozenset[str]
             condition = None
             if card.condition:
                 condition = given_condition(dataset[places[numbers % n]].condition, card, len(numbers)).to(device)
-            made = sampler.reference.sample(sampler.networks, size, noise, labels, condition)
-            yield check_samples(sampler.reference, made, size)
+            yield draw_samples(sampler.reference, sampler.networks, size, noise, labels, condition)
 
 
 def _called_by_their_batch(sampler: Sampler, dataset: Dataset, running: frozenset[str]) -> frozenset[str]:

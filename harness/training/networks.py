@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from harness.training.player import make_players
-from harness.training.returned import check_networks, made_optimizers
+from harness.training.returned import check_networks, draw_samples, made_optimizers
 from harness.training.streams import GeneratorNoise, Streams
 from harness.training.synthetic_batch import drawn_batch
-from reference import Reference
+from reference import Card, Reference, Shape
 
 _CPU = torch.device("cpu")
 _ENOUGH = 2  # samples that tell a layer's sizes for most; batch normalisation takes no fewer
@@ -49,7 +49,33 @@ def made_networks(reference: Reference) -> dict[str, nn.Module]:
             "made before"
         )
     _made.update(module for modules in learning.values() for module in modules)
+    guard_shapes(networks, reference.card)
     return networks
+
+
+def guard_shapes(networks: Mapping[str, nn.Module], card: Card) -> None:
+    """Make each network refuse inputs of another shape than its card's, naming what was expected.
+
+    The guards are forward pre-hooks: names of parameters and the printed text stay as the document's. A network that
+    the card doesn't describe, or that looks at its inputs itself, gets none.
+    """
+    for role, network in networks.items():
+        described = card.networks.get(role)
+        if described is not None and not described.checks_inputs:
+            network.register_forward_pre_hook(_ShapeGuard(f"the {role} of {card.name}", described.inputs))
+
+
+class _ShapeGuard:
+    """A forward pre-hook; a class, so that guarded networks can be copied and pickled."""
+
+    def __init__(self, owner: str, inputs: tuple[Shape, ...]) -> None:
+        self.owner, self.inputs = owner, inputs
+
+    def __call__(self, _: nn.Module, arguments: tuple[Any, ...]) -> None:
+        for argument, shape in zip(arguments, self.inputs, strict=False):
+            if isinstance(argument, Tensor) and tuple(argument.shape[1:]) != shape:
+                expected = ", ".join(map(str, ("N", *shape)))
+                raise ValueError(f"{self.owner} expects input of shape ({expected}), not {tuple(argument.shape)}")
 
 
 def _learns(module: nn.Module) -> bool:
@@ -120,7 +146,7 @@ def _given_to_lazy(reference: Reference, samples: int) -> tuple[dict[tuple[str, 
     batch, noise = drawn_batch(own.card, samples, _CPU), GeneratorNoise(torch.Generator().manual_seed(0))
     why = ""
     for take in (
-        lambda: own.sample(others, samples, noise, batch.labels, batch.condition),
+        lambda: draw_samples(own, others, samples, noise, batch.labels, batch.condition),
         lambda: own.step(make_players(others, made_optimizers(own, others)), batch, noise),
     ):
         try:

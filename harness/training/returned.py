@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from reference import Reference
+from reference import Noise, Reference
 
 PLACE = ("step", "epoch", "step_in_epoch")  # what each row of metrics holds beside the values
 
@@ -95,13 +96,29 @@ def check_values(reference: Reference, values: Any, names: tuple[str, ...] | Non
     return found
 
 
-def check_samples(reference: Reference, samples: Any, n: int) -> Tensor:
-    """What `sample` returned for `n`, unless it is something else.
+def draw_samples(
+    reference: Reference,
+    networks: Mapping[str, nn.Module],
+    n: int,
+    noise: Noise,
+    labels: Tensor | None = None,
+    condition: Tensor | None = None,
+) -> Tensor:
+    """`n` samples (n, …) in the card's arrangement; `labels` and `condition` go to a `sample` that takes them.
 
     Raises:
-        ValueError: it isn't a tensor of n samples in the card's arrangement; a growing network's may be smaller.
+        ValueError: `sample` takes no labels though its card names classes, or returns something else than a tensor of
+            n samples in the card's arrangement; a growing network's may be smaller.
     """
     card = reference.card
+    takes = inspect.signature(reference.sample).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
+    if card.classes and not anything and "labels" not in takes:
+        raise ValueError(f"sample() of {card.name} must take labels=None: its card names {card.classes} classes")
+    given = {"labels": labels, "condition": condition}
+    samples: Any = reference.sample(
+        networks, n, noise, **{name: value for name, value in given.items() if anything or name in takes}
+    )
     if isinstance(samples, Tensor) and samples.dim() == 1 + len(card.data_shape) and len(samples) == n:
         channels = 1 if len(card.data_shape) == 3 else 0
         if samples.shape[1 : 1 + channels] == card.data_shape[:channels]:

@@ -17,7 +17,7 @@ from torchvision.utils import make_grid
 from harness.data import Dataset
 from harness.data.dataset import evenly_spread
 from harness.files.figures import Picture, figure, rendered, save_picture
-from harness.training.returned import check_samples
+from harness.training.returned import draw_samples
 from harness.training.run_folder import RunFolder, read_rows
 from harness.training.streams import Streams, sampling
 from reference import Batch, Reference, given_condition
@@ -74,7 +74,7 @@ def fixed_samples(
         condition = given_condition(batch.condition, card, n).to(streams.device)
         labels = None if labels is None else labels[:n]
     with sampling(networks, streams.device, seed):
-        samples = check_samples(reference, reference.sample(networks, n, streams.fixed_noise(), labels, condition), n)
+        samples = draw_samples(reference, networks, n, streams.fixed_noise(), labels, condition)
     if batch is None:
         return FixedSamples(samples, columns)
     return FixedSamples(samples, columns, batch.condition, batch.data)

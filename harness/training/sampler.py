@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.records.arrays import Floats
 from harness.training.device import numerics
-from harness.training.returned import check_samples
+from harness.training.returned import draw_samples
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Noise, Reference
 
@@ -119,6 +119,4 @@ class Sampler:
     def _sample(self, n: int, noise: Noise, labels: Tensor | None, condition: Tensor | None) -> Tensor:
         labels, condition = (given if given is None else given.to(self.device) for given in (labels, condition))
         with numerics(self.device, deterministic=True, threads=None), sampling(self.networks, self.device, self.seed):
-            return check_samples(
-                self.reference, self.reference.sample(self.networks, n, noise, labels, condition), n
-            ).cpu()
+            return draw_samples(self.reference, self.networks, n, noise, labels, condition).cpu()

@@ -141,7 +141,8 @@ class NetworkCard:
     """Shapes of one network, without the batch dimension, and its size.
 
     `layers` maps every leaf module's name to its output shape; `inputs` are the shapes of the forward arguments. With
-    `classes`, one more argument follows: labels (N,) in [0, classes).
+    `classes`, one more argument follows: labels (N,) in [0, classes). `checks_inputs` says that the network looks at
+    its inputs' shape itself: it changes while the network grows.
     """
 
     inputs: tuple[Shape, ...]
@@ -150,6 +151,7 @@ class NetworkCard:
     parameters: int
     printed: str | None = None
     classes: int = 0
+    checks_inputs: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import Card, NetworkCard
+from reference.api.card import Card
 
 Networks = Mapping[str, nn.Module]
+Forward = Mapping[str, Callable[..., Tensor]]  # networks by role, to be called: tensors in, a tensor out
 
 
 @dataclass(frozen=True)
@@ -96,25 +97,17 @@ class Reference(Protocol):
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """Exactly one documented iteration; returns detached scalars by name."""
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """`n` outputs in the card's range."""
+    @property
+    def sample(self) -> Callable[..., Tensor]:
+        """`sample(networks, n, noise)` returns `n` outputs in the card's range.
+
+        A system whose card names classes also takes `labels` (n,) int64 or None, one with a condition `condition`
+        (n, …) or None.
+        """
 
 
-def guard(networks: dict[str, nn.Module], card: Card) -> dict[str, nn.Module]:
-    """Make each network refuse inputs of another shape than its card's, naming what was expected.
-
-    The guards are forward pre-hooks: names of parameters and the printed text stay as the document's. A network that
-    the card doesn't describe gets none.
-    """
-    for role, network in ((role, network) for role, network in networks.items() if role in card.networks):
-        network.register_forward_pre_hook(_ShapeGuard(f"the {role} of {card.name}", card.networks[role]))
+def guard(networks: dict[str, nn.Module], card: Card) -> dict[str, nn.Module]:  # noqa: ARG001
+    """The networks as they are: the engine guards shapes. Kept for GANs of one's own from before version 0.2."""
     return networks
 
 
@@ -129,17 +122,3 @@ def given_condition(condition: Tensor | None, card: Card, n: int) -> Tensor:
     if len(condition) != n:
         raise ValueError(f"{card.name} needs {n} {card.condition} pictures, one per sample, not {len(condition)}")
     return condition
-
-
-class _ShapeGuard:
-    """A forward pre-hook; a class, so that guarded networks can be copied and pickled."""
-
-    def __init__(self, owner: str, network: NetworkCard) -> None:
-        self.owner = owner
-        self.inputs = network.inputs
-
-    def __call__(self, _: nn.Module, arguments: tuple[Any, ...]) -> None:
-        for argument, shape in zip(arguments, self.inputs, strict=False):
-            if isinstance(argument, Tensor) and tuple(argument.shape[1:]) != shape:
-                expected = ", ".join(map(str, ("N", *shape)))
-                raise ValueError(f"{self.owner} expects input of shape ({expected}), not {tuple(argument.shape)}")

@@ -1,6 +1,6 @@
 """What sections 9.5.1 and 9.5.2 of document 004 define and its second exercise changes: conditioning on a label.
 
-Source: document 004 (`004_9711d4b225dd23fb.txt`), section 9.5.
+Source: document 004 (`004_9711d4b225dd23fb.txt`), chapter 9 of the book *Inside Deep Learning* (`idl`), section 9.5.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from reference.api.card import Shape
 from reference.api.protocols import Batch, Noise, Players
-from reference.blocks.idl_chapter import LEAK, View, fully_connected_block, wgan_gp_step
+from reference.blocks.gradient_penalty import gradient_penalty
+from reference.blocks.idl_chapter import LEAK, PENALTY, View, fully_connected_block
 
 CLASSES = 10
 
@@ -60,17 +61,38 @@ def flat_combiner(shape: Shape) -> nn.Sequential:
 def conditional_step(
     players: Players, batch: Batch, noise: Noise, latent: int, *, corrected: bool, critic_updates: int
 ) -> dict[str, Tensor]:
-    """Section 9.5.2: the WGAN-GP loop in which generator and critic get the batch's labels everywhere.
+    """Section 9.5.2: the loop of section 9.3.3 in which generator and critic get the batch's labels everywhere.
 
     Raises:
         ValueError: the batch has no labels.
     """
-    labels = _labels(batch)
-    n = len(batch.data)
-    return wgan_gp_step(
-        players, batch, noise, lambda: (noise.normal(n, latent), labels),
-        corrected=corrected, critic_updates=critic_updates, given=(labels,),
-    )  # fmt: skip
+    generator, critic = players.generator, players.critic
+    real, labels = batch.data, _labels(batch)
+    n = len(real)
+
+    for _ in range(critic_updates):
+        critic.zero_grad()
+        real_scores = critic(real, labels)
+        fake = generator(noise.normal(n, latent), labels)
+        fake_scores = critic(fake, labels)
+        epsilon = noise.uniform(n, 1, 1, 1)
+        penalty = gradient_penalty(lambda mixed: critic(mixed, labels), real, fake, epsilon, whole_sample=corrected)
+        loss_critic = (fake_scores - real_scores).mean() + penalty * PENALTY
+        critic.backward(loss_critic)
+        critic.step()
+
+    generator.zero_grad()
+    loss_generator = (-critic(generator(noise.normal(n, latent), labels), labels)).mean()
+    generator.backward(loss_generator)
+    generator.step()
+
+    return {
+        "loss_critic": loss_critic.detach(),
+        "loss_generator": loss_generator.detach(),
+        "gradient_penalty": penalty.detach(),
+        "critic(x)": real_scores.detach().mean(),
+        "critic(G(z))": fake_scores.detach().mean(),
+    }
 
 
 def conditional_sample(

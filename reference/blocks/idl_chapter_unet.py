@@ -1,7 +1,8 @@
-"""The U-Net that two exercises of document 004 ask for, and the card of it.
+"""The U-Net that two exercises of document 004 ask for, and how they train it.
 
-Source: document 004 (`004_9711d4b225dd23fb.txt`), exercises 4 and 5, which take the architecture from the book's
-chapter before; after Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597).
+Source: document 004 (`004_9711d4b225dd23fb.txt`), chapter 9 of the book *Inside Deep Learning* (`idl`), exercises 4
+and 5, which take the architecture from the book's chapter before; after Ronneberger, Fischer and Brox 2015 (arXiv
+1505.04597).
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from reference.api.card import InitialWeights, Shape
-from reference.blocks.idl_chapter import LEAK
+from reference.api.card import Shape
+from reference.api.protocols import Noise, Players
+from reference.blocks.gradient_penalty import gradient_penalty
+from reference.blocks.idl_chapter import LEAK, PENALTY
 
 IMAGE: Shape = (1, 28, 28)
 
@@ -54,47 +57,43 @@ def unet(inputs: int) -> UNetBlock:
     return UNetBlock(inputs, 32, outputs=1, inner=UNetBlock(32, 64, inner=UNetBlock(64, 128)))
 
 
-# (prefix, inputs, width, side, input of the first convolution after concatenating) of the three nested blocks.
-_BLOCKS = (("", 0, 32, 28, 64), ("inner.1.", 32, 64, 14, 128), ("inner.1.inner.1.", 64, 128, 7, 128))
+def inpainting_step(
+    players: Players,
+    real: Tensor,
+    erased: Tensor,
+    noise: Noise,
+    latent: int | None,
+    *,
+    corrected: bool,
+    critic_updates: int,
+) -> dict[str, Tensor]:
+    """Exercises 4 and 5: the loop of section 9.3.3 whose generator gets erased pictures, and latents unless None."""
+    generator, critic = players.generator, players.critic
+    n = len(real)
 
+    def latents() -> tuple[Tensor, ...]:
+        return () if latent is None else (noise.normal(n, latent),)
 
-def _convolutions(prefix: str, inputs: int) -> list[tuple[str, int, int, int]]:
-    """(name, inputs, outputs, side) of the convolutions 3×3 with BatchNorm."""
-    rows = []
-    for name, given, width, side, joined in _BLOCKS:
-        rows += [(f"{prefix}{name}entering.0", given or inputs, width, side),
-                 (f"{prefix}{name}entering.1", width, width, side),
-                 (f"{prefix}{name}leaving.0", joined, width, side),
-                 (f"{prefix}{name}leaving.1", width, width, side)]  # fmt: skip
-    return rows
+    for _ in range(critic_updates):
+        critic.zero_grad()
+        real_scores = critic(real)
+        fake = generator(erased, *latents())
+        fake_scores = critic(fake)
+        epsilon = noise.uniform(n, 1, 1, 1)
+        penalty = gradient_penalty(critic, real, fake, epsilon, whole_sample=corrected)
+        loss_critic = (fake_scores - real_scores).mean() + penalty * PENALTY
+        critic.backward(loss_critic)
+        critic.step()
 
+    generator.zero_grad()
+    loss_generator = (-critic(generator(erased, *latents()))).mean()
+    generator.backward(loss_generator)
+    generator.step()
 
-def unet_layers(prefix: str, inputs: int) -> dict[str, Shape]:
-    """Every layer's output, as the exercise's description gives it."""
-    layers: dict[str, Shape] = {
-        f"{name}.{part}": (outputs, side, side) for name, _, outputs, side in _convolutions(prefix, inputs)
-        for part in range(3)
-    }  # fmt: skip
-    layers |= {
-        f"{prefix}inner.0": (32, 14, 14), f"{prefix}inner.2": (32, 28, 28), f"{prefix}inner.1.inner.0": (64, 7, 7),
-        f"{prefix}inner.1.inner.2": (64, 14, 14), f"{prefix}last": IMAGE,
-    }  # fmt: skip
-    return layers
-
-
-def unet_parameters(inputs: int) -> int:
-    """Convolutions with biases, BatchNorm's two values per channel, two transposed convolutions, the last 1×1."""
-    convolutions = sum((given * 9 + 1 + 2) * outputs for _, given, outputs, _ in _convolutions("", inputs))
-    return convolutions + (64 * 9 * 32 + 32) + (128 * 9 * 64 + 64) + (32 + 1)
-
-
-def unet_weights(role: str, prefix: str, inputs: int) -> tuple[InitialWeights, ...]:
-    """PyTorch's defaults; a transposed convolution's fan-in counts its outputs."""
-    rows = _convolutions(prefix, inputs)
-    fans = [(f"{name}.0", given * 9) for name, given, _, _ in rows]
-    fans += [(f"{prefix}inner.2", 32 * 9), (f"{prefix}inner.1.inner.2", 64 * 9), (f"{prefix}last", 32)]
-    return (
-        *(InitialWeights(role, f"{name}.*", "uniform", -(fan**-0.5), fan**-0.5) for name, fan in fans),
-        *(InitialWeights(role, f"{name}.1.weight", "constant", 1.0) for name, *_ in rows),
-        *(InitialWeights(role, f"{name}.1.bias", "constant", 0.0) for name, *_ in rows),
-    )
+    return {
+        "loss_critic": loss_critic.detach(),
+        "loss_generator": loss_generator.detach(),
+        "gradient_penalty": penalty.detach(),
+        "critic(x)": real_scores.detach().mean(),
+        "critic(G(z))": fake_scores.detach().mean(),
+    }

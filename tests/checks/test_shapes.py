@@ -15,6 +15,7 @@ from harness.checks.shapes import (
     refusal_mismatches,
     shape_mismatches,
 )
+from harness.training.networks import guard_shapes
 from reference import InitialWeights, NetworkCard
 from tests.toys import CARD
 
@@ -126,8 +127,16 @@ def test_refusals_must_happen_and_name_the_shape() -> None:
 
     assert len(refusal_mismatches(Silent(), SOUND)) == 3
     assert all("doesn't name (3,)" in line for line in refusal_mismatches(Obscure(), SOUND))
-    guarded = reference.guard({"generator": nn.Flatten()}, dataclasses.replace(CARD, networks={"generator": SOUND}))
-    assert refusal_mismatches(guarded["generator"], SOUND) == []
+    guarded = nn.Flatten()
+    guard_shapes({"generator": guarded}, dataclasses.replace(CARD, networks={"generator": SOUND}))
+    assert refusal_mismatches(guarded, SOUND) == []
+
+
+def test_a_network_that_looks_at_its_inputs_itself_is_not_guarded() -> None:
+    growing = nn.Flatten()
+    described = dataclasses.replace(SOUND, checks_inputs=True)
+    guard_shapes({"generator": growing}, dataclasses.replace(CARD, networks={"generator": described}))
+    assert growing(torch.ones(2, 7)).shape == (2, 7)
 
 
 class Labelled(nn.Module):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gc
 import weakref
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from harness.memory.storage_tracer import (
     follow_step,
 )
 from harness.memory.timeline import Timeline, bytes_held, live, peak, split
-from reference import Batch, Card, Networks, Noise, Players, get, guard
+from reference import Batch, Card, Forward, Networks, Noise, Players, get
 from tests.toys import CARD
 
 N = 1000
@@ -60,7 +61,7 @@ class Small:
     clear: str = "before the backward pass"
     read: Callable[[Tensor], object] = lambda _: None
     made: list[weakref.ref[nn.Module]] = field(default_factory=list, compare=False)
-    card: ClassVar[Card] = CARD
+    card: ClassVar[Card] = dataclasses.replace(CARD, networks={})  # the latents have another size than the toy's
 
     def networks(self) -> dict[str, nn.Module]:
         networks = {"generator": self.network()}
@@ -83,16 +84,8 @@ class Small:
             generator.zero_grad()
         return {"loss": loss.detach()}
 
-    def sample(
-        self,
-        networks: Networks,
-        n: int,
-        noise: Noise,
-        labels: Tensor | None = None,  # noqa: ARG002
-        condition: Tensor | None = None,  # noqa: ARG002
-    ) -> Tensor:
-        samples: Tensor = networks["generator"](noise.normal(n, *self.latent))
-        return samples
+    def sample(self, networks: Forward, n: int, noise: Noise) -> Tensor:
+        return networks["generator"](noise.normal(n, *self.latent))
 
 
 def follow(reference: Any, batch_size: int, *, as_on_cuda: bool) -> Timeline:
@@ -265,11 +258,11 @@ def test_a_batch_that_the_step_refuses_is_refused() -> None:
 
 
 def test_an_input_that_a_guarded_network_refuses_is_refused() -> None:
-    def guarded() -> nn.Module:
-        return guard({"generator": two_layers()}, CARD)["generator"]  # the card says 3 inputs
+    class Described(Small):
+        card = CARD  # which says 3 inputs
 
     with pytest.raises(ValueError, match=r"the generator of toy-grid expects input of shape \(N, 3\), not \(1000, 4\)"):
-        follow(Small(guarded), N, as_on_cuda=False)
+        follow(Described(), N, as_on_cuda=False)
 
 
 def test_following_leaves_the_global_random_state_as_it_was() -> None:

@@ -11,7 +11,7 @@ import pytest
 import reference
 from reference import Card
 from reference.api import registry
-from reference.mlp_gan_mnist import CARD
+from reference.cards.mlp_gan_mnist import CARD
 
 SEVEN = {
     "mlp-gan-mnist", "handson-dcgan-mnist", "pytorch-dcgan-celeba", "idl-gan-mnist", "idl-gan-grid",
