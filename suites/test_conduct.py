@@ -8,6 +8,7 @@ import pytest
 
 from harness.checks.training_rules import RuleResult, watch_conduct, watch_order
 from harness.data.dataset import RandomlyChanged
+from harness.records.metrics import RULE, TRAINING_RULE
 from harness.suite.session import SuiteSession
 from harness.training.flops import affordable_steps
 
@@ -17,8 +18,8 @@ FEW = 4  # samples a step are enough for the rules that don't wait for training 
 def record_findings(harness: SuiteSession, spec: str, findings: list[RuleResult]) -> None:
     for found in findings:
         harness.record(
-            spec, "rule_kept", float(not found.broken), "yes/no", "higher", data=harness.dataset(spec),
-            reason=found.broken, protocol={"rule": found.rule},
+            spec, TRAINING_RULE, float(not found.broken), data=harness.dataset(spec), reason=found.broken,
+            protocol={RULE: found.rule},
         )  # fmt: skip
     broken = [f"{found.rule}: {found.broken}" for found in findings if found.broken]
     assert not broken, "; ".join(broken)
@@ -32,8 +33,7 @@ def test_conduct(spec: str, harness: SuiteSession) -> None:
     if affordable_steps(per_step, profile.conduct_flops, 2 * steps) < 2 * steps:
         reason = f"training either player alone takes more operations than the profile {profile.name} allows"
         harness.record(
-            spec, "rule_kept", None, "yes/no", "higher", status="skipped", reason=reason,
-            protocol={"rule": "players oppose each other"},
+            spec, TRAINING_RULE, None, status="skipped", reason=reason, protocol={RULE: "players oppose each other"},
         )  # fmt: skip
         batch, steps = FEW, 0
     findings = watch_conduct(chosen, harness.dataset(spec), chosen.card.seed, batch, steps)

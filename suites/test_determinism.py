@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.checks.determinism import compare_variations
+from harness.records.metrics import OTHER_BITS, SAME_BITS, STEPS, THREADS, VARIATION
 from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS, computed
 
@@ -30,20 +31,17 @@ def test_same_bits(spec: str, numerics: str, harness: SuiteSession, tmp_path: Pa
     )
     comparisons = compare_variations(config, tmp_path)
     for comparison in comparisons:
-        kind = "other_bits" if comparison.must_differ else "same_bits"
         harness.record(
             spec,
-            f"{kind}_{comparison.variation}",
+            OTHER_BITS if comparison.must_differ else SAME_BITS,
             float(comparison.as_expected),
-            "yes/no",
-            "higher",
             data=data,
             seed=config.seed,
             batch_size=batch,
             reason=comparison.difference or "",
             threads=config.threads,
             computed=computed(harness.device, deterministic=NUMERICS[numerics]),
-            protocol={"steps": str(config.steps), "threads": str(config.threads)},
+            protocol={VARIATION: comparison.variation, STEPS: str(config.steps), THREADS: str(config.threads)},
         )
     if NUMERICS[numerics]:  # cudnn.benchmark promises nothing: there the table tells, and nothing fails
         failed = [f"{c.variation}: {c.difference or 'no difference'}" for c in comparisons if not c.as_expected]

@@ -18,8 +18,17 @@ from harness.memory.estimate import estimate, estimated_tensors, traced_tensors
 from harness.memory.machine_state import machine_state
 from harness.memory.measure import Cell, measure_cell
 from harness.memory.nvml import driver_view
-from harness.memory.record import COMPUTED_ON, MIB
+from harness.memory.record import MIB
 from harness.memory.storage_tracer import NotFollowableError
+from harness.records.metrics import (
+    CHECK,
+    COMPUTED_ON,
+    DEVICE_CHECK,
+    DRIVER_MIB,
+    MACHINE_FIGURES,
+    TENSORS_OVER_ESTIMATE,
+    WHEN,
+)
 from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS, computed
 from harness.training.device import numerics as computing
@@ -45,11 +54,11 @@ def batch_of(harness: SuiteSession, spec: str) -> int:
 def record(
     harness: SuiteSession, spec: str, check: str, wrong: str, numerics: str = "", batch_size: int | None = None
 ) -> None:
-    protocol = {"check": check, COMPUTED_ON: harness.device.type}
+    protocol = {CHECK: check, COMPUTED_ON: harness.device.type}
     if numerics:
         protocol |= computed(harness.device, deterministic=NUMERICS[numerics])
     harness.record(
-        spec, "device_check", float(not wrong), "yes/no", "higher", reason=wrong, protocol=protocol,
+        spec, DEVICE_CHECK, float(not wrong), reason=wrong, protocol=protocol,
         batch_size=batch_size,
     )  # fmt: skip
 
@@ -95,7 +104,7 @@ def test_tensors(spec: str, harness: SuiteSession) -> None:
     off = f"{seen / MIB:.2f} MiB are {ratio:.4f} of the estimate" if abs(ratio - 1) > TOLERANCE else ""
     record(harness, spec, "tensors as estimated", off, "deterministic", batch_size=batch)
     harness.record(
-        spec, "tensors_over_estimate", ratio, "ratio", "none", batch_size=batch, computed=computed(device),
+        spec, TENSORS_OVER_ESTIMATE, ratio, batch_size=batch, computed=computed(device),
         protocol={COMPUTED_ON: device.type},
     )  # fmt: skip
     assert not off, off
@@ -118,10 +127,8 @@ def test_machine(harness: SuiteSession) -> None:
     """The driver answers, or it is said why not."""
     state = machine_state(harness.device)
     for name, value in state.figures.items():
-        protocol = {COMPUTED_ON: harness.device.type, "when": "now"} | dict(state.words)
-        harness.record(
-            THE_DEVICE, name, value, name.rpartition("_")[2], "none", protocol=protocol, reason=state.missing
-        )
+        protocol = {COMPUTED_ON: harness.device.type, WHEN: "now"} | dict(state.words)
+        harness.record(THE_DEVICE, MACHINE_FIGURES[name], value, protocol=protocol, reason=state.missing)
     if not state.figures:
         pytest.skip(state.missing or "this machine says nothing of its state")
     assert all(value >= 0 for value in state.figures.values())
@@ -149,7 +156,7 @@ def test_driver(harness: SuiteSession) -> None:
     grown = after.process - before.process
     wrong = "" if TAKEN <= grown <= 1.1 * TAKEN else f"{grown / MIB:.0f} MiB more for {TAKEN / MIB:.0f} that were taken"
     record(harness, THE_DEVICE, "the driver's figure grows by what is taken", wrong)
-    harness.record(THE_DEVICE, "driver_mib", after.process / MIB, "MiB", "none", protocol={COMPUTED_ON: "cuda"})
+    harness.record(THE_DEVICE, DRIVER_MIB, after.process / MIB, protocol={COMPUTED_ON: "cuda"})
     assert not wrong, wrong
 
 

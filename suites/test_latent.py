@@ -15,7 +15,21 @@ from harness.data.registry import MissingAttributesError
 from harness.latents import metrics
 from harness.latents.modes import class_numbers, conditional_grid
 from harness.latents.vectors import Way, interpolate, semantic_vector
-from harness.records.record import Better
+from harness.records.metrics import (
+    ATTRIBUTE,
+    ENCODER_NEARER_OWN,
+    INPAINTING_ERROR,
+    INPAINTING_SPREAD,
+    LARGEST_STEP,
+    PATH,
+    PROBE_ACCURACY,
+    ROUND_TRIP_NEARER_OWN,
+    SEMANTIC_CONTROL,
+    SEMANTIC_SHIFT,
+    TRANSLATION_ERROR,
+    TRANSLATION_SPREAD,
+    Metric,
+)
 from harness.suite.session import SuiteSession
 from harness.training import TrainedRun
 
@@ -26,13 +40,13 @@ ATTRIBUTES = ("Smiling", "Male")
 def recorder(harness: SuiteSession, run: TrainedRun, spec: str) -> Any:
     """A function that records one value over n samples, or that it has none, with the facts of the run."""
 
-    def record(metric: str, value: float, unit: str, better: Better, n: int, **protocol: str) -> None:
+    def record(metric: Metric, value: float, n: int, **protocol: str) -> None:
         common = harness.run_facts(run) | {"n": n, "protocol": protocol}
         if math.isnan(value):
             reason = "undefined: the samples don't differ, or show nothing"
-            harness.record(spec, metric, None, unit, better, status="skipped", reason=reason, **common)
+            harness.record(spec, metric, None, status="skipped", reason=reason, **common)
         else:
-            harness.record(spec, metric, value, unit, better, **common)
+            harness.record(spec, metric, value, **common)
 
     return record
 
@@ -56,8 +70,7 @@ def test_interpolation(spec: str, seed: int, harness: SuiteSession) -> None:
         ways[way] = made.reshape(paths, STEPS, -1)
     others = sampler.at(sampler.latents(paths * STEPS, stream=1), labels, condition).double().numpy()
     for way, made in ways.items():
-        name = "interpolation_largest_step" + ("" if way == "ends" else f"_{way}")
-        record(f"{name}_{paths}x{STEPS}", metrics.largest_step(made, others), "random distances", "lower", paths)
+        record(LARGEST_STEP, metrics.largest_step(made, others), paths, **{PATH: way})
 
 
 @pytest.mark.references(having="classes")
@@ -69,12 +82,8 @@ def test_classes(spec: str, seed: int, harness: SuiteSession) -> None:
     rows = max(2, n // classes)
     grid = conditional_grid(sampler, sampler.latents(rows))
     reader = harness.digit_reader(run.dataset)
-    numbers = class_numbers(grid, classes, run.reference.card.data_range, reader)
-    for name in (name for name in numbers if name.startswith("style_shared")):
-        record(f"{name}_{rows}x{classes}", numbers[name], "correlation", "higher", len(grid))
-    share = numbers["requested_class_share"]
-    record(f"requested_class_share_{len(grid)}", share, "share", "higher", len(grid), **reader.described())
-    record("reader_accuracy_classes", reader.accuracy, "share", "higher", len(grid))
+    for found in class_numbers(grid, classes, run.reference.card.data_range, reader):
+        record(found.metric, found.value, len(grid), **found.protocol)
     assert reader.accuracy > 0.8, "a reader that can't read real digits says nothing of generated ones"
 
 
@@ -88,9 +97,9 @@ def test_round_trip(spec: str, seed: int, harness: SuiteSession) -> None:
     found = sampler.encoded(images)
     again = sampler.at(found)
     nearer = metrics.nearer_to_own(found, latents)
-    record(f"encoder_nearer_own_{n}", nearer, "share of pairs", "higher", n)
+    record(ENCODER_NEARER_OWN, nearer, n)
     nearer = metrics.nearer_to_own(again.double().numpy(), images.double().numpy())
-    record(f"round_trip_nearer_own_{n}", nearer, "share of pairs", "higher", n)
+    record(ROUND_TRIP_NEARER_OWN, nearer, n)
 
 
 @pytest.mark.references(having="erased")
@@ -106,7 +115,7 @@ def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
     filled = sampler.draw(len(indices), condition=batch.condition).double().numpy()
     value = metrics.error_over_mean_fill(filled, real, holes)
     seen = {"pictures": "training set"}
-    record(f"inpainting_error_over_mean_fill_{len(indices)}", value, "ratio", "lower", len(indices), **seen)
+    record(INPAINTING_ERROR, value, len(indices), **seen)
     if run.reference.card.latent_shape is not None:
         few = max(2, n // 10)
         assert batch.condition is not None
@@ -115,7 +124,7 @@ def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
             for draw in range(DRAWS)
         ]
         value = metrics.spread_over_draws(np.stack(draws), holes[:few])
-        record(f"inpainting_spread_over_latents_{few}x{DRAWS}", value, "pixel range", "none", few, **seen)
+        record(INPAINTING_SPREAD, value, few, **seen)
 
 
 @pytest.mark.references(having="paired")
@@ -133,8 +142,8 @@ def test_translation(spec: str, seed: int, harness: SuiteSession) -> None:
     real = batch.data.double().numpy() / (high - low)
     seen = {"pictures": "training set"}
     ratio, spread = metrics.error_ratio(draws[0], real), metrics.spread_over_draws(np.stack(draws))
-    record(f"translation_error_ratio_{len(indices)}", ratio, "ratio", "lower", len(indices), **seen)
-    record("translation_spread_over_noise", spread, "pixel range", "none", len(indices), **seen)
+    record(TRANSLATION_ERROR, ratio, len(indices), **seen)
+    record(TRANSLATION_SPREAD, spread, len(indices), **seen)
     assert any((draws[0] != draw).any() for draw in draws[1:]), "dropout is this system's only noise: it must act"
 
 
@@ -153,18 +162,19 @@ def test_semantic_vectors(spec: str, seed: int, harness: SuiteSession) -> None:
             pytest.skip(str(error))
         if reader.real != run.dataset.real:
             pytest.skip(f"faces of {run.dataset.title} can't be judged by a reader of {reader.title}")
-        record(f"reader_accuracy_{attribute}", reader.accuracy, "share", "higher", n, **reader.described())
+        told = {ATTRIBUTE: attribute, **reader.described()}
+        record(PROBE_ACCURACY, reader.accuracy, n, **told)
         labels = reader.read(base).astype(bool)
-        name = f"semantic_shift_{attribute}_{n}"
         if labels.all() or not labels.any():
             reason = f"the reader sees the same in all {n} samples: {attribute} {bool(labels[0])}"
             harness.record(
-                spec, name, None, "probability", "higher", data=run.dataset, seed=seed, status="skipped", reason=reason
-            )
+                spec, SEMANTIC_SHIFT, None, data=run.dataset, seed=seed, status="skipped", reason=reason,
+                protocol={ATTRIBUTE: attribute},
+            )  # fmt: skip
             continue
         vector = semantic_vector(latents, labels)
         other = random.normal(size=vector.shape)
         other *= np.linalg.norm(vector) / np.linalg.norm(other)
-        for metric, direction in ((name, vector), (f"semantic_shift_control_{attribute}_{n}", other)):
+        for metric, direction in ((SEMANTIC_SHIFT, vector), (SEMANTIC_CONTROL, other)):
             plus, minus = (reader.probability(sampler.at(fresh + sign * direction)).mean() for sign in (1, -1))
-            record(metric, float(plus - minus), "probability", "higher", n, **reader.described())
+            record(metric, float(plus - minus), n, **told)

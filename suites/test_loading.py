@@ -24,7 +24,18 @@ from harness.data.packed import PackedImages
 from harness.data.registry import faces_root
 from harness.data.storage import OwnDisk
 from harness.loading.measure import FOLDER, FORMATS, LoadingCell, Stored, load, store
-from harness.loading.record import WORKERS, images_digest, record_computing, record_loading, record_speed_up
+from harness.loading.record import WORKERS as NUMBERS_OF_WORKERS
+from harness.loading.record import images_digest, record_computing, record_loading, record_speed_up
+from harness.records.metrics import (
+    FORMAT,
+    OPTION,
+    OPTION_NEXT_EPOCH,
+    OPTION_RATE,
+    OPTION_VALUE,
+    SAME_PICTURES,
+    WINDOW,
+    WORKERS,
+)
 from harness.suite.session import SuiteSession
 
 SIDE = 64
@@ -82,16 +93,16 @@ def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> N
         documented = DataLoader(stored.open_as_documented(OwnDisk()), batch_size=32, sampler=order.tolist())
         expected = images_digest([data for data, _ in documented])
         for form in FORMATS[1:]:
-            for workers in WORKERS[:2]:
+            for workers in NUMBERS_OF_WORKERS[:2]:
                 data = stored.open(form, OwnDisk())
                 if window and isinstance(data, PackedImages):
                     data.hold(window)
                 read = batches(data, order, 32, drop_last=False, seed=0, workers=workers)
                 found = images_digest([batch.data for batch in read])
                 harness.record(
-                    reading, "same_pictures", float(found == expected), "yes/no", "equal", data=copies.title,
-                    real_data=copies.real, n=len(order), reason=f"SHA-256 {found[:16]}",
-                    protocol={"format": form, "workers": str(workers), "window": str(window)},
+                    reading, SAME_PICTURES, float(found == expected), data=copies.title, real_data=copies.real,
+                    n=len(order), reason=f"SHA-256 {found[:16]}",
+                    protocol={FORMAT: form, WORKERS: str(workers), WINDOW: str(window)},
                 )  # fmt: skip
                 assert found == expected, f"{form}, {workers} workers, window {window}: other values than documented"
 
@@ -102,7 +113,7 @@ def test_loading(storage: str, form: str, reading: str, copies: Copies, harness:
     stored = copies.on(chosen.place)
     # What is in the page cache comes from no disk: warm is measured once.
     for cold in (True, False) if chosen is harness.storages()[0] else (True,):
-        for workers in WORKERS:
+        for workers in NUMBERS_OF_WORKERS:
             cell = LoadingCell(
                 form, chosen.disk(), cold, workers, batch_size(harness, reading, cold=cold),
                 harness.profile.loading_seconds, harness.device,
@@ -125,15 +136,15 @@ def test_options(option: str, value: int, reading: str, copies: Copies, harness:
         harness.device, next_epoch=True, **{option: value},  # type: ignore[arg-type]
     )  # fmt: skip
     found = load(copies.on(None), cell)
-    protocol = {"option": option, "value": str(value), "format": FOLDER, "workers": "2"}
+    protocol = {OPTION: option, OPTION_VALUE: str(value), FORMAT: FOLDER, WORKERS: "2"}
     facts: dict[str, Any] = {
         "protocol": protocol,
         "data": copies.title,
         "real_data": copies.real,
         "batch_size": cell.batch_size,
     }
-    harness.record(reading, "option_images_per_second", found.images_per_second, "1/s", "higher", **facts)
-    harness.record(reading, "option_next_epoch_ms", 1000 * found.next_first_seconds, "ms", "lower", **facts)
+    harness.record(reading, OPTION_RATE, found.images_per_second, **facts)
+    harness.record(reading, OPTION_NEXT_EPOCH, 1000 * found.next_first_seconds, **facts)
     assert found.next_first_seconds > 0
 
 

@@ -13,7 +13,6 @@ from harness.memory.estimate import estimate, estimated_tensors
 from harness.memory.leaks import held_after
 from harness.memory.measure import Cell
 from harness.memory.record import (
-    COMPUTED_ON,
     MIB,
     affordable_sizes,
     documented_batch_sizes,
@@ -24,6 +23,7 @@ from harness.memory.record import (
 )
 from harness.memory.storage_tracer import NotFollowableError
 from harness.records.environment import allocator_settings
+from harness.records.metrics import COMPUTED_ON, CPU_PEAK_EVERYTHING, CPU_PEAK_TENSORS, LEAKED_BYTES, STEPS
 from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS
 from harness.training.out_of_memory import does_not_fit
@@ -59,9 +59,9 @@ def test_estimator(spec: str, harness: SuiteSession) -> None:
         estimated = estimated_tensors(chosen, batch)
     seen = profiled_allocations(chosen, batch)
     facts: dict[str, Any] = {"batch_size": batch, "protocol": {COMPUTED_ON: "cpu"}}
-    harness.record(spec, "cpu_peak_tensors", estimated, "bytes", "none", status="estimated", **facts)
-    harness.record(spec, "cpu_peak_tensors", seen.tensors, "bytes", "none", **facts)
-    harness.record(spec, "cpu_peak_everything", seen.everything, "bytes", "none", **facts)
+    harness.record(spec, CPU_PEAK_TENSORS, estimated, status="estimated", **facts)
+    harness.record(spec, CPU_PEAK_TENSORS, seen.tensors, **facts)
+    harness.record(spec, CPU_PEAK_EVERYTHING, seen.everything, **facts)
     assert abs(seen.tensors / estimated - 1) <= TOLERANCE, (
         f"the profiler saw {seen.tensors:,} bytes of tensors at the peak, estimated were {estimated:,}"
     )
@@ -119,7 +119,6 @@ def test_leak(spec: str, harness: SuiteSession) -> None:
         early, late = held_after(chosen, batch, (first, last), harness.device)
     how = "bytes asked of PyTorch's allocator" if harness.device.type == "cuda" else "every storage followed"
     harness.record(
-        spec, "leaked_bytes", late - early, "bytes", "lower", batch_size=batch,
-        protocol={"steps": f"{first} and {last}", "by": how},
+        spec, LEAKED_BYTES, late - early, batch_size=batch, protocol={STEPS: f"{first} and {last}", "by": how},
     )  # fmt: skip
     assert late == early, f"{late - early:,} bytes more are held after {last} steps than after {first}"

@@ -19,6 +19,20 @@ from harness.data.synthetic import DIGITS_TITLE, digits_root
 from harness.evaluation import metrics
 from harness.evaluation.extractors.extractor import Extractor, open_extractor
 from harness.evaluation.features import Features, features_of
+from harness.records.metrics import (
+    CLASS_COVERAGE,
+    CLASS_KL,
+    EXPECTED,
+    EXTRACTOR_ACCURACY,
+    FID,
+    FOUND_INCOMPARABLE,
+    INCEPTION_SCORE,
+    KID,
+    NN_DISTANCE_RATIO,
+    PRECISION,
+    RECALL,
+    Metric,
+)
 from harness.records.record import Record
 from harness.suite.session import SuiteSession
 
@@ -54,11 +68,17 @@ def real(digits: Digits) -> Features:
 
 
 def record(
-    harness: SuiteSession, case: str, metric: str, value: float, expected: str, digits: Digits | None = None, n: int = 0
+    harness: SuiteSession,
+    case: str,
+    metric: Metric,
+    value: float,
+    expected: str,
+    digits: Digits | None = None,
+    n: int = 0,
 ) -> None:
-    protocol = {"expected": expected} | (digits.extractor.protocol() if digits else {})
+    protocol = {EXPECTED: expected} | (digits.extractor.protocol() if digits else {})
     harness.record(
-        f"calibration: {case}", metric, value, "", "none", n=n or None, protocol=protocol,
+        f"calibration: {case}", metric, value, n=n or None, protocol=protocol, headline=False,
         data=digits.train if digits else "",
     )  # fmt: skip
 
@@ -70,8 +90,8 @@ def test_extractors_read_well(name: str, harness: SuiteSession) -> None:
     accuracy = open_extractor(name, harness.device, harness.root).accuracy
     assert accuracy is not None
     harness.record(
-        f"calibration: {name}", "accuracy", accuracy, "share", "higher",
-        protocol={"expected": f"≥ {LEAST_ACCURACY[name]:g}", "on": "its held-out images"},
+        f"calibration: {name}", EXTRACTOR_ACCURACY, accuracy,
+        protocol={EXPECTED: f"≥ {LEAST_ACCURACY[name]:g}", "on": "its held-out images"},
     )  # fmt: skip
     assert accuracy >= LEAST_ACCURACY[name]
 
@@ -80,16 +100,16 @@ def test_closed_forms(harness: SuiteSession) -> None:
     features = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)).double()
     shift = torch.full((64,), 0.25, dtype=torch.float64)
     moved = metrics.frechet_distance(features + shift, features)
-    record(harness, "a Gaussian shifted by a vector of length 2", "fid", moved, "4")
+    record(harness, "a Gaussian shifted by a vector of length 2", FID, moved, "4")
     wider = metrics.frechet_distance(1.5 * features, features)
     exact = 0.25 * float(features.var(0).sum() + (features.mean(0) ** 2).sum())
-    record(harness, "a Gaussian one and a half times as wide", "fid", wider, f"{exact:.4g}")
+    record(harness, "a Gaussian one and a half times as wide", FID, wider, f"{exact:.4g}")
     even, one = 100 * torch.eye(10).repeat(1000, 1), 100 * torch.eye(10)[:1].repeat(10_000, 1)
     scores = metrics.inception_score(even), metrics.inception_score(one)
-    record(harness, "ten classes, evenly", "is", scores[0], "10")
-    record(harness, "one class", "is", scores[1], "1")
+    record(harness, "ten classes, evenly", INCEPTION_SCORE, scores[0], "10")
+    record(harness, "one class", INCEPTION_SCORE, scores[1], "1")
     covered = metrics.class_coverage(one)
-    record(harness, "one class", "class_kl", covered.divergence, f"ln 10 = {math.log(10):.4g}")
+    record(harness, "one class", CLASS_KL, covered.divergence, f"ln 10 = {math.log(10):.4g}")
     assert moved == pytest.approx(4, rel=1e-6)
     assert wider == pytest.approx(exact, rel=1e-6)
     assert scores[0] == pytest.approx(10, rel=0.02)
@@ -101,9 +121,9 @@ def test_closed_forms(harness: SuiteSession) -> None:
 def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -> None:
     distance = metrics.frechet_distance(real.features, real.features)
     precision, recall = metrics.precision_recall(real.features, real.features)
-    ratio = metrics.nearest_training_ratio(real.features, real.features)
-    found = {"fid": (distance, "0"), "precision": (precision, "1"), "recall": (recall, "1")}
-    for metric, (value, expected) in (found | {"nearest_training_ratio": (ratio, "0")}).items():
+    ratio = metrics.nn_distance_ratio(real.features, real.features)
+    found = {FID: (distance, "0"), PRECISION: (precision, "1"), RECALL: (recall, "1"), NN_DISTANCE_RATIO: (ratio, "0")}
+    for metric, (value, expected) in found.items():
         record(harness, "training images against themselves", metric, value, expected, digits, len(real))
     assert abs(distance) < 1e-3
     assert (precision, recall) == (1, 1)
@@ -113,14 +133,14 @@ def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -
 def test_floor(harness: SuiteSession, digits: Digits, real: Features) -> None:
     test = digits.features(digits.test.images[evenly_spread(len(digits.test), digits.n)])
     values = {
-        value.name: value.value
+        value.metric: value.value
         for value in metrics.measure_quality(test, real, None, digits.extractor.classes, digits=True)
     }
-    for name in ("fid", "kid", "is", "precision", "recall", "class_coverage", "class_kl"):
-        record(harness, "test images against training images", name, values[name], "the floor", digits, len(real))
+    for metric in (FID, KID, INCEPTION_SCORE, PRECISION, RECALL, CLASS_COVERAGE, CLASS_KL):
+        record(harness, "test images against training images", metric, values[metric], "the floor", digits, len(real))
     blurred = digits.features(gaussian_blur(digits.test.images[: digits.n], [7, 7], [2.0, 2.0]))
-    assert 0 <= values["fid"] < metrics.frechet_distance(blurred.features, real.features) / 10
-    assert values["class_coverage"] == 10
+    assert 0 <= values[FID] < metrics.frechet_distance(blurred.features, real.features) / 10
+    assert values[CLASS_COVERAGE] == 10
 
 
 def noisy(images: Tensor, strength: float) -> Tensor:
@@ -152,14 +172,14 @@ def test_rises_with_strength(kind: str, harness: SuiteSession, digits: Digits, r
         worse = digits.features(made(digits, strength))
         distances.append(metrics.frechet_distance(worse.features, real.features))
         expected = "above the one before" if len(distances) > 1 else "above 0"
-        record(harness, f"{kind}: {strength:g}", "fid", distances[-1], expected, digits, len(worse))
+        record(harness, f"{kind}: {strength:g}", FID, distances[-1], expected, digits, len(worse))
     assert distances == sorted(distances)
     assert distances[0] > 0
 
 
 def test_another_resize_is_not_comparable(harness: SuiteSession, digits: Digits) -> None:
     entry = Record(
-        "quality", "a", "fid_mnistnet_10k", 1.0, "", "lower", "measured", "smoke", "MNIST", "", "", headline=True,
+        "quality", "a", FID.name, 1.0, "", "lower", "measured", "smoke", "MNIST", "", "", headline=True,
         protocol=digits.extractor.protocol(),
     )  # fmt: skip
     other = replace(entry, protocol={**entry.protocol, "resize": "to 28×28, nearest"})
@@ -167,7 +187,7 @@ def test_another_resize_is_not_comparable(harness: SuiteSession, digits: Digits)
     record(
         harness,
         "the same images through another resize",
-        "not comparable",
+        FOUND_INCOMPARABLE,
         float(found.verdict == "not comparable"),
         "1",
     )

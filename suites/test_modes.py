@@ -10,37 +10,27 @@ import pytest
 
 from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
 from harness.data.grid import SIGMA, mode_centres
-from harness.records.record import Better
+from harness.records.metrics import MODE, MODE_SHARE, MODE_SPREAD
 from harness.reporting.plots import save_densities
 from harness.suite.session import SuiteSession
 
 N = 10_000
-HEADLINE = ("modes_mass_9", "high_quality_share_9")
 CENTRES = mode_centres().double().numpy()
 
 
 def record_coverage(harness: SuiteSession, name: str, found: ModeCoverage, n: int, **more: Any) -> None:
-    measures: tuple[tuple[str, float, str, Better], ...] = (
-        ("modes_hq_9", found.modes_hit, "modes", "higher"),
-        ("modes_mass_9", found.modes_with_mass, "modes", "higher"),
-        ("high_quality_share_9", found.high_quality, "share", "higher"),
-        ("reverse_kl_9", found.reverse_kl, "nats", "lower"),
-        ("spread_ratio_9", found.spread_ratio, "ratio", "none"),
-    )
-    for metric, value, unit, better in measures:
-        more["headline"] = metric in HEADLINE and name in harness.specs()
-        if math.isnan(value):
-            more_here = {**more, "status": "skipped", "reason": "no mode has enough high-quality samples"}
-            harness.record(name, metric, None, unit, better, n=n, **more_here)
+    more["headline"] = name in harness.specs()
+    for measured in found.values():
+        if math.isnan(measured.value):
+            reason = "no mode has enough high-quality samples"
+            harness.record(name, measured.metric, None, n=n, status="skipped", reason=reason, **more)
         else:
-            harness.record(name, metric, value, unit, better, n=n, **more)
-
-    more["headline"] = False
+            harness.record(name, measured.metric, measured.value, n=n, **more)
     for centre, count, spread in zip(CENTRES, found.counts, found.spreads, strict=True):
-        mode = {"mode": f"({centre[0]:g}, {centre[1]:g})"}
-        harness.record(name, "mode_share", count / n, "share", "none", n=n, protocol=mode, **more)
+        mode = {MODE: f"({centre[0]:g}, {centre[1]:g})"}
+        harness.record(name, MODE_SHARE, count / n, n=n, protocol=mode, **more)
         if not math.isnan(spread):
-            harness.record(name, "mode_spread", float(spread), "ratio", "none", n=n, protocol=mode, **more)
+            harness.record(name, MODE_SPREAD, float(spread), n=n, protocol=mode, **more)
 
 
 @pytest.mark.parametrize("seed_of_sampler", range(3))

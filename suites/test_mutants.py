@@ -14,6 +14,7 @@ from harness.checks.mutants import CHANGES
 from harness.checks.shapes import initial_value_mismatches, optimizer_mismatches
 from harness.checks.training_rules import logged_means, watch_conduct, watch_order
 from harness.comparison.permutation import holm, permutation_test
+from harness.records.metrics import CONTROL_LEFT_ALONE, MUTANT, MUTANT_CAUGHT
 from harness.suite.session import SuiteSession
 from harness.training.networks import made_networks
 from reference import Reference, get
@@ -129,9 +130,8 @@ def wanted(harness: SuiteSession, of: str) -> None:
 
 def record(harness: SuiteSession, of: str, change: str, what: str, suite: str, said: str) -> None:
     harness.record(
-        of, "mutant_caught" if change != "none" else "control_left_alone",
-        float(bool(said) == (change != "none")), "yes/no", "higher", reason=said[:200],
-        protocol={"mutant": change, "what": what, "suite": suite if said else "–"},
+        of, MUTANT_CAUGHT if change != "none" else CONTROL_LEFT_ALONE, float(bool(said) == (change != "none")),
+        reason=said[:200], protocol={MUTANT: change, "what": what, "suite": suite if said else "–"},
     )  # fmt: skip
 
 
@@ -170,8 +170,8 @@ def test_control(of: str, harness: SuiteSession, checks: Checks) -> None:
 
 def test_caught(harness: SuiteSession) -> None:
     """At most one mutant in fifteen escapes."""
-    found = [r for r in harness.records if r.metric == "mutant_caught" and r.status == "measured"]
+    found = [r for r in harness.records if r.metric == MUTANT_CAUGHT.name and r.status == "measured"]
     if not found:
         pytest.skip("no mutant was made")
-    escaped = [r.protocol["mutant"] for r in found if not r.value]
+    escaped = [r.protocol[MUTANT] for r in found if not r.value]
     assert len(escaped) <= len(found) / 15, f"not caught: {', '.join(escaped)}"

@@ -9,6 +9,7 @@ import pytest
 
 from harness.evaluation.extractors.extractor import NoExtractorError
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size
+from harness.records.metrics import FID
 from harness.reporting.plots import save_strips
 from harness.suite.session import SuiteSession
 
@@ -25,12 +26,9 @@ def test_quality(spec: str, seed: int, harness: SuiteSession) -> None:
     keep = partial(harness.keep_samples, spec, seed)
     values = evaluate_sampler(harness.sampler(run), run.dataset, n, extractor, show=keep)
     for found in values:
-        harness.record(
-            spec, found.metric, found.measured.value, found.measured.unit, found.measured.better,
-            n=n, protocol=found.protocol, headline=found.headline, **harness.run_facts(run),
-        )  # fmt: skip
-    assert all(math.isfinite(found.measured.value) for found in values)
-    assert any(found.measured.name == "fid" for found in values)
+        harness.record(spec, found.metric, found.value, n=n, protocol=found.protocol, **harness.run_facts(run))
+    assert all(math.isfinite(found.value) for found in values)
+    assert any(found.metric is FID for found in values)
 
 
 @pytest.mark.references(having="images")
@@ -49,11 +47,8 @@ def test_untrained(spec: str, harness: SuiteSession) -> None:
     except ValueError as error:  # a growing generator begins with smaller images, another leaves its range
         pytest.skip(f"untrained, it can't be measured: {error}")
     for found in values:
-        harness.record(
-            spec, found.metric, found.measured.value, found.measured.unit, found.measured.better, data=dataset, n=n,
-            protocol=found.protocol, seed=sampler.seed,
-        )  # fmt: skip
-    assert all(math.isfinite(found.measured.value) for found in values)
+        harness.record(spec, found.metric, found.value, data=dataset, n=n, protocol=found.protocol, seed=sampler.seed)
+    assert all(math.isfinite(found.value) for found in values)
 
 
 def test_sample_strips(harness: SuiteSession) -> None:

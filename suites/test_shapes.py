@@ -12,6 +12,15 @@ from harness.checks.shapes import (
     refusal_mismatches,
     shape_mismatches,
 )
+from harness.records.metrics import (
+    INITIAL_VALUE_MISMATCHES,
+    LAYER_MISMATCHES,
+    NETWORK,
+    OPTIMIZER_MISMATCHES,
+    PARAMETERS,
+    PRINTED_TEXT,
+    REFUSAL_MISMATCHES,
+)
 from harness.suite.session import SuiteSession
 from harness.training.returned import made_optimizers
 
@@ -31,9 +40,8 @@ def test_layer_shapes(spec: str, harness: SuiteSession) -> None:
         for n in (card.batch_size, 1, 3):
             lines = shape_mismatches(network, card.networks[role], n)
             harness.record(
-                spec, f"layer_mismatches_{role}", len(lines), "layers", "lower", batch_size=n, reason="; ".join(lines),
-                protocol={"network": role},
-            )  # fmt: skip
+                spec, LAYER_MISMATCHES, len(lines), batch_size=n, reason="; ".join(lines), protocol={NETWORK: role}
+            )
             wrong += [f"{role}, batch {n}: {line}" for line in lines]
     assert not wrong, "; ".join(wrong)
 
@@ -42,7 +50,7 @@ def test_parameter_counts(spec: str, harness: SuiteSession) -> None:
     card = harness.reference(spec).card
     counts = {role: parameter_count(network) for role, network in fresh_networks(harness, spec).items()}
     for role, count in counts.items():
-        harness.record(spec, f"parameters_{role}", count, "parameters", "equal", protocol={"network": role})
+        harness.record(spec, PARAMETERS, count, protocol={NETWORK: role})
     assert counts == {role: network.parameters for role, network in card.networks.items()}
 
 
@@ -54,10 +62,7 @@ def test_initial_values(spec: str, harness: SuiteSession) -> None:
     wrong = []
     for role in networks:
         lines = initial_value_mismatches(networks, card, role)
-        harness.record(
-            spec, f"initial_value_mismatches_{role}", len(lines), "tensors", "lower", reason="; ".join(lines),
-            protocol={"network": role},
-        )  # fmt: skip
+        harness.record(spec, INITIAL_VALUE_MISMATCHES, len(lines), reason="; ".join(lines), protocol={NETWORK: role})
         wrong += [f"{role}: {line}" for line in lines]
     assert not wrong, "; ".join(wrong)
 
@@ -69,7 +74,7 @@ def test_printed_text(spec: str, harness: SuiteSession) -> None:
     for role, text in documented.items():
         if text is not None:
             same = repr(networks[role]) == text
-            harness.record(spec, f"printed_text_{role}", float(same), "yes/no", "higher", protocol={"network": role})
+            harness.record(spec, PRINTED_TEXT, float(same), protocol={NETWORK: role})
             assert repr(networks[role]) == text
 
 
@@ -79,10 +84,7 @@ def test_optimisers(spec: str, harness: SuiteSession) -> None:
     lines = optimizer_mismatches(optimizers, chosen.card)
     for role in optimizers:
         wrong = [line for line in lines if line.startswith(f"{role}:")]
-        harness.record(
-            spec, f"optimizer_mismatches_{role}", len(wrong), "settings", "lower", reason="; ".join(wrong),
-            protocol={"network": role},
-        )  # fmt: skip
+        harness.record(spec, OPTIMIZER_MISMATCHES, len(wrong), reason="; ".join(wrong), protocol={NETWORK: role})
     assert set(optimizers) <= (set(chosen.card.networks) or set(optimizers))
     assert not lines, "; ".join(lines)
 
@@ -92,9 +94,6 @@ def test_wrong_shapes_are_refused(spec: str, harness: SuiteSession) -> None:
     wrong = []
     for role, network in fresh_networks(harness, spec).items():
         lines = refusal_mismatches(network, card.networks[role])
-        harness.record(
-            spec, f"refusal_mismatches_{role}", len(lines), "inputs", "lower", reason="; ".join(lines),
-            protocol={"network": role},
-        )  # fmt: skip
+        harness.record(spec, REFUSAL_MISMATCHES, len(lines), reason="; ".join(lines), protocol={NETWORK: role})
         wrong += [f"{role}: {line}" for line in lines]
     assert not wrong, "; ".join(wrong)

@@ -13,7 +13,8 @@ import torch
 
 from harness.memory.machine_state import machine_state
 from harness.memory.measure import Measured
-from harness.memory.record import COMPUTED_ON, affordable_sizes, record_machine
+from harness.memory.record import affordable_sizes, record_machine
+from harness.records.metrics import COMPUTED_ON, IMAGES_PER_SECOND, STEP_MS, STEP_MS_Q1, STEP_MS_Q3, THREADS
 from harness.suite.session import SuiteSession
 from harness.training.device import NUMERICS, computed
 from harness.training.device import numerics as computing
@@ -50,13 +51,13 @@ def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -
     low, middle, high = quantiles(times, n=4, method="inclusive")
     facts: dict[str, Any] = {
         "batch_size": sizes[0], "threads": threads, "computed": computed(device, deterministic=NUMERICS[numerics]),
-        "protocol": {COMPUTED_ON: device.type} | ({} if on_cuda else {"threads": str(threads)}),
+        "protocol": {COMPUTED_ON: device.type} | ({} if on_cuda else {THREADS: str(threads)}),
     }  # fmt: skip
     found = Measured(step_ms=tuple(times), before=before, after=after)
     said = f"{len(times)} rounds" + (f"; throttled: {found.throttled}" if found.throttled else "")
-    harness.record(spec, "step_ms_median", middle, "ms", "lower", reason=said, **facts)
+    harness.record(spec, STEP_MS, middle, reason=said, **facts)
     record_machine(harness.record, spec, found, facts)
-    harness.record(spec, "step_ms_q1", low, "ms", "none", **facts)
-    harness.record(spec, "step_ms_q3", high, "ms", "none", **facts)
-    harness.record(spec, "images_per_second", 1000 * sizes[0] / middle, "1/s", "higher", **facts)
+    harness.record(spec, STEP_MS_Q1, low, **facts)
+    harness.record(spec, STEP_MS_Q3, high, **facts)
+    harness.record(spec, IMAGES_PER_SECOND, 1000 * sizes[0] / middle, **facts)
     assert len(times) == profile.speed_rounds

@@ -8,19 +8,45 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from harness.records.metrics import (
+    EPOCH,
+    GENERATOR_LOSS_ABOVE,
+    LAST_EPOCH_MEAN,
+    LAST_OVER_FIRST,
+    LOG_VALUE,
+    QUANTITY,
+    STEP,
+    TREND,
+    Metric,
+    MetricValue,
+)
+from harness.training.returned import PLACE
 from reference import Card
 
-_PLACES = ("step", "epoch", "step_in_epoch")
+
+def logged_values(rows: Sequence[Mapping[str, Any]], card: Card, steps_per_epoch: int) -> list[MetricValue]:
+    """Everything that is made of a run's log, at the document's places, over its last epoch and over time."""
+    return [
+        *log_line_values(rows, card),
+        *means_over_last_epoch(rows, steps_per_epoch),
+        *trends(rows),
+        *last_over_first(rows),
+    ]
 
 
-def log_line_values(rows: Sequence[Mapping[str, Any]], card: Card) -> dict[str, float]:
-    """The run's values at the steps of the document's log lines, as far as it got: `log_D(x)_e0_s300` → 0.98."""
+def log_line_values(rows: Sequence[Mapping[str, Any]], card: Card) -> list[MetricValue]:
+    """The run's values at the steps of the document's log lines, as far as it got."""
     at = {(row["epoch"], row["step_in_epoch"]): row for row in rows}
     places = [(line, (line.epoch, card.log.step_in_epoch(line))) for line in card.log_lines]
-    return {line.metric(name): at[place][name] for line, place in places if place in at for name in line.values}
+    return [
+        MetricValue(LOG_VALUE, at[place][name], {QUANTITY: name, EPOCH: str(line.epoch), STEP: str(line.step)})
+        for line, place in places
+        if place in at
+        for name in line.values
+    ]
 
 
-def means_over_last_epoch(rows: Sequence[Mapping[str, Any]], steps_per_epoch: int) -> dict[str, float]:
+def means_over_last_epoch(rows: Sequence[Mapping[str, Any]], steps_per_epoch: int) -> list[MetricValue]:
     """The mean of every quantity over the last `steps_per_epoch` steps, or over all if there are fewer.
 
     Where there are a generator's and a discriminator's loss, also the share of steps in which the generator's is the
@@ -28,16 +54,16 @@ def means_over_last_epoch(rows: Sequence[Mapping[str, Any]], steps_per_epoch: in
     """
     last = rows[-steps_per_epoch:]
     if not last:
-        return {}
-    means = {f"last_epoch_{name}": fmean(row[name] for row in last) for name in last[0] if name not in _PLACES}
+        return []
+    means = [_of(LAST_EPOCH_MEAN, name, fmean(row[name] for row in last)) for name in last[0] if name not in PLACE]
     if {"loss_generator", "loss_discriminator"} <= last[0].keys():
         above = fmean(row["loss_generator"] > row["loss_discriminator"] for row in last)
-        means["last_epoch_share_generator_loss_above"] = above
+        means.append(MetricValue(GENERATOR_LOSS_ABOVE, above))
     return means
 
 
-def trends(rows: Sequence[Mapping[str, Any]], settling: int = 300, window: int = 100) -> dict[str, float]:
-    """`trend_NAME` of every loss: the rank correlation, with time, of its means over `window` steps.
+def trends(rows: Sequence[Mapping[str, Any]], settling: int = 300, window: int = 100) -> list[MetricValue]:
+    """Of every loss the rank correlation, with time, of its means over `window` steps.
 
     1 rises all the way, −1 falls, 0 neither. The first `settling` steps are left out; without five windows after them
     there is no trend.
@@ -45,22 +71,26 @@ def trends(rows: Sequence[Mapping[str, Any]], settling: int = 300, window: int =
     late = rows[settling:]
     count = len(late) // window
     if count < 5:
-        return {}
-    found = {}
+        return []
+    found = []
     for name in _losses(rows):
         means = [fmean(row[name] for row in late[i * window : (i + 1) * window]) for i in range(count)]
         if len(set(means)) > 1:
-            found[f"trend_{name}"] = float(spearmanr(range(count), means).statistic)
+            found.append(_of(TREND, name, float(spearmanr(range(count), means).statistic)))
     return found
 
 
-def last_over_first(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """`last_over_first_NAME` of every loss that is positive at both ends: what is left of it."""
-    return {
-        f"last_over_first_{name}": rows[-1][name] / rows[0][name]
+def last_over_first(rows: Sequence[Mapping[str, Any]]) -> list[MetricValue]:
+    """What is left of every loss that is positive at both ends."""
+    return [
+        _of(LAST_OVER_FIRST, name, rows[-1][name] / rows[0][name])
         for name in _losses(rows)
         if rows[0][name] > 0 and rows[-1][name] > 0
-    }
+    ]
+
+
+def _of(metric: Metric, quantity: str, value: float) -> MetricValue:
+    return MetricValue(metric, value, {QUANTITY: quantity})
 
 
 def _losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:

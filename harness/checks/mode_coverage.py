@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 from harness.records.arrays import Floats
+from harness.records.metrics import (
+    HIGH_QUALITY,
+    MODES_CAPTURED,
+    MODES_WITH_MASS,
+    REVERSE_KL,
+    SPREAD_RATIO,
+    MetricValue,
+)
 
 RADIUS = 3.0
 TRUE_HIGH_QUALITY = 1 - math.exp(-(RADIUS**2) / 2)
@@ -45,6 +53,16 @@ class ModeCoverage:
     high_quality: float
     reverse_kl: float
     spread_ratio: float
+
+    def values(self) -> list[MetricValue]:
+        """What is said of the whole mixture, by metric."""
+        return [
+            MetricValue(MODES_CAPTURED, self.modes_hit),
+            MetricValue(MODES_WITH_MASS, self.modes_with_mass),
+            MetricValue(HIGH_QUALITY, self.high_quality),
+            MetricValue(REVERSE_KL, self.reverse_kl),
+            MetricValue(SPREAD_RATIO, self.spread_ratio),
+        ]
 
 
 def mode_coverage(samples: Floats, centres: Floats, sigma: float) -> ModeCoverage:

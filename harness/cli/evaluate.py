@@ -53,6 +53,7 @@ def evaluate(
     """
     from harness.evaluation.evaluate import Question
     from harness.evaluation.evaluate import evaluate as measure
+    from harness.records.metrics import CLASS_SHARE, series
 
     question = Question(
         count=n, seed=seed, device=device or "auto", data_root=data_root, against=against, extractor=extractor,
@@ -64,8 +65,9 @@ def evaluate(
         answer = measure(target, question, lambda text: status.update(escape(text)))
     table = new_table("metric", Column("value", justify="right"), "unit", "better")
     for found in answer.values:
-        if found.measured.name != "class_share":
-            table.add_row(found.metric, f"{found.measured.value:.5g}", found.measured.unit, found.measured.better)
+        if found.metric is not CLASS_SHARE:
+            named = series(found.metric.name, found.protocol)
+            table.add_row(named, f"{found.value:.5g}", found.metric.unit, found.metric.better)
     compared = (
         f"{answer.n} of {answer.given} images, evenly spread" if answer.n < answer.given else f"{answer.n} images"
     )

@@ -97,6 +97,7 @@ def _write_cells(
     """Every cell: estimated, and measured where there is a GPU."""
     from harness.memory.measure import Cell
     from harness.memory.record import record_cell, record_epoch_ratio, record_estimate, record_not_yet
+    from harness.records.metrics import PEAK_ALLOCATED
     from harness.training.device import NUMERICS, numerics_of
     from reference import get
 
@@ -109,7 +110,7 @@ def _write_cells(
             try:
                 record_estimate(write, spec, reference, size)
             except ValueError as error:  # the step reads values, or takes no such batch
-                write(spec, "peak_allocated_mib", None, "MiB", "lower", status="skipped", reason=str(error))
+                write(spec, PEAK_ALLOCATED, None, status="skipped", reason=str(error))
             done += 1
         for way in ways:
             cells = []

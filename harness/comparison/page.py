@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.comparison.verdicts import Comparison
-from harness.reporting.scorecard import spread
+from harness.reporting.table import spread
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """A row per reference and metric: both sides, the change with its interval, the corrected p, the verdict."""
+    """A row per reference and series: both sides, the change with its interval, the corrected p, the verdict."""
     return pd.DataFrame([_row(comparison) for comparison in comparisons])
 
 
@@ -19,7 +19,7 @@ def _row(comparison: Comparison) -> dict[str, str]:
     test = comparison.test
     return {
         "reference": comparison.reference,
-        "metric": comparison.metric,
+        "metric": comparison.series,
         "base": spread(comparison.base),
         "candidate": spread(comparison.candidate),
         "seeds": f"{len(comparison.base)} / {len(comparison.candidate)}" + (", paired" if comparison.paired else ""),

@@ -184,7 +184,10 @@ class _Server:
 def _server(tree: Path, asked: Mapping[str, object]) -> Iterator[_Server]:
     servers = [name for name in _SERVERS if (tree / f"{name.replace('.', '/')}.py").is_file()]
     if not servers:
-        raise ValueError(f"{tree.name} has nothing that runs its steps on demand: {' or '.join(_SERVERS)}")
+        raise ValueError(
+            f"{tree.name} can't time {asked['spec']}: it has no module {' or '.join(_SERVERS)}, which runs steps on "
+            "demand"
+        )
     command = [sys.executable, "-P", "-m", servers[0], json.dumps(asked)]
     # What it says on standard error goes to a file: a pipe that nobody reads would fill up and stop it.
     with tempfile.TemporaryFile("w+") as said:

@@ -13,23 +13,23 @@ from scipy.stats import t as student
 
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
 from harness.records.environment import CONVOLUTIONS, PRODUCTS
-from harness.records.record import AT_START, Record
+from harness.records.metrics import EXTRACTOR, METRICS, NUMERICS, TRAINING, UNTRAINED
+from harness.records.record import Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
 ALPHA, MARGIN = 0.05, 0.1
 OPEN = 10  # the exit code for what nobody can decide; pytest's own codes are 0 to 5
 _MOST_SEEDS = 200
 SAME = "the same values for the same seeds"
-# The worst values that metrics can have, by how their names begin: there a change for the worse can't show.
-WORST = {"precision_": 0.0, "recall_": 0.0, "class_coverage_": 1.0, "class_kl_": math.log(10),
-         "high_quality_share_": 0.0}  # fmt: skip
 _A_HAIR = 1e-6
 # What two values must share beside their protocol. The machine may differ: bits do then, distributions don't.
 _SHARED = ("profile", "n", "batch_size", "epochs", "unit", "better")
 
 
 # What records say nothing of that were made before it was asked; none of them was made on a GPU.
-_BEFORE = {f"protocol, {name}": "ieee" for name in (CONVOLUTIONS, PRODUCTS)} | {"protocol, numerics": "deterministic"}
+_BEFORE = {f"protocol, {name}": "ieee" for name in (CONVOLUTIONS, PRODUCTS)} | {
+    f"protocol, {NUMERICS}": "deterministic"
+}
 
 
 class NotComparableError(ValueError):
@@ -43,7 +43,7 @@ class Rule:
     """How a verdict is reached.
 
     `alpha` is the chance of any false alarm in the whole comparison; `margin` the change, relative to the base's mean,
-    that doesn't matter; `metrics` shell patterns of the metrics to compare, none for the headline ones.
+    that doesn't matter; `metrics` shell patterns of the series to compare, none for the headline metrics.
 
     Raises:
         ValueError: a value out of its range.
@@ -63,20 +63,22 @@ class Rule:
         """Whether this record takes part."""
         if record.status != "measured" or record.better not in ("higher", "lower"):
             return False
+        if record.protocol.get(TRAINING) == UNTRAINED:  # where a training began, not what it came to
+            return False
         if not self.metrics:
             return record.headline
-        return any(fnmatch.fnmatch(record.metric, pattern) for pattern in self.metrics)
+        return any(fnmatch.fnmatchcase(record.series, pattern.replace("[", "[[]")) for pattern in self.metrics)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One reference and metric: the values on either side, what the test says, and the verdict with its reason.
+    """One reference and series of a metric: the values on either side, what the test says, the verdict and its reason.
 
     `paired` says that both sides have the same seeds, and the test held each against its own.
     """
 
     reference: str
-    metric: str
+    series: str
     base: tuple[float, ...]
     candidate: tuple[float, ...]
     verdict: Verdict
@@ -193,14 +195,21 @@ def _at_start(
     One that was measured there speaks for itself. The others of its training follow where all of those say nothing,
     whether they take part or not.
     """
-    starts: dict[tuple[str, str, str], list[float]] = {}
+    starts: dict[tuple[str, str, str, int | None, str], list[float]] = {}
     for r in (*base, *candidate):
-        if r.metric.endswith(AT_START) and r.status == "measured" and r.value is not None and math.isfinite(r.value):
-            starts.setdefault((r.reference, r.suite, r.metric.removesuffix(AT_START)), []).append(r.value)
+        begun = r.protocol.get(TRAINING) == UNTRAINED and r.status == "measured"
+        if begun and r.value is not None and math.isfinite(r.value):
+            starts.setdefault((*_looked_at(r), r.protocol.get(EXTRACTOR, "")), []).append(r.value)
     found: dict[tuple[str, str], dict[str, str]] = {}  # by reference and suite: of each metric, why it says nothing
-    for (reference, suite, metric), values in starts.items():
+    for (reference, suite, metric, n, extractor), values in starts.items():
+        looked = (reference, suite, metric, n)
         one, other = (
-            [r for r in side if (r.reference, r.suite, r.metric, r.status) == (reference, suite, metric, "measured")]
+            [
+                r
+                for r in side
+                if (_looked_at(r), r.status, r.series) == (looked, "measured", metric)
+                and r.protocol.get(EXTRACTOR, "") == extractor
+            ]
             for side in (base, candidate)
         )
         if one and other and not _difference(one, other):
@@ -208,7 +217,7 @@ def _at_start(
             found.setdefault((reference, suite), {})[metric] = reason
     told: dict[tuple[str, str], str] = {}
     for key in keys:
-        suites = {r.suite for r in (*base, *candidate) if (r.reference, r.metric) == key}
+        suites = {r.suite for r in (*base, *candidate) if (r.reference, r.series) == key}
         for reasons in (found[key[0], suite] for suite in suites if (key[0], suite) in found):
             if key[1] in reasons:
                 told[key] = f"says nothing: {reasons[key[1]]}; train for longer" if reasons[key[1]] else ""
@@ -216,6 +225,10 @@ def _at_start(
                 metric, reason = next(iter(reasons.items()))
                 told[key] = f"says nothing, as the training hasn't left its start: {metric}, {reason}"
     return told
+
+
+def _looked_at(r: Record) -> tuple[str, str, str, int | None]:
+    return r.reference, r.suite, r.metric, r.n
 
 
 def _no_better(one: Sequence[Record], other: Sequence[Record], start: float, rule: Rule) -> str:
@@ -237,15 +250,16 @@ def _no_better(one: Sequence[Record], other: Sequence[Record], start: float, rul
 
 def _worst(records: Sequence[Record]) -> bool:
     """Whether every value is the worst that its metric can have, as far as that is known."""
-    name = next((name for name in WORST if records and records[0].metric.startswith(name)), "")
-    return bool(name) and all(r.value is not None and abs(r.value - WORST[name]) < _A_HAIR for r in records)
+    known = METRICS.get(records[0].metric) if records else None
+    worst = None if known is None else known.worst
+    return worst is not None and all(r.value is not None and abs(r.value - worst) < _A_HAIR for r in records)
 
 
 def _grouped(records: Sequence[Record], rule: Rule) -> dict[tuple[str, str], list[Record]]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if rule.covers(record):
-            groups.setdefault((record.reference, record.metric), []).append(record)
+            groups.setdefault((record.reference, record.series), []).append(record)
     return groups
 
 

@@ -22,9 +22,8 @@ from harness.data.registry import data_root as find_root
 from harness.evaluation.extractors.extractor import Extractor, open_extractor
 from harness.evaluation.features import Said
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
-from harness.evaluation.metrics import COVERED, metric_name
+from harness.evaluation.metrics import COVERED
 from harness.evaluation.protocol import (
-    QualityValue,
     RealImages,
     evaluate_images,
     evaluate_sampler,
@@ -35,7 +34,18 @@ from harness.evaluation.protocol import (
 )
 from harness.files.writing import free_name, write_text
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment, fingerprint, float32_precision
-from harness.records.record import AT_START, Record
+from harness.records.metrics import (
+    CLASS,
+    CLASS_SHARE,
+    FID,
+    NUMERICS,
+    STATISTICS,
+    TRAINING,
+    UNTRAINED,
+    Metric,
+    MetricValue,
+)
+from harness.records.record import Record, tested
 from harness.records.report_folder import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
 from harness.training.load_run import restore_run, run_data
@@ -99,7 +109,7 @@ class Answer:
 
     name: str
     data: str
-    values: list[QualityValue]
+    values: list[MetricValue]
     records: Path
     kept: Path | None
     n: int
@@ -110,8 +120,8 @@ class Answer:
     @property
     def missing(self) -> list[str] | None:
         """The classes that have less than a tenth of an even share; None where there are no classes."""
-        shares = [v for v in self.values if v.measured.name == "class_share" and not v.metric.endswith("_running")]
-        few = [v.protocol["class"] for v in shares if v.measured.value < COVERED / len(shares)]
+        shares = [v for v in self.values if v.metric is CLASS_SHARE and STATISTICS not in v.protocol]
+        few = [v.protocol[CLASS] for v in shares if v.value < COVERED / len(shares)]
         return few if shares else None
 
 
@@ -195,9 +205,7 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
     name = question.name or config.reference
     facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
              "epochs": epochs, "threads": config.threads}  # fmt: skip
-    start = metric_name("fid", extractor.name, n) + AT_START
-    left_out = {start: why_no_start} if why_no_start else {}
-    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), left_out)
+    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), why_no_start)
     note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note)
 
@@ -206,7 +214,7 @@ def _computed(path: Path, device: torch.device) -> dict[str, str]:
     """How a run was trained; and how its samples are drawn, where that is another way."""
     config, facts = RunFolder(path).read_run()
     deterministic = config.deterministic or torch.device(config.device).type == "cpu"
-    trained = {"numerics": numerics_name(deterministic=deterministic)}
+    trained = {NUMERICS: numerics_name(deterministic=deterministic)}
     # Before precision was written down, no run was a GPU's.
     trained |= {part: str(facts["environment"].get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
     drawn = float32_precision(device)
@@ -325,16 +333,16 @@ def _call(target: str, n: int, seed: int) -> Tensor:
 
 def _write(
     folder: Path,
-    values: list[QualityValue],
+    values: list[MetricValue],
     facts: dict[str, Any],
     dataset: Dataset,
     device: torch.device,
     computed: Mapping[str, str] | None = None,
-    left_out: Mapping[str, str] | None = None,
+    why_no_start: str = "",
 ) -> tuple[Path, Path | None]:
     """The values as records, with the machine beside them; and where records that lay there have gone.
 
-    `left_out` says by metric why there is no value.
+    `why_no_start` says why the networks as they were drawn have no values, where they have none.
     """
     machine = environment(device)
     mark = fingerprint(machine)
@@ -344,22 +352,18 @@ def _write(
     }  # fmt: skip
     before = {"epochs": 0.0, "batch_size": None}  # what no training has made
 
-    def facts_of(metric: str) -> dict[str, Any]:
-        return common | facts | (before if metric.endswith(AT_START) else {})
+    def line(metric: Metric, protocol: dict[str, str], **more: Any) -> str:
+        begun = before if protocol.get(TRAINING) == UNTRAINED else {}
+        named: dict[str, Any] = {"metric": metric.name, "unit": metric.unit, "better": metric.better}
+        return Record(**named, protocol=protocol, **(common | facts | begun | more)).to_line()
 
-    lines = [
-        Record(
-            metric=found.metric, value=found.measured.value, unit=found.measured.unit, better=found.measured.better,
-            status="measured", headline=found.headline,
-            protocol={**(computed or {}), **found.protocol, "data": dataset.fingerprint}, **facts_of(found.metric),
-        ).to_line()
-        for found in values
-    ]  # fmt: skip
-    lines += [
-        Record(metric=metric, value=None, unit="", better="none", status="skipped", reason=reason, **facts_of(metric))
-        .to_line()
-        for metric, reason in (left_out or {}).items()
-    ]  # fmt: skip
+    lines = []
+    for found in values:
+        protocol = {**(computed or {}), **found.protocol, "data": dataset.fingerprint}
+        headline = tested(found.metric, protocol)
+        lines.append(line(found.metric, protocol, value=found.value, status="measured", headline=headline))
+    if why_no_start:
+        lines.append(line(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
     kept = _set_aside(folder / RECORDS)
     machines = {mark: machine}
     with contextlib.suppress(OSError, ValueError):  # none yet, or damaged

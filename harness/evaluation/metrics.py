@@ -7,7 +7,7 @@ et al. 2018; precision and recall, Kynkäänniemi et al. 2019; the extrapolated 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,7 +21,21 @@ from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, p
 
 from harness.data.dataset import evenly_spread
 from harness.evaluation.features import Features
-from harness.records.record import Better
+from harness.records.metrics import (
+    CLASS,
+    CLASS_COVERAGE,
+    CLASS_KL,
+    CLASS_SHARE,
+    FID,
+    FID_INFINITE,
+    INCEPTION_SCORE,
+    KID,
+    NN_DISTANCE_RATIO,
+    PRECISION,
+    RECALL,
+    SHARE_OF_0_3_8,
+    MetricValue,
+)
 
 _SEED = 2020  # torch-fidelity's own
 _KID_SUBSETS, _KID_SUBSET_SIZE = 100, 1000
@@ -30,17 +44,6 @@ _NEIGHBOURS, _ROWS = 3, 1000
 _EXTRAPOLATED_SIZES = 12
 _NEAREST = 2000
 COVERED = 0.1
-
-
-@dataclass(frozen=True)
-class Value:
-    """One measured value: `name` without extractor and n; `protocol` what decides whether two may be compared."""
-
-    name: str
-    value: float
-    unit: str
-    better: Better
-    protocol: dict[str, str] = field(default_factory=dict)
 
 
 def frechet_distance(generated: Tensor, real: Tensor) -> float:
@@ -134,7 +137,7 @@ def class_coverage(logits: Tensor) -> ClassCoverage:
     return ClassCoverage(shares, covered, float(rel_entr(shares, 1 / classes).sum()))
 
 
-def nearest_training_ratio(generated: Tensor, training: Tensor) -> float:
+def nn_distance_ratio(generated: Tensor, training: Tensor) -> float:
     """How near samples come to training images: median distance to the nearest, over that among training images.
 
     About 1 for new images of the same kind, 0 for copies. All samples are looked at, against all training features;
@@ -151,12 +154,12 @@ def _nearest(features: Tensor, others: Tensor, rank: int) -> Tensor:
     return torch.cat(parts)
 
 
-def distances(generated: Features, real: Features) -> list[Value]:
+def distances(generated: Features, real: Features) -> list[MetricValue]:
     """FID and KID: how far samples are from real images, whatever they show."""
     kid = {"kid": f"{_KID_SUBSETS} subsets of {kid_subset_size(min(len(generated), len(real)))}, cubic kernel"}
     return [
-        Value("fid", frechet_distance(generated.features, real.features), "", "lower"),
-        Value("kid", kernel_distance(generated.features, real.features), "", "lower", kid),
+        MetricValue(FID, frechet_distance(generated.features, real.features)),
+        MetricValue(KID, kernel_distance(generated.features, real.features), kid),
     ]
 
 
@@ -168,7 +171,7 @@ def measure_quality(
     *,
     digits: bool,
     everything: Features | None = None,
-) -> list[Value]:
+) -> list[MetricValue]:
     """Every metric of generated features against real ones.
 
     Args:
@@ -182,38 +185,29 @@ def measure_quality(
         ValueError: too few samples.
     """
     values = distances(generated, real)
-    values.append(Value("is", inception_score(generated.logits), "", "higher", {"is": f"{_IS_SPLITS} splits"}))
+    values.append(MetricValue(INCEPTION_SCORE, inception_score(generated.logits), {"is": f"{_IS_SPLITS} splits"}))
     neighbours = {"neighbours": str(_NEIGHBOURS)}
     precision, recall = precision_recall(generated.features, real.features)
-    values += [
-        Value("precision", precision, "share", "higher", neighbours),
-        Value("recall", recall, "share", "higher", neighbours),
-    ]
+    values += [MetricValue(PRECISION, precision, neighbours), MetricValue(RECALL, recall, neighbours)]
     if len(generated) >= 2 * generated.features.shape[1]:
         infinite = extrapolated_frechet_distance(generated.features, real.features)
-        values.append(Value("fid_inf", infinite, "", "lower", {"sizes": str(_EXTRAPOLATED_SIZES)}))
+        values.append(MetricValue(FID_INFINITE, infinite, {"sizes": str(_EXTRAPOLATED_SIZES)}))
     if 0 < len(classes) <= 100:
         values += _coverage_values(class_coverage(generated.logits), classes, digits=digits)
     if training is not None:
         looked = generated if everything is None else everything
-        ratio = nearest_training_ratio(looked.features, training.features)
+        ratio = nn_distance_ratio(looked.features, training.features)
         how = {"training images": str(len(training)), "looked through": str(len(looked))}
-        values.append(Value("nearest_training_ratio", ratio, "ratio", "none", how))
+        values.append(MetricValue(NN_DISTANCE_RATIO, ratio, how))
     return values
 
 
-def _coverage_values(found: ClassCoverage, classes: Sequence[str], *, digits: bool) -> list[Value]:
+def _coverage_values(found: ClassCoverage, classes: Sequence[str], *, digits: bool) -> list[MetricValue]:
     values = [
-        Value("class_coverage", found.covered, f"of {len(classes)} classes", "higher"),
-        Value("class_kl", found.divergence, "nats", "lower"),
+        MetricValue(CLASS_COVERAGE, found.covered, {"classes": str(len(classes))}),
+        MetricValue(CLASS_KL, found.divergence),
     ]
     if digits:
-        values.append(Value("share_of_0_3_8", float(found.shares[[0, 3, 8]].sum()), "share", "none"))
+        values.append(MetricValue(SHARE_OF_0_3_8, float(found.shares[[0, 3, 8]].sum())))
     each = zip(classes, found.shares, strict=True)
-    return values + [Value("class_share", float(share), "share", "none", {"class": name}) for name, share in each]
-
-
-def metric_name(value: str, extractor: str, n: int, *, running: bool = False) -> str:
-    """The name of a record: metric, extractor, n, and how batch normalisation was used if not as documented."""
-    count = f"{n // 1000}k" if n >= 1000 and n % 1000 == 0 else str(n)
-    return f"{value}_{extractor}_{count}" + ("_running" if running else "")
+    return values + [MetricValue(CLASS_SHARE, float(share), {CLASS: name}) for name, share in each]

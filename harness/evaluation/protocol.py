@@ -15,25 +15,13 @@ from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.extractor import NAMES, Extractor, NoExtractorError, inception_file
 from harness.evaluation.features import Said, features_of, real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
-from harness.evaluation.metrics import Value, distances, measure_quality, metric_name
-from harness.records.record import AT_START
+from harness.evaluation.metrics import distances, measure_quality
+from harness.records.metrics import BATCH_NORM, EXTRACTOR, RUNNING, STATISTICS, TRAINING, UNTRAINED, MetricValue
 from harness.training.sampler import Sampler
 from reference import Card
 
 _DIGITS = ("mnist", "mnist-erased")
 _FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
-HEADLINE = ("fid", "kid", "precision", "recall", "class_kl")
-
-
-@dataclass(frozen=True)
-class QualityValue:
-    """A value under the name of its record, with everything that decides whether another may be held against it."""
-
-    metric: str
-    measured: Value
-    n: int
-    protocol: dict[str, str]
-    headline: bool
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,7 @@ def evaluate_sampler(
     show: Callable[[Tensor], None] = lambda _: None,
     *,
     strange: bool = False,
-) -> list[QualityValue]:
+) -> list[MetricValue]:
     """Every quality metric of a reference's samples: as documented, and with running statistics where that differs.
 
     `show` is handed the samples as documented, uint8 (n, C, H, W). `strange`: as `evaluate_images`.
@@ -128,7 +116,7 @@ def evaluate_sampler(
 
 def evaluate_start(
     sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, said: Said = silent, *, strange: bool = False
-) -> list[QualityValue]:
+) -> list[MetricValue]:
     """FID and KID of networks as they are drawn, sampled as documented: what no better one has left its start.
 
     Raises:
@@ -140,16 +128,13 @@ def evaluate_start(
     drawn = _drawn(card, by_their_batch(sampler, dataset), frozenset())
     real = RealImages.of(card, dataset)
     found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange, said=said)
-    return [
-        replace(value, metric=value.metric + AT_START, measured=replace(value.measured, better="none"), headline=False)
-        for value in found
-    ]
+    return [replace(value, protocol={**value.protocol, TRAINING: UNTRAINED}) for value in found]
 
 
 def _drawn(card: Card, changed: Collection[str], running: Collection[str]) -> dict[str, str]:
     """What the protocol says of how samples were drawn."""
     batch_norm = ("running statistics" if running else "batch statistics") if changed else "as sampled"
-    return {"sampling batch": str(sampling_batch(card)), "batch norm": batch_norm}
+    return {"sampling batch": str(sampling_batch(card)), BATCH_NORM: batch_norm}
 
 
 def evaluate_images(
@@ -163,7 +148,7 @@ def evaluate_images(
     distances_alone: bool = False,
     count: int | None = None,
     said: Said = silent,
-) -> list[QualityValue]:
+) -> list[MetricValue]:
     """Every quality metric of uint8 images (n, C, H, W) against as many real ones.
 
     Of more than `count` images so many, evenly spread, are compared: folders lie sorted. All are looked through for
@@ -197,14 +182,10 @@ def evaluate_images(
     if n < len(images):
         protocol["generated"] = f"{n} of {len(images)}, evenly spread"
     if strange:
-        protocol["extractor"] += f", trained on {extractor.trained_on}, looks at {dataset.title}"
-    return [
-        QualityValue(
-            metric_name(value.name, extractor.name, n, running=running), value, n, protocol | value.protocol,
-            headline=value.name in HEADLINE and not running,
-        )
-        for value in values
-    ]  # fmt: skip
+        protocol[EXTRACTOR] += f", trained on {extractor.trained_on}, looks at {dataset.title}"
+    if running:
+        protocol[STATISTICS] = RUNNING
+    return [replace(value, protocol={**protocol, **value.protocol}) for value in values]
 
 
 def image_shape(card: Card) -> tuple[int, ...]:

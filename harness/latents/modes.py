@@ -27,6 +27,7 @@ from harness.latents.vectors import (
     semantic_vector,
 )
 from harness.records.arrays import Floats
+from harness.records.metrics import PROBE_ACCURACY, REQUESTED_CLASS, STYLE_SHARED, TRAIT, MetricValue, series
 from harness.training.sampler import Sampler
 
 _READ = 4000
@@ -153,7 +154,8 @@ def _conditional(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> S
     latents = _vectors(sampler, wish, wish.count or 10)
     images = conditional_grid(sampler, latents)
     reader = LinearReader(digits_of(data(), _READ))
-    numbers = class_numbers(images, classes, sampler.reference.card.data_range, reader)
+    values = class_numbers(images, classes, sampler.reference.card.data_range, reader)
+    numbers = {series(found.metric.name, found.protocol): found.value for found in values}
     return Sheet(images, classes, latents, numbers=numbers)
 
 
@@ -208,26 +210,25 @@ ALL_MODES = tuple(_MODES)
 
 def class_numbers(
     grid: Tensor, classes: int, value_range: tuple[float, float], reader: LinearReader
-) -> dict[str, float]:
+) -> list[MetricValue]:
     """What a grid of images, a latent per row and a class per column, says of both.
 
-    `requested_class_share` and the reader's own accuracy. Of grey images also, for each style, how much a row's images
-    share of it: NaN when fewer than two rows show ink in every column.
+    The share that shows the requested class, and the reader's own accuracy. Of grey images also, for each trait of
+    style, how much a row's images share of it: NaN when fewer than two rows show ink in every column.
     """
     rows = len(grid) // classes
     low, high = value_range
-    numbers = {
-        "requested_class_share": float((reader.read(grid) == np.tile(np.arange(classes), rows)).mean()),
-        "reader_accuracy": reader.accuracy,
-    }
+    shown = float((reader.read(grid) == np.tile(np.arange(classes), rows)).mean())
+    numbers = [MetricValue(REQUESTED_CLASS, shown, reader.described()), MetricValue(PROBE_ACCURACY, reader.accuracy)]
     side = math.isqrt(grid[0].numel())
     if side * side != grid[0].numel():
         return numbers
     pictures = (_array(grid).reshape(len(grid), side, side) - low) / (high - low)
-    for style, values in (("stroke_width", metrics.stroke_widths(pictures)), ("slant", metrics.slants(pictures))):
+    for trait, values in (("stroke_width", metrics.stroke_widths(pictures)), ("slant", metrics.slants(pictures))):
         by_row = values.reshape(rows, classes)
         usable = np.isfinite(by_row).all(axis=1).sum() > 1
-        numbers[f"style_shared_{style}"] = metrics.shared_by_row(by_row) if usable else math.nan
+        shared = metrics.shared_by_row(by_row) if usable else math.nan
+        numbers.append(MetricValue(STYLE_SHARED, shared, {TRAIT: trait}))
     return numbers
 
 

@@ -16,7 +16,9 @@ import torch
 from harness.data.page_cache import StillCachedError
 from harness.data.storage import DISK_PROFILES, Disk, OwnDisk, SimulatedDisk
 from harness.loading.measure import DOCUMENTED, LMDB, PACKED, Loaded, LoadingCell, Stored, load
-from harness.memory.record import COMPUTED_ON, Write
+from harness.memory.record import Write
+from harness.records import metrics as m
+from harness.records.metrics import COMPUTED_ON
 from harness.records.record import Record, Status
 from harness.training.device import computed, numerics
 from harness.training.flops import step_threads
@@ -28,7 +30,6 @@ CACHE = "page cache"
 WORKERS = (0, 2, 4)
 EPOCHS: Mapping[str, int] = {"celeba": 202_599, "lsun": 3_033_042}  # pictures in an epoch of the documents' sets
 PICTURES = "celeba"  # the data set whose pictures, or stand-ins, are read in every format
-SPEED_UP = "epoch_speed_up_ssd_over_hdd"
 _WARM_UP, _TIMED = {"cuda": 3, "cpu": 1}, {"cuda": 5, "cpu": 2}  # steps: on a CPU they take seconds
 
 
@@ -78,29 +79,30 @@ def record_loading(
     facts: dict[str, Any] = {
         "batch_size": cell.batch_size, "data": data, "real_data": real, "n": stored.samples,
         "protocol": {
-            "storage": storage.name if cell.cold else CACHE, "format": cell.form, "workers": str(cell.workers),
-            "cache": "cold" if cell.cold else "warm", "side": str(stored.side),
+            m.STORAGE: storage.name if cell.cold else CACHE, m.FORMAT: cell.form, m.WORKERS: str(cell.workers),
+            m.CACHE: "cold" if cell.cold else "warm", "side": str(stored.side),
         },
     }  # fmt: skip
     status: Status = "simulated" if simulated else "measured"
     try:
         found = load(stored, cell)
     except StillCachedError as error:
-        write(spec, "images_per_second", None, "1/s", "higher", status="skipped", reason=str(error), **facts)
+        write(spec, m.IMAGES_PER_SECOND, None, status="skipped", reason=str(error), **facts)
         return None
     facts["status"] = status
     rate = found.images_per_second
     said = [_bound(found, cell.form), "the start included" if found.steady is None else ""]
-    write(spec, "images_per_second", rate, "1/s", "higher", reason="; ".join(filter(None, said)), **facts)
+    write(spec, m.IMAGES_PER_SECOND, rate, reason="; ".join(filter(None, said)), **facts)
     megabytes = rate * stored.bytes_per_picture(cell.form) / 1e6
-    write(spec, "read_mb_per_second", megabytes, "MB/s", "none", **facts)
-    write(spec, "first_batch_ms", 1000 * found.first_seconds, "ms", "lower", **facts)
-    write(spec, "cpu_s_per_1000_images", 1000 * found.cpu_seconds / found.images, "s", "lower", **facts)
+    write(spec, m.READ_MB_PER_SECOND, megabytes, **facts)
+    write(spec, m.FIRST_BATCH_MS, 1000 * found.first_seconds, **facts)
+    write(spec, m.CPU_SECONDS, 1000 * found.cpu_seconds / found.images, **facts)
     for name, pictures in EPOCHS.items():
-        write(spec, f"epoch_hours_{name}", pictures / rate / 3600, "h", "lower", **facts)
+        protocol = facts["protocol"] | {m.DATA_SET: name}
+        write(spec, m.EPOCH_HOURS, pictures / rate / 3600, **(facts | {"protocol": protocol}))
     if found.work is not None:
-        write(spec, "disk_seeking_share", found.work.seeking / found.seconds, "share", "none", **facts)
-        write(spec, "disk_moving_share", found.work.moving / found.seconds, "share", "none", **facts)
+        write(spec, m.DISK_SEEKING, found.work.seeking / found.seconds, **facts)
+        write(spec, m.DISK_MOVING, found.work.moving / found.seconds, **facts)
     return found
 
 
@@ -125,8 +127,8 @@ def record_computing(
         batch = reference.card.batch_size
         rate, how = 1000 * batch / stated_ms, f"from the stated {stated_ms:g} ms a step"
     write(
-        spec, "computing_images_per_second", rate, "1/s", "higher", status=status, reason=how, batch_size=batch,
-        data="drawn values in the card's shape", protocol={"storage": "none: computing"},
+        spec, m.COMPUTING_RATE, rate, status=status, reason=how, batch_size=batch,
+        data="drawn values in the card's shape", protocol={m.STORAGE: "none: computing"},
         computed=computed(device, deterministic=False) if stated_ms is None else None,
     )  # fmt: skip
     return Computing(rate, status, device)
@@ -158,11 +160,11 @@ def _step_seconds(reference: Reference, batch: int, device: torch.device) -> lis
 def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Record], computing: Computing) -> None:
     """How much shorter an epoch is on `ssd` than on `hdd`, read as documented by four workers while steps compute."""
     form = LMDB if dataset.startswith("lsun") else DOCUMENTED
-    wanted = {"format": form, "workers": str(WORKERS[-1]), "cache": "cold"}
+    wanted = {m.FORMAT: form, m.WORKERS: str(WORKERS[-1]), m.CACHE: "cold"}
     cells = {
-        r.protocol["storage"]: r
+        r.protocol[m.STORAGE]: r
         for r in records
-        if r.metric == "images_per_second" and wanted.items() <= r.protocol.items()
+        if r.metric == m.IMAGES_PER_SECOND.name and wanted.items() <= r.protocol.items()
     }
     reasons = [
         f"no cold reading from {name}: "
@@ -171,7 +173,7 @@ def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Rec
         if name not in cells or not cells[name].value
     ]
     if reasons:
-        write(spec, SPEED_UP, None, "ratio", "higher", status="skipped", reason="; ".join(reasons))
+        write(spec, m.DISK_SPEED_UP, None, status="skipped", reason="; ".join(reasons))
         return
     # Workers read while a step computes: the slower of the two decides.
     rates = {name: cells[name].value or 0.0 for name in DISK_PROFILES}
@@ -182,9 +184,9 @@ def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Rec
         status = computing.status
     cell = cells["hdd"]
     write(
-        spec, SPEED_UP, fast / slow, "ratio", "higher", status=status, data=cell.data,
+        spec, m.DISK_SPEED_UP, fast / slow, status=status, data=cell.data,
         real_data=cell.real_data and dataset == PICTURES,  # of another set these are the format, not the pictures
-        protocol={"format": form, "workers": wanted["workers"], COMPUTED_ON: computing.device.type},
+        protocol={m.FORMAT: form, m.WORKERS: wanted[m.WORKERS], COMPUTED_ON: computing.device.type},
         reason=f"bound by {bound['hdd']} on hdd and by {bound['ssd']} on ssd; the document compares two cards as well",
     )  # fmt: skip
 

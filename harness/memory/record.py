@@ -14,13 +14,13 @@ from harness.data import batches_per_epoch
 from harness.data.registry import documented_samples, has_real_data
 from harness.memory.estimate import Estimate, estimate
 from harness.memory.measure import Cell, Measured, measure_cell
+from harness.records import metrics as m
 from harness.records.environment import allocator_settings
-from harness.records.record import Better
+from harness.records.metrics import COMPUTED_ON, Metric
 from harness.training.device import computed
 from reference import Card, Reference
 
 MIB = 2**20
-COMPUTED_ON = "computed on"  # the key of every record's protocol here: cuda or cpu
 FAILED = "its step fails"
 NOT_YET = "not measured yet: there is no GPU here"
 _DRAWN = "drawn values in the card's shape"
@@ -29,7 +29,7 @@ _DRAWN = "drawn values in the card's shape"
 class Write(Protocol):
     """`SuiteSession.record`, or a recorder's for one suite."""
 
-    def __call__(self, spec: str, metric: str, value: float | None, unit: str, better: Better, **more: Any) -> None: ...
+    def __call__(self, spec: str, metric: Metric, value: float | None, **more: Any) -> None: ...
 
 
 def documented_batch_sizes(card: Card) -> tuple[int, ...]:
@@ -52,12 +52,12 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
     }  # fmt: skip
     protocol = {COMPUTED_ON: "cuda", "torch": spaces.version, "cuBLAS workspaces": spaces.described}
     where = f"{found.layer or 'the step'}, {found.operator}" if found.operator else "between steps"
-    write(spec, "peak_allocated_mib", found.peak_allocated / MIB, "MiB", "lower", reason=where,
+    write(spec, m.PEAK_ALLOCATED, found.peak_allocated / MIB, reason=where,
           protocol=protocol, **facts)  # fmt: skip
-    write(spec, "peak_reserved_mib", found.peak_reserved / MIB, "MiB", "lower", protocol=protocol, **facts)
-    write(spec, "tensors_mib", found.tensors / MIB, "MiB", "lower", protocol=protocol, **facts)
+    write(spec, m.PEAK_RESERVED, found.peak_reserved / MIB, protocol=protocol, **facts)
+    write(spec, m.TENSORS_MIB, found.tensors / MIB, protocol=protocol, **facts)
     for part, size in found.parts.items():
-        write(spec, "peak_part_mib", size / MIB, "MiB", "none", protocol=protocol | {"part": part}, **facts)
+        write(spec, m.PEAK_PART, size / MIB, protocol=protocol | {m.PART: part}, **facts)
     return found
 
 
@@ -76,35 +76,33 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None) -> Meas
         "protocol": {COMPUTED_ON: device.type},
     }  # fmt: skip
 
-    def mib(metric: str, size: int | None, why_not: str = "", reason: str = "") -> None:
+    def mib(metric: Metric, size: int | None, why_not: str = "", reason: str = "") -> None:
         if size is None:
             status = "failed" if why_not.startswith(FAILED) else "skipped"
-            write(cell.spec, metric, None, "MiB", "lower", status=status, reason=why_not, **facts)
+            write(cell.spec, metric, None, status=status, reason=why_not, **facts)
         else:
-            write(cell.spec, metric, size / MIB, "MiB", "lower", reason=reason, **facts)
+            write(cell.spec, metric, size / MIB, reason=reason, **facts)
 
     if found.ended:
         if found.others:
             found = dataclasses.replace(found, ended=f"{found.ended}; on the card also: {'; '.join(found.others)}")
-        for metric in ("peak_allocated_mib", "peak_reserved_mib", "driver_mib") if on_cuda else ("peak_resident_mib",):
+        for metric in (m.PEAK_ALLOCATED, m.PEAK_RESERVED, m.DRIVER_MIB) if on_cuda else (m.PEAK_RSS,):
             mib(metric, None, found.ended)
         return found
     if on_cuda:
-        mib("peak_allocated_mib", found.peak_allocated)
-        mib("peak_reserved_mib", found.peak_reserved, reason=_another_allocator())
-        mib("tensors_mib", found.tensors, "the step wasn't traced: there was no memory, or nobody asked")
+        mib(m.PEAK_ALLOCATED, found.peak_allocated)
+        mib(m.PEAK_RESERVED, found.peak_reserved, reason=_another_allocator())
+        mib(m.TENSORS_MIB, found.tensors, "the step wasn't traced: there was no memory, or nobody asked")
         if found.tensors is not None and found.peak_allocated is not None:
             # cuBLAS', cuDNN's, and what the allocator adds by rounding.
-            mib("workspaces_mib", found.peak_allocated - found.tensors)
-        mib("context_mib", found.context, found.driver_how)
-        mib("bare_context_mib", found.bare_context, found.driver_how)
+            mib(m.WORKSPACES_MIB, found.peak_allocated - found.tensors)
+        mib(m.CONTEXT_MIB, found.context, found.driver_how)
+        mib(m.BARE_CONTEXT_MIB, found.bare_context, found.driver_how)
         others = "; ".join(found.others)
-        mib("driver_mib", found.driver, found.driver_how, found.driver_how)
-        write(cell.spec, "other_processes", float(len(found.others)), "processes", "none", reason=others, **facts)
-        if not cell.deterministic:  # as the documents compute
-            mib(f"driver_memory_mb_b{cell.batch_size}", found.driver, found.driver_how)
+        mib(m.DRIVER_MIB, found.driver, found.driver_how, found.driver_how)
+        write(cell.spec, m.OTHER_PROCESSES, float(len(found.others)), reason=others, **facts)
     else:
-        mib("peak_resident_mib", found.resident, reason=_before(found))
+        mib(m.PEAK_RSS, found.resident, reason=_before(found))
     _record_times(write, cell, card, root, found, facts)
     record_machine(write, cell.spec, found, facts)
     return found
@@ -113,15 +111,14 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None) -> Meas
 def record_machine(write: Write, spec: str, found: Measured, facts: Mapping[str, Any]) -> None:
     """The state of the machine before and during the timed steps, and whether it was held back."""
     for when, state in (("before", found.before), ("after", found.after)):
-        protocol = facts["protocol"] | {"when": when} | state.words
+        protocol = facts["protocol"] | {m.WHEN: when} | state.words
         for name, value in state.figures.items():
-            unit = name.rpartition("_")[2]
-            write(spec, name, value, unit, "none", **{**facts, "protocol": protocol}, reason=state.missing)
+            write(spec, m.MACHINE_FIGURES[name], value, **{**facts, "protocol": protocol}, reason=state.missing)
     if found.before.tells:
-        write(spec, "throttled", float(bool(found.throttled)), "yes/no", "none", reason=found.throttled, **facts)
+        write(spec, m.THROTTLED, float(bool(found.throttled)), reason=found.throttled, **facts)
     elif facts["protocol"][COMPUTED_ON] == "cuda":
         why = found.before.missing
-        write(spec, "throttled", None, "yes/no", "none", status="skipped", reason=why, **facts)
+        write(spec, m.THROTTLED, None, status="skipped", reason=why, **facts)
 
 
 def _another_allocator() -> str:
@@ -142,11 +139,11 @@ def _record_times(
     if found.throttled:
         steps += f"; throttled: {found.throttled}"
     if facts["protocol"][COMPUTED_ON] == "cpu":
-        facts = facts | {"protocol": facts["protocol"] | {"threads": str(found.threads)}}
-    write(cell.spec, "step_ms_median", found.median_ms, "ms", "lower", reason=steps, **facts)
-    write(cell.spec, "step_ms_q1", low, "ms", "none", **facts)
-    write(cell.spec, "step_ms_q3", high, "ms", "none", **facts)
-    write(cell.spec, "images_per_second", 1000 * cell.batch_size / found.median_ms, "1/s", "higher", **facts)
+        facts = facts | {"protocol": facts["protocol"] | {m.THREADS: str(found.threads)}}
+    write(cell.spec, m.STEP_MS, found.median_ms, reason=steps, **facts)
+    write(cell.spec, m.STEP_MS_Q1, low, **facts)
+    write(cell.spec, m.STEP_MS_Q3, high, **facts)
+    write(cell.spec, m.IMAGES_PER_SECOND, 1000 * cell.batch_size / found.median_ms, **facts)
     samples = documented_samples(card)
     as_documented = facts["protocol"][COMPUTED_ON] == "cpu" or not cell.deterministic
     if samples is not None and cell.batch_size == card.batch_size and as_documented:
@@ -155,7 +152,7 @@ def _record_times(
         minutes = found.median_ms / 60_000 * steps_of_run
         what = f"steps alone, {samples:,} samples, {card.epochs} epochs; loading isn't in it"
         real = has_real_data(card, root)
-        write(cell.spec, "documented_run_minutes", minutes, "min", "lower", real_data=real, reason=what, **facts)
+        write(cell.spec, m.DOCUMENTED_RUN_MINUTES, minutes, real_data=real, reason=what, **facts)
 
 
 def record_epoch_ratio(write: Write, spec: str, card: Card, cells: Sequence[tuple[Cell, Measured]]) -> None:
@@ -167,17 +164,17 @@ def record_epoch_ratio(write: Write, spec: str, card: Card, cells: Sequence[tupl
     long, short = (times[size] * batches_per_epoch(samples, size, drop_last=card.drop_last) for size in (largest, own))
     cell = cells[0][0]
     on = torch.device(cell.device).type
-    write(spec, f"epoch_time_ratio_b{largest}_to_b{own}", long / short, "ratio", "none", data=_DRAWN,
-          protocol={COMPUTED_ON: on}, reason=f"steps alone, {samples:,} samples")  # fmt: skip
+    protocol = {m.BATCHES: f"{largest} to {own}", COMPUTED_ON: on}
+    reason = f"steps alone, {samples:,} samples"
+    write(spec, m.EPOCH_TIME_RATIO, long / short, data=_DRAWN, protocol=protocol, reason=reason)
 
 
 def record_not_yet(write: Write, spec: str, card: Card) -> None:
-    """Say of every figure that the document prints that there is no GPU to measure_cell it on."""
-    sizes = [figure.batch_size for figure in card.memory]
-    named = [f"driver_memory_mb_b{size}" for size in sizes]
-    named += [claim.metric for claim in card.claims if claim.needs_gpu]
+    """Say of every figure that the document prints that there is no GPU to measure it on."""
+    named = [m.DRIVER_MIB] if card.memory else []
+    named += [m.find_metric(claim.metric) for claim in card.claims if claim.needs_gpu and claim.metric]
     for metric in dict.fromkeys(named):
-        write(spec, metric, None, "", "none", status="skipped", reason=NOT_YET)
+        write(spec, metric, None, status="skipped", reason=NOT_YET)
 
 
 def affordable_sizes(sizes: Sequence[int], flops_per_sample: float, budget: float | None, count: int = 1) -> list[int]:

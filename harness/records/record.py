@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from harness.records.metrics import Better, Metric, series
+from harness.records.version_1 import repeats, upgraded
+
 Status = Literal["measured", "estimated", "simulated", "documented", "skipped", "failed"]
-Better = Literal["higher", "lower", "equal", "none"]
-RECORD_VERSION = 1
-AT_START = "_untrained"  # how the metrics of a generator that hasn't been trained end
+RECORD_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,24 @@ class Record:
         elif self.value is None:
             raise ValueError(f"a {self.status} record needs a value: {self.metric} of {self.reference}")
 
+    @property
+    def series(self) -> str:
+        """What the value is one of: its metric, and what tells it from others of its reference."""
+        return series(self.metric, self.protocol)
+
     def to_line(self) -> str:
         """The record as one line of JSON."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Record:
-        """The record of a parsed line.
+        """The record of a parsed line; one of version 1 in the words of today.
 
         Raises:
             ValueError: a key that records don't have, or one that they need is missing.
         """
+        if values.get("version") == 1:
+            values = upgraded(values) | {"version": RECORD_VERSION}
         try:
             record = cls(**values)
             whole = (record.n, record.seed, record.batch_size, record.threads)
@@ -88,6 +96,11 @@ class Record:
             return record
         except TypeError as error:
             raise ValueError(f"not a record: {error}") from error
+
+
+def tested(metric: Metric, protocol: Mapping[str, str]) -> bool:
+    """Whether a gate tests a value unless told otherwise: of a headline metric, and none of its further series."""
+    return metric.headline and not any(key in protocol for key in metric.by)
 
 
 def append_record(path: Path, record: Record) -> None:
@@ -115,7 +128,9 @@ def read_records(path: Path) -> list[Record]:
     # Not splitlines: it also cuts at characters that a reason may hold.
     for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
         try:
-            records.append(Record.from_json(json.loads(line)))
+            values = json.loads(line)
+            if not (isinstance(values, dict) and repeats(values)):
+                records.append(Record.from_json(values))
         except (json.JSONDecodeError, ValueError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
     return records

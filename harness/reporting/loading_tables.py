@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from harness.records.metrics import (
+    CACHE,
+    COMPUTING_RATE,
+    CPU_SECONDS,
+    DATA_SET,
+    DISK_MOVING,
+    DISK_SEEKING,
+    EPOCH_HOURS,
+    FIRST_BATCH_MS,
+    FORMAT,
+    IMAGES_PER_SECOND,
+    OPTION,
+    OPTION_NEXT_EPOCH,
+    OPTION_RATE,
+    OPTION_VALUE,
+    READ_MB_PER_SECOND,
+    SAME_PICTURES,
+    STORAGE,
+    WINDOW,
+    WORKERS,
+)
 from harness.records.record import Record
-from reference import Card
+from harness.reporting.table import Cards, Table
 
-Cards = Sequence[tuple[str, Card]]
 _Key = tuple[str, str, str, str]  # storage, cache, format, workers
 _AS_DOCUMENTED, _PACKED = "folder, as documented", "packed"
 _SETS = {"celeba": "CelebA", "lsun": "LSUN"}
@@ -23,8 +43,8 @@ def loading_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     storages = list(dict.fromkeys(key[0] for key in groups))
     for storage, cache, form, workers in sorted(groups, key=lambda key: storages.index(key[0])):
         values = groups[storage, cache, form, workers]
-        rate = values["images_per_second"]
-        baseline = groups.get((storage, cache, _AS_DOCUMENTED, workers), {}).get("images_per_second")
+        rate = values[IMAGES_PER_SECOND.name]
+        baseline = groups.get((storage, cache, _AS_DOCUMENTED, workers), {}).get(IMAGES_PER_SECOND.name)
         rows.append(
             {
                 "storage": storage,
@@ -34,11 +54,11 @@ def loading_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                 "workers": workers,
                 "images/s": _figure(rate, "{:,.0f}"),
                 "× as documented": _ratio(rate, baseline),
-                "MB/s read": _figure(values.get("read_mb_per_second"), "{:,.1f}"),
-                "first batch, ms": _figure(values.get("first_batch_ms"), "{:,.0f}"),
-                "CPU s per 1,000": _figure(values.get("cpu_s_per_1000_images"), "{:.3f}"),
-                "CelebA epoch, h": _figure(values.get("epoch_hours_celeba"), "{:.3g}"),
-                "LSUN epoch, h": _figure(values.get("epoch_hours_lsun"), "{:.3g}"),
+                "MB/s read": _figure(values.get(READ_MB_PER_SECOND.name), "{:,.1f}"),
+                "first batch, ms": _figure(values.get(FIRST_BATCH_MS.name), "{:,.0f}"),
+                "CPU s per 1,000": _figure(values.get(CPU_SECONDS.name), "{:.3f}"),
+                "CelebA epoch, h": _figure(values.get(f"{EPOCH_HOURS.name} celeba"), "{:.3g}"),
+                "LSUN epoch, h": _figure(values.get(f"{EPOCH_HOURS.name} lsun"), "{:.3g}"),
                 "the disk seeks / moves bytes": _busy(values),
                 "training is bound by": _bound(rate, workers, _computing(records, rate.reference)),
             }
@@ -54,15 +74,15 @@ def loading_options_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """What prefetching, persistent workers and page-locked memory are worth."""
     groups: dict[tuple[str, str], dict[str, Record]] = {}
     for r in _of(records):
-        if "option" in r.protocol:
-            groups.setdefault((r.protocol["option"], r.protocol["value"]), {})[r.metric] = r
+        if OPTION in r.protocol:
+            groups.setdefault((r.protocol[OPTION], r.protocol[OPTION_VALUE]), {})[r.metric] = r
     return pd.DataFrame(
         [
             {
                 "option": option.replace("_", " "),
                 "value": value,
-                "images/s": _figure(values.get("option_images_per_second"), "{:,.0f}"),
-                "first batch of the next epoch, ms": _figure(values.get("option_next_epoch_ms"), "{:,.1f}"),
+                "images/s": _figure(values.get(OPTION_RATE.name), "{:,.0f}"),
+                "first batch of the next epoch, ms": _figure(values.get(OPTION_NEXT_EPOCH.name), "{:,.1f}"),
                 "measured on": next(iter(values.values())).device,
             }
             for (option, value), values in groups.items()
@@ -75,15 +95,15 @@ def same_pictures_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "format": r.protocol["format"],
-                "workers": r.protocol["workers"],
-                "shuffled": f"{r.protocol['window']} at a time" if r.protocol["window"] != "0" else "all at once",
+                "format": r.protocol[FORMAT],
+                "workers": r.protocol[WORKERS],
+                "shuffled": f"{r.protocol[WINDOW]} at a time" if r.protocol[WINDOW] != "0" else "all at once",
                 "values and order as documented": "yes" if r.value else "NO",
                 "of so many pictures": r.n,
                 "all values": r.reason,
             }
             for r in _of(records)
-            if r.metric == "same_pictures"
+            if r.metric == SAME_PICTURES.name
         ]
     )
 
@@ -94,10 +114,10 @@ def loading_rates(records: Sequence[Record]) -> tuple[dict[str, dict[str, float]
     most = max((int(key[3]) for key in groups), default=0)
     rates: dict[str, dict[str, float]] = {}
     for (storage, cache, form, workers), values in groups.items():
-        found = values["images_per_second"]
+        found = values[IMAGES_PER_SECOND.name]
         if int(workers) == most and found.value is not None:
             rates.setdefault(f"{storage}, {cache}, {found.status}, {workers} workers", {})[form] = found.value
-    reference = next((values["images_per_second"].reference for values in groups.values()), "")
+    reference = next((values[IMAGES_PER_SECOND.name].reference for values in groups.values()), "")
     computing = _computing(records, reference)
     return rates, None if computing is None else computing.value
 
@@ -116,10 +136,10 @@ def loading_note(records: Sequence[Record], cards: Cards) -> str:
         parts = []
         for form in (_AS_DOCUMENTED, _PACKED):
             cell = groups.get((storage, "cold", form, most), {})
-            if cell and cell["images_per_second"].status == "simulated":
-                seeking, moving = (_value(cell.get(name)) for name in ("disk_seeking_share", "disk_moving_share"))
+            if cell and cell[IMAGES_PER_SECOND.name].status == "simulated":
+                seeking, moving = (_value(cell.get(name)) for name in (DISK_SEEKING.name, DISK_MOVING.name))
                 parts.append(
-                    f"`{form}` gets {_value(cell['images_per_second']):,.0f} pictures a second: the head seeks for "
+                    f"`{form}` gets {_value(cell[IMAGES_PER_SECOND.name]):,.0f} pictures a second: the head seeks for "
                     f"{seeking:.0%} of the time and reads for {moving:.0%}"
                 )
         if parts:
@@ -128,7 +148,7 @@ def loading_note(records: Sequence[Record], cards: Cards) -> str:
     documented = ", ".join(
         f"{row['CelebA epoch, h']} h on {row['storage']}" for row in _documented(cards) if "CelebA epoch, h" in row
     )
-    hours = [_value(cell.get("epoch_hours_celeba")) for cell in (slow, fast) if cell]
+    hours = [_value(cell.get(f"{EPOCH_HOURS.name} celeba")) for cell in (slow, fast) if cell]
     if len(hours) == 2 and documented and not any(math.isnan(one) for one in hours):
         lines.append(
             f"An epoch of CelebA read as documented takes {hours[0]:.3g} h from `hdd` and {hours[1]:.3g} h from `ssd`, "
@@ -145,15 +165,15 @@ def _of(records: Sequence[Record]) -> list[Record]:
 def _cells(records: Sequence[Record]) -> dict[_Key, dict[str, Record]]:
     groups: dict[_Key, dict[str, Record]] = {}
     for r in _of(records):
-        if "storage" in r.protocol and "format" in r.protocol:
-            key = (r.protocol["storage"], r.protocol["cache"], r.protocol["format"], r.protocol["workers"])
-            groups.setdefault(key, {})[r.metric] = r
-    return {key: values for key, values in groups.items() if "images_per_second" in values}
+        if STORAGE in r.protocol and FORMAT in r.protocol:
+            key = (r.protocol[STORAGE], r.protocol[CACHE], r.protocol[FORMAT], r.protocol[WORKERS])
+            groups.setdefault(key, {})[" ".join(filter(None, (r.metric, r.protocol.get(DATA_SET))))] = r
+    return {key: values for key, values in groups.items() if IMAGES_PER_SECOND.name in values}
 
 
 def _computing(records: Sequence[Record], reference: str) -> Record | None:
     """How many pictures a second a reference's steps use, else those of another of the same pictures."""
-    found = [r for r in _of(records) if r.metric == "computing_images_per_second" and r.value]
+    found = [r for r in _of(records) if r.metric == COMPUTING_RATE.name and r.value]
     return next((r for r in found if r.reference == reference), found[0] if found else None)
 
 
@@ -188,9 +208,9 @@ def _ratio(rate: Record, baseline: Record | None) -> str:
 
 
 def _busy(values: Mapping[str, Record]) -> str:
-    if "disk_seeking_share" not in values:
+    if DISK_SEEKING.name not in values:
         return ""
-    return " / ".join(f"{_value(values.get(name)):.0%}" for name in ("disk_seeking_share", "disk_moving_share"))
+    return " / ".join(f"{_value(values.get(name)):.0%}" for name in (DISK_SEEKING.name, DISK_MOVING.name))
 
 
 def _bound(rate: Record, workers: str, computing: Record | None) -> str:
@@ -205,8 +225,19 @@ def _value(record: Record | None) -> float:
     return record.value if record is not None and record.value is not None else float("nan")
 
 
-LOADING_TABLES: Mapping[str, Callable[[Sequence[Record], Cards], pd.DataFrame]] = {
-    "loading": loading_table,
-    "loading_options": loading_options_table,
-    "same_pictures": same_pictures_table,
-}
+LOADING_TABLES = (
+    Table(
+        "loading",
+        "Loading: which disk, which format, how many workers",
+        ("storage", "status", "cache", "format"),
+        loading_table,
+        loading_note,
+    ),
+    Table(
+        "loading_options",
+        "Loading: prefetching, persistent workers, page-locked memory",
+        ("option", "value"),
+        loading_options_table,
+    ),
+    Table("same_pictures", "Loading: the same values in the same order", ("format", "workers"), same_pictures_table),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +13,12 @@ import pandas as pd
 from harness.files.writing import write_text
 from harness.records.record import Record, read_records
 from harness.records.report_folder import ENVIRONMENT, RECORDS, REPORT
-from harness.reporting.loading_tables import loading_note, loading_rates
-from harness.reporting.memory_tables import memory_note, memory_rows, times_per_image
+from harness.reporting.documented import documented_tables
+from harness.reporting.loading_tables import loading_rates
+from harness.reporting.memory_tables import memory_rows, times_per_image
 from harness.reporting.plots import save_batch_sizes, save_loading
-from harness.reporting.tables import TABLES, Cards, documented_tables
-
-_NOTES: Mapping[str, Callable[[Sequence[Record], Cards], str]] = {
-    "memory": memory_note,
-    "loading": loading_note,
-}
-
-_TITLES = {
-    "scorecard": "Scorecard: what the documents claim and what was measured",
-    "determinism": "Determinism: the same seed, the same bits",
-    "shapes": "Shapes, sizes and initial values",
-    "modes": "Mode coverage on the 3×3 Gaussian grid",
-    "mode_by_mode": "Mode by mode: share of all samples, and spread against σ",
-    "quality": "Sample quality",
-    "calibration": "The metrics themselves, where the answer is known",
-    "latent": "Latents, labels and conditions",
-    "conduct": "Conduct: rules that every GAN's step keeps",
-    "mutants": "Mutants: GAN code broken on purpose, and which suite notices",
-    "training": "Training logs beside the documents'",
-    "memory": "GPU memory by batch size, as the documents tabulate it",
-    "memory_fit": "GPU memory: the lines through these rows",
-    "footprint": "What a step holds at its peak",
-    "estimator": "The estimator beside PyTorch's profiler, on the CPU",
-    "leaks": "Memory held after some steps and after more",
-    "speed": "Time of a step",
-    "machine": "The machine while steps were timed",
-    "device": "The device: what every other figure of it stands on",
-    "loading": "Loading: which disk, which format, how many workers",
-    "loading_options": "Loading: prefetching, persistent workers, page-locked memory",
-    "same_pictures": "Loading: the same values in the same order",
-    "left_out": "Skipped and failed",
-}
+from harness.reporting.table import Cards
+from harness.reporting.tables import TABLES
 
 
 def write_report(folder: Path, cards: Cards) -> list[Path]:
@@ -59,14 +30,14 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
     records = read_records(folder / RECORDS)
     heading = _heading(records, _environments(folder))
     written, parts = [], [f"# Report\n\n{heading}"]
-    for name, make in TABLES.items():
-        table = make(records, cards)
-        if table.empty:
+    for table in TABLES:
+        made = table.make(records, cards)
+        if made.empty:
             continue
-        table = _without_gaps(table)
-        note = f"\n\n{_NOTES[name](records, cards)}" if name in _NOTES else ""
-        written += write_table(folder, name, table, f"# {_TITLES[name]}\n\n{heading}{note}")
-        parts.append(f"## {_TITLES[name]}{note}\n\n{_markdown(table)}")
+        made = _without_gaps(made)
+        note = f"\n\n{said}" if (said := table.note(records, cards)) else ""
+        written += write_table(folder, table.name, made, f"# {table.title}\n\n{heading}{note}")
+        parts.append(f"## {table.title}{note}\n\n{_markdown(made)}")
     rows = memory_rows(records, cards)
     if rows:
         save_batch_sizes(folder / "plots" / "memory.png", rows, times_per_image(records, cards))

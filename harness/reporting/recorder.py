@@ -14,9 +14,10 @@ import torch
 from harness.data.dataset import Dataset
 from harness.files.writing import held, write_text
 from harness.records.environment import environment, fingerprint
-from harness.records.record import Better, Record, Status, append_record
+from harness.records.metrics import Better, Metric
+from harness.records.record import Record, Status, append_record, tested
 from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, foreign_files, set_aside
-from harness.reporting.tables import TABLES
+from harness.reporting.tables import TABLE_NAMES
 
 
 class Recorder:
@@ -38,9 +39,10 @@ class Recorder:
         self.environment = environment(device)
         self.records: list[Record] = []
         self._fingerprint = fingerprint(self.environment)
+        self._device = str(self.environment["device"])
         self._asked = asked
         self._started = False
-        strange = foreign_files(report, TABLES)
+        strange = foreign_files(report, TABLE_NAMES)
         if strange:
             raise ValueError(
                 f"the report folder {report} holds {strange[0]!r}, which no report has: nothing is deleted"
@@ -70,34 +72,46 @@ class Recorder:
         self,
         suite: str,
         spec: str,
-        metric: str,
+        metric: Metric,
         value: float | None,
-        unit: str,
-        better: Better,
         *,
         data: Dataset | str = "",
         status: Status = "measured",
         protocol: Mapping[str, str] | None = None,
         computed: Mapping[str, str] | None = None,
+        headline: bool = True,
         **more: Any,
     ) -> None:
         """Write one record, at once.
 
         `data` is what it was measured on, or says so in words; `computed` how the device computed, where that touches
-        the value, and joins the protocol.
+        the value, and joins the protocol. `headline` False keeps a headline metric from the gate: a calibration's.
         """
         given: dict[str, Any] = {"data": data}
         mark = {}
         if not isinstance(data, str):
             given = {"data": data.title, "real_data": data.real and data.complete}
             mark = {"data": data.fingerprint}
-        facts: dict[str, Any] = {
-            "device": str(self.environment["device"]),
-            "protocol": {**(computed or {}), **(protocol or {}), **mark},
-        }
-        entry = Record(
-            suite, spec, metric, value, unit, better, status, self.profile,
-            environment=self._fingerprint, **(facts | given | more),
-        )  # fmt: skip
+        joined = {**(computed or {}), **(protocol or {}), **mark}
+        facts = {"protocol": joined, "headline": headline and value is not None and tested(metric, joined)}
+        self._append(suite, spec, metric.name, value, metric.unit, metric.better, status, **(facts | given | more))
+
+    def note(self, suite: str, spec: str, check: str, status: Status, reason: str, seed: int | None) -> None:
+        """Write that a check, which may record several metrics, was skipped or failed."""
+        self._append(suite, spec, check, None, "", "none", status, data="", reason=reason, seed=seed)
+
+    def _append(
+        self,
+        suite: str,
+        reference: str,
+        metric: str,
+        value: float | None,
+        unit: str,
+        better: Better,
+        status: Status,
+        **more: Any,
+    ) -> None:
+        where: dict[str, Any] = {"device": self._device, "environment": self._fingerprint}
+        entry = Record(suite, reference, metric, value, unit, better, status, self.profile, **(where | more))
         self.records.append(entry)
         append_record(self.folder(RECORDS), entry)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from harness.records.metrics import COMPUTED_ON, EXTRACTOR, METRICS
 from harness.records.record import Record
 from reference import Card, Claim
 
@@ -38,7 +39,7 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
     partly; none: not reproduced. Nothing that decides: not measured, with the reason. A seed that failed, or gave no
     value, keeps a claim from being reproduced.
     """
-    named = [r for r in records if r.reference == reference and r.metric == claim.metric]
+    named = [r for r in records if r.reference == reference and speaks_of(claim, r)]
     found = [r for r in named if r.status == "measured"]
     deciding = [] if claim.obstacle else [r for r in found if _reason_against(claim, r) == ""]
     if not deciding:
@@ -56,26 +57,34 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
     return Judgement(reference, claim, verdict, values, tuple(deciding), "; ".join(lost))
 
 
+def speaks_of(claim: Claim, record: Record) -> bool:
+    """Whether a record is of what the claim names; one that says why there is no value speaks for the whole metric."""
+    if not claim.metric or record.metric != claim.metric:
+        return False
+    if record.status in ("skipped", "failed"):
+        return True
+    metric = METRICS.get(record.metric)
+    other = [key for key in metric.by if key in record.protocol and key not in claim.where] if metric else []
+    wanted = {name: record.protocol.get(name) for name in claim.where} == dict(claim.where)
+    return wanted and not other and claim.batch_size in (None, record.batch_size)
+
+
 def judge_all(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[Judgement]:
     """Every claim of every (spec, card), in order."""
     return [judge(spec, claim, records) for spec, card in cards for claim in card.claims]
-
-
-def spread(values: Sequence[float]) -> str:
-    """The median, with the range when there are several values."""
-    if not values:
-        return ""
-    if len(values) == 1:
-        return f"{values[0]:.4g}"
-    return f"{median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
 def _reason_against(claim: Claim, record: Record) -> str:
     """Why this record doesn't decide this claim; empty when it does."""
     if claim.needs_data and not record.real_data:
         return f"the claim is about all of the real data, measured was {record.data}"
-    if claim.needs_gpu and record.protocol.get("computed on") != "cuda":
+    if claim.needs_gpu and record.protocol.get(COMPUTED_ON) != "cuda":
         return f"the claim is about a GPU, measured was on {record.device}"
+    looked = record.protocol.get(EXTRACTOR, "")
+    if claim.extractor and looked.partition(" ")[0] != claim.extractor:
+        return f"looked at by {looked or 'nothing known'}, the claim is about {claim.extractor}"
+    if claim.n_at_least is not None and (record.n or 0) < claim.n_at_least:
+        return f"of {record.n or 0} samples, the claim takes {claim.n_at_least}"
     if claim.epochs is not None and (record.epochs or 0) < claim.epochs:
         return f"trained for {record.epochs or 0:.3g} epochs, the claim takes {claim.epochs:g}"
     return ""
@@ -88,9 +97,10 @@ def _unit(claim: Claim, records: Sequence[Record], deciding: Sequence[Record]) -
     others = [
         r
         for r in records
-        if (r.reference, r.metric, r.status) == (claim.versus, claim.metric, "measured")
+        if (r.reference, r.status) == (claim.versus, "measured")
+        and speaks_of(claim, r)
         and _reason_against(claim, r) == ""
-        and r.protocol.get("extractor") == deciding[0].protocol.get("extractor")
+        and r.protocol.get(EXTRACTOR) == deciding[0].protocol.get(EXTRACTOR)
     ]
     values = [r.value for r in others if r.value is not None]
     if not values or median(values) == 0:
@@ -121,4 +131,4 @@ def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record], fai
         f"simulated, which decides nothing: {r.value:.3g}, {r.reason}" for r in named if r.status == "simulated"
     ]
     reasons += [f"{r.metric} failed: {r.reason}" for r in failed]
-    return "; ".join(dict.fromkeys(reasons)) or f"no record of {claim.metric}"
+    return "; ".join(dict.fromkeys(reasons)) or f"no record of {claim}"

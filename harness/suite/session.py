@@ -25,9 +25,9 @@ from harness.evaluation.extractors.extractor import Extractor, open_extractor
 from harness.evaluation.protocol import extractor_name, is_image_reference
 from harness.files.figures import Picture
 from harness.latents.probe import LinearReader, digits_of, labelled_faces
-from harness.loading.record import SPEED_UP
 from harness.memory.record import affordable_sizes
-from harness.records.record import Better, Status
+from harness.records.metrics import DISK_SPEED_UP, Metric
+from harness.records.record import Status
 from harness.records.report_folder import COMPARISON
 from harness.reporting.console import new_console
 from harness.reporting.pages import write_report, write_table
@@ -54,7 +54,7 @@ _HAVING: Mapping[str, Callable[[Card], bool]] = {
     "paired": lambda card: card.condition == "paired",
     "a printed text": lambda card: any(network.printed for network in card.networks.values()),
     "images": is_image_reference,
-    "a comparison of disks": lambda card: any(claim.metric == SPEED_UP for claim in card.claims),
+    "a comparison of disks": lambda card: any(claim.metric == DISK_SPEED_UP.name for claim in card.claims),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
 _READ = 4000  # images that a reader gets to see
@@ -265,30 +265,20 @@ class SuiteSession:
     def record(
         self,
         spec: str,
-        metric: str,
+        metric: Metric,
         value: float | None,
-        unit: str,
-        better: Better,
-        *,
-        data: Dataset | str = "",
-        status: Status = "measured",
-        protocol: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """Write one record of the suite that runs, at once."""
-        self._recorder.record(
-            self.suite, spec, metric, value, unit, better, data=data, status=status, protocol=protocol, **more
-        )
+        """Write one record of the suite that runs, at once: see `Recorder.record`."""
+        self._recorder.record(self.suite, spec, metric, value, **more)
 
     def note(self, suite: str, check: str, parameters: Mapping[str, Any], status: Status, reason: str) -> None:
         """Write that a check was skipped or failed."""
         self.suite = suite
         # Where no reference is to be checked, there is no name.
         spec, seed = parameters.get("spec"), parameters.get("seed")
-        self.record(
-            spec if isinstance(spec, str) else "", check, None, "", "none", status=status, reason=reason,
-            seed=seed if isinstance(seed, int) else None,
-        )  # fmt: skip
+        named = spec if isinstance(spec, str) else ""
+        self._recorder.note(suite, named, check, status, reason, seed if isinstance(seed, int) else None)
 
     def close(self) -> None:
         """Let others write into the report folder."""
@@ -338,7 +328,7 @@ class SuiteSession:
         if not self.comparisons:
             return []
         bad = [c for c in self.comparisons if c.verdict not in ("kept", "better")]
-        lines = [f"  {c.reference} {c.metric}: {c.verdict}" + (f", {c.reason}" if c.reason else "") for c in bad]
+        lines = [f"  {c.reference} {c.series}: {c.verdict}" + (f", {c.reason}" if c.reason else "") for c in bad]
         return [f"against {self.settings.baseline}: {summary(self.comparisons)}", *lines]
 
     def _reduced_form(self, spec: str) -> str | None:

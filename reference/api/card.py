@@ -62,11 +62,20 @@ def exactly(value: float) -> Condition:
 class Claim:
     """One thing that a document says and that a record can confirm or contradict.
 
-    `metric` names the records that decide. `epochs` is the training length that the claim speaks of: a value
-    measured after less training doesn't decide it. None means that training length plays no part. `needs_data`
-    says that the claim speaks of the card's real data set, so that a stand-in doesn't decide it; `needs_gpu` that it
-    speaks of a GPU. `obstacle` says why nobody can decide it. `versus` names another reference: then the condition is
-    on the value over the median of that one's, both measured in the same way.
+    Attributes:
+        metric: what decides it, by its name in the harness' vocabulary; "" for nothing that could be measured.
+        epochs: the training length that the claim speaks of: a value after less training doesn't decide it.
+        n_at_least: samples from which on a value decides it.
+        batch_size: the one that it speaks of.
+        extractor: what must look at the samples.
+        where: what the record's protocol must say.
+        needs_data: it speaks of the card's real data set: a stand-in doesn't decide it.
+        needs_gpu: it speaks of a GPU.
+        obstacle: why nobody can decide it.
+        versus: another reference: then the condition is on the value over the median of that one's, both measured in
+            the same way.
+
+    None and "" stand for anything.
     """
 
     identifier: str
@@ -80,6 +89,23 @@ class Claim:
     needs_gpu: bool = False
     obstacle: str = ""
     versus: str = ""
+    n_at_least: int | None = None
+    batch_size: int | None = None
+    extractor: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.metric and not self.obstacle:
+            raise ValueError(f"the claim {self.identifier!r} names no metric and no obstacle to measuring it")
+
+    def __str__(self) -> str:
+        """What decides it: `fid of 10,000 samples or more, by mnistnet, ≤ 1`."""
+        parts = [self.metric or "nothing measured"]
+        parts += [f"of {self.n_at_least:,} samples or more"] if self.n_at_least else []
+        parts += [f"at batch {self.batch_size}"] if self.batch_size else []
+        parts += [f"by {self.extractor}"] if self.extractor else []
+        parts += [f"{name} {value}" for name, value in self.where.items()]
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -98,10 +124,6 @@ class LogLine:
     epoch: int
     step: int
     values: Mapping[str, float]
-
-    def metric(self, quantity: str) -> str:
-        """The name under which a run's own value at this place is recorded."""
-        return f"log_{quantity}_e{self.epoch}_s{self.step}"
 
 
 @dataclass(frozen=True)

@@ -88,11 +88,13 @@ CARD = Card(
     ),
     claims=(
         Claim("requested", "004, 9.5.3", "each column of the grid shows the requested digit", "the requested digit",
-              "requested_class_share_1000", at_least(0.8), epochs=20, needs_data=True),
+              "requested_class_share", at_least(0.8), n_at_least=1000, epochs=20, needs_data=True),
         Claim("stroke", "004, 9.5.3", "if the first digit of a row is thick, all digits of the row are", "shared",
-              "style_shared_stroke_width_100x10", at_least(0.2), epochs=20, needs_data=True),
+              "style_shared", at_least(0.2), n_at_least=1000, where={"trait": "stroke_width"}, epochs=20,
+              needs_data=True),
         Claim("slant", "004, 9.5.3", "if the first digit of a row leans to the right, all digits of the row do",
-              "shared", "style_shared_slant_100x10", at_least(0.2), epochs=20, needs_data=True),
+              "shared", "style_shared", at_least(0.2), n_at_least=1000, where={"trait": "slant"}, epochs=20,
+              needs_data=True),
     ),
     deviations=(
         Deviation(1, "repair", "The wrapper asks the input for its device number to draw missing labels, which a "

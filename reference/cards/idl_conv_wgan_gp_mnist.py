@@ -26,12 +26,12 @@ CARD = Card(
     initial_weights=(*generator_weights(), *critic_weights()),
     claims=(
         Claim("better-digits", "004, 9.4.2", "the digits look much better than those of the fully connected WGAN-GP",
-              "much better", "fid_mnistnet_10k", at_most(0.8), epochs=15, needs_data=True,
+              "much better", "fid", at_most(0.8), n_at_least=10_000, extractor="mnistnet", epochs=15, needs_data=True,
               versus="idl-wgan-gp-mnist"),
         Claim("generator-rises", "004, 9.4.2, the loss plot", "the generator's loss keeps a clear upward trend",
-              "upwards", "trend_loss_generator", at_least(0.5), epochs=15, needs_data=True),
+              "upwards", "trend", at_least(0.5), where={"quantity": "loss_generator"}, epochs=15, needs_data=True),
         Claim("critic-flat", "004, 9.4.2, the loss plot", "the critic's loss stays flat", "flat",
-              "trend_loss_critic", between(-0.5, 0.5), epochs=15, needs_data=True),
+              "trend", between(-0.5, 0.5), where={"quantity": "loss_critic"}, epochs=15, needs_data=True),
     ),
     deviations=(
         Deviation(1, "formula against code", "The code takes the gradient's norm over dimension 1 only: on images "

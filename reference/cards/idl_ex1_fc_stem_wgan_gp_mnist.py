@@ -33,7 +33,7 @@ _CARD = Card(
     networks={},
     claims=(
         Claim("better", "004, exercise 1", "the samples look better than without fully connected layers", "a question",
-              "fid_mnistnet_10k", at_most(1), epochs=15, needs_data=True,
+              "fid", at_most(1), n_at_least=10_000, extractor="mnistnet", epochs=15, needs_data=True,
               versus="idl-conv-wgan-gp-mnist"),
     ),
     deviations=(

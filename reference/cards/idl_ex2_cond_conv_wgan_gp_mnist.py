@@ -75,7 +75,7 @@ CARD = Card(
     ),
     claims=(
         Claim("requested", "004, 9.5.3", "each column of the grid shows the requested digit", "the requested digit",
-              "requested_class_share_1000", at_least(0.8), epochs=15, needs_data=True),
+              "requested_class_share", at_least(0.8), n_at_least=1000, epochs=15, needs_data=True),
     ),
     deviations=(
         Deviation(1, "harness", "The exercise asks for a small CNN as combiner and gives no sizes: here two 5×5 "

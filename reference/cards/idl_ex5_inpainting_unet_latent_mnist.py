@@ -50,9 +50,9 @@ CARD = Card(
     ),
     claims=(
         Claim("fills", "004, exercise 5", "the erased pixels are filled better than by the picture's mean",
-              "a question", "inpainting_error_over_mean_fill_1000", at_most(1), epochs=15, needs_data=True),
+              "a question", "inpainting_error_over_mean_fill", at_most(1), n_at_least=1000, epochs=15, needs_data=True),
         Claim("differs", "004, exercise 5", "another latent fills the same hole otherwise", "a question",
-              "inpainting_spread_over_latents_100x8", at_least(0.01), epochs=15, needs_data=True),
+              "inpainting_spread_over_latents", at_least(0.01), n_at_least=100, epochs=15, needs_data=True),
     ),
     deviations=(
         Deviation(1, "harness", "The exercise doesn't say how the latent enters: here 64 values, made by one linear "

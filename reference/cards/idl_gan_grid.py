@@ -29,10 +29,12 @@ CARD = Card(
     initial_weights=initial_weights(64, (2,), "discriminator", sigmoid=False),
     claims=(
         Claim("collapse", "004, 9.2, the density plot",
-              "only one or two of the nine modes are generated", "1 or 2 of 9", "modes_mass_9", between(1, 2),
+              "only one or two of the nine modes are generated", "1 or 2 of 9",
+              "modes_with_mass", between(1, 2), n_at_least=10_000,
               epochs=20),
         Claim("narrow", "004, 9.2, the density plot",
-              "a mode that is kept is learned too narrow", "narrower than the data", "spread_ratio_9", at_most(0.9),
+              "a mode that is kept is learned too narrow", "narrower than the data",
+              "spread_ratio", at_most(0.9), n_at_least=10_000,
               epochs=20),
     ),
     deviations=(

@@ -80,12 +80,13 @@ CARD = Card(
     ),
     claims=(
         Claim("interpolation", "004, 9.6.2", "eight steps between two latents turn one face into the other smoothly",
-              "smooth", "interpolation_largest_step_midpoints_20x10", at_most(0.5), needs_data=True,
+              "smooth", "interpolation_largest_step", at_most(0.5), n_at_least=20, where={"path": "midpoints"},
+              needs_data=True,
               obstacle="needs the hub's checkpoint, which isn't here: with its path, "
               "`gan-harness sample 'idl-pgan-celebahq512@checkpoint=PATH' --mode interpolate --way midpoints` "
               "makes the picture and the numbers"),
         Claim("semantic", "004, 9.6.3", "adding the vector of a label moves the labelled attribute", "moves",
-              "semantic_shift_Smiling_1000", at_least(0.2), needs_data=True,
+              "semantic_shift", at_least(0.2), n_at_least=1000, where={"attribute": "Smiling"}, needs_data=True,
               obstacle="needs the hub's checkpoint, which isn't here, and the document's 32 hand-made labels"),
     ),
     deviations=(

@@ -148,9 +148,9 @@ CARD = Card(
     ),
     claims=(
         Claim("print-generator", "003, Generator", "printing the generator gives the text shown", "the text",
-              "printed_text_generator", exactly(1)),
+              "printed_text", exactly(1), where={"network": "generator"}),
         Claim("print-discriminator", "003, Discriminator", "printing the discriminator gives the text shown",
-              "the text", "printed_text_discriminator", exactly(1)),
+              "the text", "printed_text", exactly(1), where={"network": "discriminator"}),
         Claim("steps", "003, printed log", "an epoch has 1583 steps", "1583", "steps_per_epoch", exactly(1583),
               needs_data=True),
     ),

@@ -77,10 +77,10 @@ CARD = Card(
     durations=(Duration("a GPU, one picture", None, 10),),
     claims=(
         Claim("content", "001, prose on style transfer", "the picture comes near the one picture in content", "near",
-              "last_over_first_loss_content", at_most(0.5), epochs=300, needs_data=True,
+              "last_over_first", at_most(0.5), where={"quantity": "loss_content"}, epochs=300, needs_data=True,
               obstacle="needs VGG-19's trained weights (option `weights`) and two pictures of one's own"),
         Claim("style", "001, prose on style transfer", "and near the other in style", "near",
-              "last_over_first_loss_style", at_most(0.1), epochs=300, needs_data=True,
+              "last_over_first", at_most(0.1), where={"quantity": "loss_style"}, epochs=300, needs_data=True,
               obstacle="needs VGG-19's trained weights (option `weights`) and two pictures of one's own"),
     ),
     deviations=(

@@ -8,6 +8,18 @@ import numpy as np
 import pytest
 
 from harness.checks.loss_curves import last_over_first, log_line_values, means_over_last_epoch, trends
+from harness.records.metrics import (
+    EPOCH,
+    GENERATOR_LOSS_ABOVE,
+    LAST_EPOCH_MEAN,
+    LAST_OVER_FIRST,
+    LOG_VALUE,
+    QUANTITY,
+    STEP,
+    TREND,
+    Metric,
+    MetricValue,
+)
 from reference import LogLine, LogSchedule
 from tests.toys import CARD
 
@@ -20,20 +32,24 @@ ROWS: list[dict[str, Any]] = [
 def test_log_lines_are_found_by_place_and_missing_ones_left_out() -> None:
     lines = (LogLine(1, 2, {"loss_generator": 9.0}), LogLine(7, 1, {"loss_generator": 9.0}))
     card = dataclasses.replace(CARD, log_lines=lines)
-    assert log_line_values(ROWS, card) == {"log_loss_generator_e1_s2": 4.0}
+    place = {QUANTITY: "loss_generator", EPOCH: "1", STEP: "2"}
+    assert log_line_values(ROWS, card) == [MetricValue(LOG_VALUE, 4.0, place)]
     from_zero = dataclasses.replace(card, log=LogSchedule(every=1, first=1, printed_from=0))
-    assert log_line_values(ROWS, from_zero) == {"log_loss_generator_e1_s2": 5.0}
+    assert log_line_values(ROWS, from_zero) == [MetricValue(LOG_VALUE, 5.0, place)]
+
+
+def by_quantity(values: list[MetricValue], metric: Metric) -> dict[str, float]:
+    return {found.protocol[QUANTITY]: found.value for found in values if found.metric is metric}
 
 
 def test_means_run_over_the_last_epoch_only() -> None:
-    means = means_over_last_epoch(ROWS, 3)
-    assert means["last_epoch_loss_generator"] == pytest.approx(4.0)
-    assert means["last_epoch_share_generator_loss_above"] == pytest.approx(2 / 3)
-    assert set(means) == {
-        "last_epoch_loss_generator", "last_epoch_loss_discriminator", "last_epoch_share_generator_loss_above",
-    }  # fmt: skip
-    assert means_over_last_epoch(ROWS, 100)["last_epoch_loss_generator"] == pytest.approx(2.5)
-    assert means_over_last_epoch([], 3) == {}
+    found = means_over_last_epoch(ROWS, 3)
+    assert by_quantity(found, LAST_EPOCH_MEAN) == {"loss_generator": pytest.approx(4.0), "loss_discriminator": 3.5}
+    (above,) = (value for value in found if value.metric is not LAST_EPOCH_MEAN)
+    assert above.metric is GENERATOR_LOSS_ABOVE
+    assert above.value == pytest.approx(2 / 3)
+    assert by_quantity(means_over_last_epoch(ROWS, 100), LAST_EPOCH_MEAN)["loss_generator"] == pytest.approx(2.5)
+    assert means_over_last_epoch([], 3) == []
 
 
 def test_trends_are_rank_correlations_with_time() -> None:
@@ -41,17 +57,17 @@ def test_trends_are_rank_correlations_with_time() -> None:
         return [{"step": i, "loss": value, "D(x)": 0.0} for i, value in enumerate(values)]
 
     rising = [math.sin(i) for i in range(300)] + [float(i) for i in range(1000)]
-    assert trends(rows(rising)) == {"trend_loss": pytest.approx(1)}
-    assert trends(rows([-float(i) for i in range(1300)])) == {"trend_loss": pytest.approx(-1)}
+    assert by_quantity(trends(rows(rising)), TREND) == {"loss": pytest.approx(1)}
+    assert by_quantity(trends(rows([-float(i) for i in range(1300)])), TREND) == {"loss": pytest.approx(-1)}
     random = np.random.default_rng(0)
-    flat = [trends(rows(random.normal(size=6300).tolist()))["trend_loss"] for _ in range(8)]
+    flat = [trends(rows(random.normal(size=6300).tolist()))[0].value for _ in range(8)]
     assert abs(np.mean(flat)) < 0.15
-    assert trends(rows([1.0] * 700)) == {}, "too short"
-    assert trends(rows([1.0] * 1300)) == {}, "constant: no order"
-    assert trends([]) == {}
+    assert trends(rows([1.0] * 700)) == [], "too short"
+    assert trends(rows([1.0] * 1300)) == [], "constant: no order"
+    assert trends([]) == []
 
 
 def test_what_is_left_of_a_loss() -> None:
     rows = [{"step": 1, "loss": 8.0, "loss_critic": -1.0}, {"step": 2, "loss": 2.0, "loss_critic": 3.0}]
-    assert last_over_first(rows) == {"last_over_first_loss": 0.25}
-    assert last_over_first([]) == {}
+    assert last_over_first(rows) == [MetricValue(LAST_OVER_FIRST, 0.25, {QUANTITY: "loss"})]
+    assert last_over_first([]) == []

@@ -28,6 +28,10 @@ def side(values: Sequence[float], **changes: Any) -> list[Record]:
     return [record(**(facts | {"seed": seed} | changes), value=value) for seed, value in enumerate(values)]
 
 
+# Of networks before their first step.
+BEGUN = {"protocol": {"extractor": "mnistnet", "data": "abc", "training": "none"}, "headline": False}
+
+
 def failure(**changes: Any) -> Record:
     facts = {"suite": "quality", "metric": "test_quality", "status": "failed", "reason": "loss is nan", "seed": 3}
     return record(**(facts | {"value": None} | changes))
@@ -74,7 +78,7 @@ def test_a_comparison_that_ignores_the_direction_would_be_noticed(blind_to: str)
 
 def test_a_comparison_says_what_it_rests_on() -> None:
     found = only(side(TEN), side(THIRTEEN), Rule(margin=0.2))
-    assert (found.reference, found.metric) == ("toy-grid", "fid")
+    assert (found.reference, found.series) == ("toy-grid", "fid")
     assert (found.base, found.candidate) == (TEN, THIRTEEN)
     assert found.margin == pytest.approx(2.0)
     assert found.corrected_p == pytest.approx(smallest_p(5, 5))
@@ -123,7 +127,7 @@ def test_more_metrics_ask_for_stronger_evidence() -> None:
     one, other = side(TEN[:4]), side(THIRTEEN[:4])
     assert only(one, other).verdict == "worse"
     kid = side(TEN[:4], metric="kid")
-    both = {c.metric: c for c in compare([*one, *kid], with_other_seeds([*other, *kid]))}
+    both = {c.series: c for c in compare([*one, *kid], with_other_seeds([*other, *kid]))}
     assert both["fid"].corrected_p == pytest.approx(2 * smallest_p(4, 4))
     assert {name: c.verdict for name, c in both.items()} == {"fid": "inconclusive", "kid": "kept"}
     assert both["fid"].reason == "needs about 5 seeds"
@@ -131,7 +135,7 @@ def test_more_metrics_ask_for_stronger_evidence() -> None:
 
 def test_the_same_values_for_the_same_seeds_are_kept_at_once() -> None:
     """A comment that changes, or a comparison with oneself: with two seeds a test would need ninety."""
-    records = [*side((79.0, 55.0)), *side((0.0, 0.0), metric="precision_d_160", better="higher")]
+    records = [*side((79.0, 55.0)), *side((0.0, 0.0), metric="precision", better="higher")]
     found = compare(records, records)
     assert {(c.verdict, c.reason, c.test) for c in found} == {("kept", "the same values for the same seeds", None)}
     assert exit_code(found) == 0
@@ -146,8 +150,8 @@ def test_the_last_digit_counts() -> None:
 
 
 FLOORS = [
-    ("precision_d_160", "higher", 0.0), ("recall_d_160", "higher", 0.0), ("class_kl_d_160", "lower", math.log(10)),
-    ("high_quality_share_9", "higher", 0.0),
+    ("precision", "higher", 0.0), ("recall", "higher", 0.0), ("class_kl_to_uniform", "lower", math.log(10)),
+    ("high_quality_fraction", "higher", 0.0),
 ]  # fmt: skip
 
 
@@ -157,32 +161,32 @@ def test_the_worst_there_is_on_both_sides_says_nothing(metric: str, better: str,
     base = [*side(TEN), *side([worst] * 5, metric=metric, better=better)]
     candidate = [*side(THIRTEEN), *side([worst] * 5, metric=metric, better=better)]
     for other in (candidate, with_other_seeds(candidate)):
-        found = {c.metric: c for c in compare(base, other)}
+        found = {c.series: c for c in compare(base, other)}
         assert found[metric].verdict == "inconclusive"
         assert found[metric].reason == f"says nothing: {worst:.4g}, the worst there is, on both sides"
     away = [*side(TEN), *side([0.5] * 5, metric=metric, better=better)]
-    assert "says nothing" not in {c.metric: c for c in compare(base, away)}[metric].reason
+    assert "says nothing" not in {c.series: c for c in compare(base, away)}[metric].reason
     alone = base[5:]
     assert compare(alone, alone)[0].verdict == "inconclusive", "many changes would leave that as it is"
 
 
 def test_what_has_not_left_its_start_says_nothing() -> None:
-    start = side([10.4], metric="fid_untrained", headline=False)
+    start = side([10.4], **BEGUN)
     found = only([*side(TEN), *start], side([value + 0.2 for value in TEN]))
     assert found.verdict == "inconclusive"
     assert found.reason == "says nothing: 10 and 10.2 are no better than 10.4 before training; train for longer"
-    far = side([80.0], metric="fid_untrained", headline=False)
+    far = side([80.0], **BEGUN)
     assert only([*side(TEN), *far], side([value + 0.2 for value in TEN])).verdict == "kept"
     assert only([*side(TEN), *start], side(EIGHT)).verdict == "better", "one side has left it"
 
 
 def test_what_was_not_measured_at_the_start_follows_its_training() -> None:
     recall = [0.50, 0.51, 0.50, 0.52, 0.51]
-    start = side([10.4], metric="fid_untrained", better="none", headline=False)
+    start = side([10.4], **BEGUN)
     base = [*side(TEN), *side(recall, metric="recall_9", better="higher"), *start]
     for fid, said in ((TEN, True), (EIGHT, False)):
         candidate = [*with_other_seeds(side(fid)), *with_other_seeds(side(recall, metric="recall_9", better="higher"))]
-        found = {c.metric: c.reason for c in compare(base, candidate)}["recall_9"]
+        found = {c.series: c.reason for c in compare(base, candidate)}["recall_9"]
         assert found.startswith("says nothing, as the training hasn't left its start: fid, 10 and 10 are no") is said
         alone = only(base, candidate, Rule(metrics=("recall_*",)))
         assert alone.reason == found, "whatever takes part"
@@ -190,12 +194,12 @@ def test_what_was_not_measured_at_the_start_follows_its_training() -> None:
     elsewhere = [dataclasses.replace(r, reference="another") for r in start]
     assert "start" in " ".join(c.reason for c in compare(base, still))
     assert "start" not in " ".join(c.reason for c in compare([*base[:-1], *elsewhere], still))
-    fewer = [dataclasses.replace(r, n=7) if r.metric == "fid" else r for r in still]
+    fewer = [dataclasses.replace(r, n=7) if r.series == "fid" else r for r in still]
     assert "start" not in " ".join(c.reason for c in compare(base, fewer)), "a FID of fewer says nothing of it"
 
 
 def test_falling_below_the_start_says_something() -> None:
-    start = side([10.4], metric="fid_untrained", better="none", headline=False)
+    start = side([10.4], **BEGUN)
     found = only([*side(TEN), *start], with_other_seeds(side([v * 50 for v in TEN])))
     assert found.verdict == "worse"
     both = [side([v * 50 for v in TEN]), with_other_seeds(side([v * 50.1 for v in TEN]))]
@@ -205,13 +209,13 @@ def test_falling_below_the_start_says_something() -> None:
 @pytest.mark.parametrize("where", ["start", "candidate"])
 def test_a_start_or_a_side_that_is_not_finite_silences_nothing(where: str) -> None:
     nan = float("nan")
-    start = side([nan if where == "start" else 10.4], metric="fid_untrained", better="none", headline=False)
+    start = side([nan if where == "start" else 10.4], **BEGUN)
     candidate = with_other_seeds(side([nan] * 5 if where == "candidate" else THIRTEEN))
     assert only([*side(TEN), *start], candidate).verdict == "worse"
     high, low = ([share + 0.001 * seed for seed in range(5)] for share in (0.5, 0.2))
     base = [*side(TEN), *side(high, metric="recall_9", better="higher"), *start]
     fallen = [*candidate, *with_other_seeds(side(low, metric="recall_9", better="higher"))]
-    assert {c.metric: c.verdict for c in compare(base, fallen)}["recall_9"] == "worse"
+    assert {c.series: c.verdict for c in compare(base, fallen)}["recall_9"] == "worse"
 
 
 def test_the_same_seeds_are_held_against_each_other() -> None:
@@ -300,7 +304,7 @@ def test_another_machine_is_no_obstacle() -> None:
 
 def test_values_on_one_side_only_are_not_compared() -> None:
     found = {
-        c.metric: c for c in compare([*side(TEN), *side(TEN, metric="old")], [*side(TEN), *side(TEN, metric="new")])
+        c.series: c for c in compare([*side(TEN), *side(TEN, metric="old")], [*side(TEN), *side(TEN, metric="new")])
     }
     assert {name: (c.verdict, c.reason) for name, c in found.items()} == {
         "fid": ("kept", "the same values for the same seeds"),
@@ -338,7 +342,7 @@ def test_the_headline_takes_part_unless_told_otherwise() -> None:
                *side(TEN, metric="share", better="none", headline=False)]  # fmt: skip
 
     def metrics(*patterns: str) -> list[str]:
-        return [c.metric for c in compare(records, records, Rule(metrics=patterns))]
+        return [c.series for c in compare(records, records, Rule(metrics=patterns))]
 
     assert metrics() == ["fid", "kid"]
     assert metrics("fid*") == ["fid", "fid_2"]

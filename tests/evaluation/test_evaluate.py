@@ -28,8 +28,8 @@ from tests.processes import call
 
 GAN, MLP = "idl-gan-mnist", "mlp-gan-mnist"
 METRICS = {
-    "fid", "kid", "is", "precision", "recall", "fid_inf", "class_coverage", "class_kl", "share_of_0_3_8",
-    "class_share", "nearest_training_ratio",
+    "fid", "kid", "is", "precision", "recall", "fid_inf", "class_coverage", "class_kl_to_uniform", "share_of_0_3_8",
+    "class_share", "nn_distance_ratio",
 }  # fmt: skip
 FUNCTIONS = """
 import numpy as np
@@ -144,7 +144,7 @@ def ask(target: str | Path, **changes: object) -> Answer:
 
 def values(answer: Answer) -> dict[str, float]:
     return {
-        found.metric + found.protocol.get("class", ""): found.measured.value
+        found.metric.name + found.protocol.get("class", ""): found.value
         for found in answer.values
     }  # fmt: skip
 
@@ -172,19 +172,19 @@ def complaint(*arguments: str | Path) -> str:
 
 def test_a_run_is_measured_and_its_records_lie_beside_it(trained: Path) -> None:
     shown = run("evaluate", trained, "-n", "200", "--device", "cpu").stdout
-    assert "fid_digitsnet_200" in shown
+    assert "fid" in shown
     assert "missing classes: " in shown
     assert str(trained / "records.jsonl") in shown
     records = read_records(trained / "records.jsonl")
-    start = {f"{name}_digitsnet_200_untrained" for name in ("fid", "kid")}
-    assert {r.metric for r in records} == {f"{name}_digitsnet_200" for name in METRICS} | start
-    assert {r.better for r in records if r.metric in start} == {"none"}, "no metric of the training"
+    start = {f"{name} [training none]" for name in ("fid", "kid")}
+    assert {r.series.partition(" [class")[0] for r in records} == METRICS | start
+    assert {r.headline for r in records if r.series in start} == {False}, "no metric of the training"
     assert {(r.suite, r.reference, r.n, r.seed, r.real_data) for r in records} == {("quality", MLP, 200, 0, False)}
-    assert {(r.metric in start, r.batch_size, r.epochs) for r in records} == {(False, 4, 2 / 375), (True, None, 0.0)}
+    assert {(r.series in start, r.batch_size, r.epochs) for r in records} == {(False, 4, 2 / 375), (True, None, 0.0)}
     assert {r.protocol["batch norm"] for r in records} == {"as sampled"}
     assert {r.environment for r in records} == set(json.loads((trained / "environment.json").read_text()))
     again = ask(trained, count=200, against="", out=None)
-    assert [value.measured.value for value in again.values] == [r.value for r in records]
+    assert [value.value for value in again.values] == [r.value for r in records]
 
 
 def test_two_evaluated_runs_that_have_not_left_their_start_say_nothing(trained: Path, tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_a_start_that_cannot_be_measured_is_said(
     monkeypatch.setattr("harness.evaluation.evaluate.evaluate_start", fails)
     answer = ask(trained, against="", count=200)
     assert answer.why_no_start == "it leaves its range"
-    (left,) = [r for r in read_records(answer.records) if r.metric.endswith("_untrained")]
-    assert (left.metric, left.status, left.reason) == ("fid_digitsnet_200_untrained", "skipped", answer.why_no_start)
+    (left,) = [r for r in read_records(answer.records) if r.protocol.get("training") == "none"]
+    assert (left.series, left.status, left.reason) == ("fid [training none]", "skipped", answer.why_no_start)
     assert len(answer.values) > 5, "the trained one's figures stand"
 
 
@@ -267,10 +267,10 @@ def test_a_folder_of_real_digits_is_near_the_real_ones_and_noise_is_far() -> Non
         Path("noise"), torch.randint(0, 256, (200, 1, 28, 28), generator=torch.Generator().manual_seed(0)).byte()
     )
     near, far = (values(ask(folder)) for folder in ("pictures", "noise"))
-    assert near["fid_digitsnet_200"] < far["fid_digitsnet_200"] / 10
-    assert near["precision_digitsnet_200"] > 0.8 > far["precision_digitsnet_200"]
-    assert near["nearest_training_ratio_digitsnet_200"] == pytest.approx(0, abs=1e-3), "they are training images"
-    assert near["class_coverage_digitsnet_200"] == 10
+    assert near["fid"] < far["fid"] / 10
+    assert near["precision"] > 0.8 > far["precision"]
+    assert near["nn_distance_ratio"] == pytest.approx(0, abs=1e-3), "they are training images"
+    assert near["class_coverage"] == 10
 
 
 def test_missing_classes_are_named() -> None:
@@ -339,18 +339,18 @@ def test_a_sorted_folder_has_the_figures_of_a_shuffled_one() -> None:
     order = images.flatten(1).float().mean(1).argsort()
     write_images(Path("sorted"), images[order])
     found = ask("sorted", count=150)
-    (record,) = [r for r in read_records(found.records) if r.metric == "fid_digitsnet_150"]
+    (record,) = [r for r in read_records(found.records) if r.metric == "fid"]
     assert (found.n, found.given) == (150, 600)
     assert record.protocol["generated"] == "150 of 600, evenly spread"
     first = ask(write_numbered("first", images[order][:150]))
     shuffled = images[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
     other = ask(write_numbered("shuffled", shuffled[:150]))
-    spread, begun, usual = (values(one)["fid_digitsnet_150"] for one in (found, first, other))
+    spread, begun, usual = (values(one)["fid"] for one in (found, first, other))
     assert spread < (usual + begun) / 2
     assert begun > 2 * usual
     copies = torch.cat([images[:150], 255 - images[:400]])
     looked = ask(write_numbered("copies", copies), count=100)
-    (record,) = [r for r in read_records(looked.records) if r.metric == "nearest_training_ratio_digitsnet_100"]
+    (record,) = [r for r in read_records(looked.records) if r.metric == "nn_distance_ratio"]
     assert record.protocol["looked through"] == "550"
 
 

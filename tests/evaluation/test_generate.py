@@ -17,6 +17,8 @@ from harness.evaluation.features import real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
 from harness.evaluation.protocol import evaluate_sampler, extractor_name, image_shape
 from harness.files.cache import cache_folder
+from harness.records.metrics import series
+from harness.records.record import tested
 from harness.training.load_run import untrained_run
 from harness.training.sampler import Sampler
 from reference import Batch, Noise
@@ -136,12 +138,13 @@ def test_real_features_are_computed_once(digitsnet: Extractor, tmp_path: Path, m
 def test_both_uses_of_batch_normalisation_are_rows_and_only_the_documented_one_is_tested(digitsnet: Extractor) -> None:
     one = sampler("handson-dcgan-mnist")
     data = open_dataset(one.reference.card, None)
-    found = {value.metric: value for value in evaluate_sampler(one, data, 70, digitsnet)}
-    assert found["fid_digitsnet_70"].protocol["batch norm"] == "batch statistics"
-    assert found["fid_digitsnet_70_running"].protocol["batch norm"] == "running statistics"
-    assert found["fid_digitsnet_70"].headline
-    assert not found["fid_digitsnet_70_running"].headline
-    assert found["fid_digitsnet_70"].measured.value != found["fid_digitsnet_70_running"].measured.value
+    found = {series(v.metric.name, v.protocol): v for v in evaluate_sampler(one, data, 70, digitsnet)}
+    documented, running = found["fid"], found["fid [statistics running]"]
+    assert documented.protocol["batch norm"] == "batch statistics"
+    assert running.protocol["batch norm"] == "running statistics"
+    assert tested(documented.metric, documented.protocol)
+    assert not tested(running.metric, running.protocol)
+    assert documented.value != running.value
 
 
 @dataclass

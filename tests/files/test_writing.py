@@ -25,7 +25,8 @@ def test_what_is_renamed_into_place_has_the_rights_that_the_umask_leaves(
     mask: int, file: str, folder: str, tmp_path: Path
 ) -> None:
     asked = (
-        "import os, sys; from pathlib import Path; os.umask(int(sys.argv[2])); from harness import files\n"
+        "import os, sys; from pathlib import Path; os.umask(int(sys.argv[2]))\n"
+        "from harness.files import writing as files\n"
         "at = Path(sys.argv[1]); files.write_text(at / 'f', 'x'); files.write_folder(at / 'd', lambda d: None)\n"
         "print(*(f'{p.stat().st_mode & 0o777:o}' for p in (at / 'f', at / 'd')))"
     )

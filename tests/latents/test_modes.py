@@ -11,6 +11,7 @@ import reference
 from harness.data import Dataset, open_dataset
 from harness.latents.modes import Wish, class_numbers, make_sheet, modes
 from harness.latents.probe import LinearReader, digits_of
+from harness.records.metrics import REQUESTED_CLASS, series
 from harness.training.sampler import Sampler
 
 CPU = torch.device("cpu")
@@ -144,11 +145,14 @@ def test_a_grid_of_real_digits_is_what_was_requested_and_shares_no_style() -> No
     digits = digits_of(open_dataset(card, None), 1500)
     by_class = [digits.images[torch.from_numpy(np.flatnonzero(digits.labels == k)[:60])] for k in range(10)]
     grid = torch.stack(by_class, dim=1).flatten(0, 1)
-    numbers = class_numbers(grid, 10, (-1, 1), LinearReader(digits))
+    found = class_numbers(grid, 10, (-1, 1), LinearReader(digits))
+    numbers = {series(value.metric.name, value.protocol): value.value for value in found}
     assert numbers["requested_class_share"] > 0.9
-    assert abs(numbers["style_shared_slant"]) < 0.1
+    assert abs(numbers["style_shared [trait slant]"]) < 0.1
     leaning = torch.stack([torch.roll(image, int(row) % 3, -1) for row, image in enumerate(grid)])
-    assert class_numbers(leaning.flip(0), 10, (-1, 1), LinearReader(digits))["requested_class_share"] < 0.5
+    (share, *_) = class_numbers(leaning.flip(0), 10, (-1, 1), LinearReader(digits))
+    assert share.metric is REQUESTED_CLASS
+    assert share.value < 0.5
 
 
 def test_round_trips_are_what_they_say() -> None:

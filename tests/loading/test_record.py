@@ -27,7 +27,6 @@ from harness.loading.record import (
     EPOCHS,
     OWN,
     OWN_STORAGE,
-    SPEED_UP,
     Computing,
     Storage,
     images_digest,
@@ -36,6 +35,7 @@ from harness.loading.record import (
     record_loading,
     record_speed_up,
 )
+from harness.records.metrics import DISK_SPEED_UP
 from harness.records.record import Record, Status, read_records
 from harness.reporting.recorder import Recorder
 from harness.reporting.scorecard import judge
@@ -278,7 +278,7 @@ def on_a_gpu(rate: float) -> Computing:
 def test_what_a_disk_saves_is_bounded_by_what_a_step_can_use(recorder: Recorder, write: Any) -> None:
     record_speed_up(write, CELEBA, "celeba", [read("hdd", 50), read("ssd", 500)], on_a_gpu(100))
     found = only(recorder)
-    assert (found.metric, found.value, found.status) == (SPEED_UP, 2.0, "simulated")
+    assert (found.metric, found.value, found.status) == (DISK_SPEED_UP.name, 2.0, "simulated")
     assert found.reason.startswith("bound by loading on hdd and by computing on ssd")
     assert (found.data, found.real_data) == ("CelebA", True)
 
@@ -336,13 +336,13 @@ def test_without_both_disks_nothing_is_compared_and_it_says_what_is_lacking(
 ) -> None:
     record_speed_up(write, CELEBA, "celeba", records, on_a_gpu(100))
     found = only(recorder)
-    assert (found.metric, found.value, found.status) == (SPEED_UP, None, "skipped")
+    assert (found.metric, found.value, found.status) == (DISK_SPEED_UP.name, None, "skipped")
     lacking = zip(missing, hints, strict=True)
     assert found.reason == "; ".join(f"no cold reading from {name}: {hint}" for name, hint in lacking)
 
 
 def claim_of(spec: str) -> Claim:
-    (claim,) = [claim for claim in get(spec).card.claims if claim.metric == SPEED_UP]
+    (claim,) = [claim for claim in get(spec).card.claims if claim.metric == DISK_SPEED_UP.name]
     return claim
 
 

@@ -321,7 +321,7 @@ class Card:
 
 
 def searched(card: Card, monkeypatch: pytest.MonkeyPatch, seconds: float = math.inf) -> tuple[Found, list[Tried]]:
-    monkeypatch.setattr(batch_size_module, "measure", card.measure)
+    monkeypatch.setattr(batch_size_module, "measure_cell", card.measure)
     monkeypatch.setattr(time, "monotonic", lambda: card.now)
     tried: list[Tried] = []
     return on_device(Cell(MLP, 1, "cuda"), get(MLP), SAMPLES, tried.append, seconds), tried

@@ -22,7 +22,6 @@ from harness.memory.estimate import estimate
 from harness.memory.machine_state import MachineState
 from harness.memory.measure import Cell, Measured
 from harness.memory.record import (
-    COMPUTED_ON,
     NOT_YET,
     affordable_sizes,
     documented_batch_sizes,
@@ -31,9 +30,10 @@ from harness.memory.record import (
     record_estimate,
     record_not_yet,
 )
+from harness.records.metrics import COMPUTED_ON
 from harness.records.record import Record, read_records
-from harness.reporting.memory_tables import machine_table, speed_table
 from harness.reporting.recorder import Recorder
+from harness.reporting.speed_tables import machine_table, speed_table
 from harness.training.device import computed
 from reference import get
 from tests.cli.test_commands import run
@@ -112,7 +112,7 @@ def test_an_estimate_is_recorded_with_all_its_parts(recorder: Recorder, write: A
 
 
 UNITS = {
-    "peak_resident_mib": ("MiB", "lower"), "step_ms_median": ("ms", "lower"), "step_ms_q1": ("ms", "none"),
+    "peak_rss_mib": ("MiB", "lower"), "step_ms_median": ("ms", "lower"), "step_ms_q1": ("ms", "none"),
     "step_ms_q3": ("ms", "none"), "images_per_second": ("1/s", "higher"),
 }  # fmt: skip
 
@@ -124,18 +124,18 @@ def test_a_cell_on_the_cpu_is_recorded(recorder: Recorder, write: Any) -> None:
     for name, r in records.items():
         assert (r.suite, r.reference, r.batch_size, r.status) == ("memory", MLP, 8, "measured")
         protocol = {"computed on": "cpu", **computed(torch.device("cpu"))}
-        timed = name != "peak_resident_mib"
+        timed = name != "peak_rss_mib"
         assert r.protocol == (protocol | {"threads": str(found.threads)} if timed else protocol)
         assert r.threads == found.threads
         assert r.data == "drawn values in the card's shape"
     assert len(found.step_ms) == 5
     assert found.resident is not None
     values = {name: r.value for name, r in records.items()}
-    assert values["peak_resident_mib"] == found.resident / MIB
+    assert values["peak_rss_mib"] == found.resident / MIB
     assert values["step_ms_median"] == median(found.step_ms)
     assert (values["step_ms_q1"], values["step_ms_q3"]) == found.quartiles_ms
     assert values["images_per_second"] == pytest.approx(8 / (median(found.step_ms) / 1000))
-    assert "before the networks were made" in records["peak_resident_mib"].reason
+    assert "before the networks were made" in records["peak_rss_mib"].reason
     assert "5 steps" in records["step_ms_median"].reason
 
 
@@ -183,7 +183,7 @@ def test_a_cell_that_does_not_run_is_a_row_with_its_reason(
     found = record_cell(write, cell, get(MLP).card, None)
     assert found.ended
     (row,) = by_metric(recorder).values()
-    assert (row.metric, row.value, row.status, row.batch_size) == ("peak_resident_mib", None, status, batch_size)
+    assert (row.metric, row.value, row.status, row.batch_size) == ("peak_rss_mib", None, status, batch_size)
     assert row.reason.startswith(reason)
 
 
@@ -210,7 +210,7 @@ def test_the_ratio_of_epochs_is_taken_when_both_sizes_ran(recorder: Recorder, wr
     ran = [(Cell(DCGAN, 128, "cpu"), small), (Cell(DCGAN, 512, "cpu"), small), (Cell(DCGAN, 2048, "cpu"), large)]
     record_epoch_ratio(write, DCGAN, card, ran)
     (row,) = by_metric(recorder).values()
-    assert row.metric == "epoch_time_ratio_b2048_to_b128"
+    assert (row.metric, row.protocol["batches"]) == ("epoch_time_ratio", "2048 to 128")
     assert row.value == pytest.approx(125 * 30 / (10 * 469))  # 60,000 samples, the last batch not full
     assert row.protocol["computed on"] == "cpu"
     assert row.unit == "ratio"
@@ -357,7 +357,7 @@ SEEN = Measured(
 
 
 def recorded(found: Measured, recorder: Recorder, write: Any, monkeypatch: pytest.MonkeyPatch) -> list[Record]:
-    monkeypatch.setattr(record, "measure", lambda _: found)
+    monkeypatch.setattr(record, "measure_cell", lambda _: found)
     record_cell(write, Cell(MLP, 100, "cuda", deterministic=False), get(MLP).card, None)
     return recorder.records
 

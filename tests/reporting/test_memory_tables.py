@@ -25,6 +25,7 @@ from harness.reporting.memory_tables import (
 )
 from harness.reporting.plots import save_batch_sizes, save_curve
 from harness.reporting.scorecard import Judgement, judge
+from harness.reporting.speed_tables import SPEED_TABLES
 from reference import Claim, get
 from tests.records.test_record import record
 
@@ -36,7 +37,8 @@ GPU = {"device": "H200", "protocol": {"computed on": "cuda", "numerics": AS_DOCU
 DETERMINISTIC = {"device": "H200", "protocol": {"computed on": "cuda", "numerics": "deterministic"}}
 CPU = {"device": "a CPU", "protocol": {"computed on": "cpu", "numerics": "deterministic"}}
 ESTIMATED = {"device": "any CUDA device", "status": "estimated", "protocol": {"computed on": "cuda"}}
-DRIVER, RESERVED, ALLOCATED, RESIDENT = "driver_mib", "peak_reserved_mib", "peak_allocated_mib", "peak_resident_mib"
+DRIVER, RESERVED, ALLOCATED, RESIDENT = "driver_mib", "peak_reserved_mib", "peak_allocated_mib", "peak_rss_mib"
+MADE = {table.name: table for table in (*MEMORY_TABLES, *SPEED_TABLES)}
 TITLES = {
     DRIVER: "the driver's figure",
     RESERVED: "reserved by PyTorch's allocator",
@@ -143,7 +145,7 @@ def test_other_suites_references_and_nothing_at_all_are_no_rows() -> None:
     strange += taken(DRIVER, {128: 1.0}, GPU, suite="quality") + taken(DRIVER, {128: 1.0}, GPU, reference="toy-grid")
     for records in ([], strange):
         assert memory_rows(records, CARDS) == []
-        assert {name for name, make in MEMORY_TABLES.items() if not make(records, CARDS).empty} == set()
+        assert {table.name for table in MADE.values() if not table.make(records, CARDS).empty} == set()
         assert times_per_image(records, CARDS) == {}
         assert "\n\n" not in memory_note(records, CARDS)
     with_strange = memory_table(LINES + strange, CARDS)
@@ -206,7 +208,7 @@ def test_the_note_names_other_processes_on_the_card() -> None:
 
 
 def only(name: str, records: Sequence[Record]) -> dict[str, Any]:
-    (found,) = MEMORY_TABLES[name](records, CARDS).to_dict("records")
+    (found,) = MADE[name].make(records, CARDS).to_dict("records")
     return {str(column): value for column, value in found.items()}
 
 
@@ -238,7 +240,7 @@ def test_the_estimator_stands_beside_the_profiler() -> None:
     seen = taken("cpu_peak_tensors", {16: 1001.0}, CPU) + taken("cpu_peak_everything", {16: 1500.0}, CPU)
     shown = only("estimator", estimated + seen)
     assert (shown["profiled / estimated"], shown["with kernels' own workspaces"]) == ("1.0010", "1.5000")
-    assert MEMORY_TABLES["estimator"](seen, CARDS).empty
+    assert MADE["estimator"].make(seen, CARDS).empty
 
 
 def test_leaks_are_shown_with_their_steps() -> None:
@@ -248,7 +250,7 @@ def test_leaks_are_shown_with_their_steps() -> None:
     assert shown["steps"] == "50 and 200"
     assert shown["measured on"] == "a CPU, every storage followed"
     assert only("leaks", taken("leaked_bytes", {16: 0.0}, CPU, protocol={}))["steps"] == ""
-    assert MEMORY_TABLES["leaks"]([missing("leaked_bytes", 16, "why", CPU)], CARDS).empty
+    assert MADE["leaks"].make([missing("leaked_bytes", 16, "why", CPU)], CARDS).empty
 
 
 def timed(middle: float, facts: dict[str, Any], **changes: Any) -> list[Record]:
@@ -259,12 +261,12 @@ def timed(middle: float, facts: dict[str, Any], **changes: Any) -> list[Record]:
 def test_the_price_of_determinism_is_its_time_over_that_as_documented() -> None:
     records = timed(30, DETERMINISTIC) + timed(20, GPU) + timed(400, CPU)
     prices = {line["numerics"] + " on " + line["measured on"]: line["time / time as documented"]
-              for line in MEMORY_TABLES["speed"](records, CARDS).to_dict("records")}  # fmt: skip
+              for line in MADE["speed"].make(records, CARDS).to_dict("records")}  # fmt: skip
     assert prices == {"deterministic on H200": "1.50", f"{AS_DOCUMENTED} on H200": "", "deterministic on a CPU": ""}
 
 
 def test_times_of_the_two_suites_are_two_rows_and_none_pays_for_the_other() -> None:
-    table = MEMORY_TABLES["speed"](timed(30, DETERMINISTIC) + timed(20, GPU, suite="speed"), CARDS)
+    table = MADE["speed"].make(timed(30, DETERMINISTIC) + timed(20, GPU, suite="speed"), CARDS)
     assert table["taken by"].tolist() == ["a process of its own", "pytest-benchmark"]
     assert table["time / time as documented"].tolist() == ["", ""]
 
@@ -278,7 +280,7 @@ def test_a_time_stands_with_what_follows_from_it_and_what_is_missing_is_empty() 
     more = taken("images_per_second", {128: 6400.0}, CPU) + taken("documented_run_minutes", {128: 1234.5}, CPU)
     shown = only("speed", timed(20, CPU) + more + ON_CPU)
     assert [shown[column] for column in empty] == ["6,400", "411", "1,234.5", ""]
-    assert MEMORY_TABLES["speed"](ON_CPU + more, CARDS).empty, "without a time there is no row"
+    assert MADE["speed"].make(ON_CPU + more, CARDS).empty, "without a time there is no row"
 
 
 def test_times_per_image_are_of_the_memory_tables_systems_only() -> None:
@@ -294,7 +296,7 @@ def claimed(spec: str, identifier: str) -> Claim:
 
 
 def driver_at_128(spec: str, value: float, facts: dict[str, Any]) -> list[Record]:
-    return taken("driver_memory_mb_b128", {128: value}, facts, reference=spec)
+    return taken("driver_mib", {128: value}, facts, reference=spec)
 
 
 def test_a_claim_about_a_gpu_is_decided_on_one_and_nowhere_else() -> None:

@@ -13,6 +13,7 @@ import torch
 
 from harness.data import open_dataset
 from harness.records.environment import environment, fingerprint
+from harness.records.metrics import FID, STEP_MS
 from harness.records.record import read_records
 from harness.reporting.recorder import Recorder
 from reference import get
@@ -26,7 +27,7 @@ def made(folder: Path) -> Recorder:
 
 
 def write(recorder: Recorder, value: float = 1.0, **more: object) -> None:
-    recorder.record("memory", "mlp-gan-mnist", "step_ms_median", value, "ms", "lower", **more)  # type: ignore[arg-type]
+    recorder.record("memory", "mlp-gan-mnist", STEP_MS, value, **more)  # type: ignore[arg-type]
 
 
 def test_every_record_is_on_disk_before_the_next(tmp_path: Path) -> None:
@@ -145,8 +146,25 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_a_record_without_a_value_needs_a_reason_and_writes_nothing(tmp_path: Path) -> None:
     recorder = made(tmp_path)
     with pytest.raises(ValueError, match="needs a reason"):
-        recorder.record("memory", "mlp-gan-mnist", "step_ms_median", None, "ms", "lower", status="skipped")
+        recorder.record("memory", "mlp-gan-mnist", STEP_MS, None, status="skipped")
     with pytest.raises(ValueError, match="needs a value"):
-        recorder.record("memory", "mlp-gan-mnist", "step_ms_median", None, "ms", "lower")
+        recorder.record("memory", "mlp-gan-mnist", STEP_MS, None)
     assert list(tmp_path.iterdir()) == []
     assert recorder.records == []
+
+
+def test_a_headline_metric_is_tested_in_its_plain_series_alone(tmp_path: Path) -> None:
+    recorder = made(tmp_path)
+    recorder.record("quality", "mlp-gan-mnist", FID, 9.0)
+    recorder.record("quality", "mlp-gan-mnist", FID, 9.0, protocol={"statistics": "running"})
+    recorder.record("quality", "mlp-gan-mnist", FID, 9.0, protocol={"training": "none"})
+    recorder.record("metrics", "calibration: copies", FID, 0.0, headline=False)
+    recorder.record("memory", "mlp-gan-mnist", STEP_MS, 9.0)
+    assert [r.headline for r in recorder.records] == [True, False, False, False, False]
+
+
+def test_a_note_names_the_check_and_its_reason(tmp_path: Path) -> None:
+    recorder = made(tmp_path)
+    recorder.note("quality", "mlp-gan-mnist", "test_quality", "skipped", "no extractor", 3)
+    (found,) = read_records(tmp_path / "records.jsonl")
+    assert (found.metric, found.status, found.reason, found.seed) == ("test_quality", "skipped", "no extractor", 3)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.records.record import Record
-from harness.reporting.scorecard import judge, spread
+from harness.reporting.scorecard import judge
 from reference import Claim, at_most
 from tests.records.test_record import record
 
@@ -64,12 +64,6 @@ def test_a_seed_that_crashed_keeps_a_claim_from_being_reproduced() -> None:
     assert (alone.verdict, alone.reason) == ("not measured", "test_modes failed: loss is nan")
     undefined = record(value=None, status="skipped", reason="no sample in any mode", seed=1)
     assert judge("toy-grid", CLAIM, [measured(1.0, seed=0), undefined]).verdict == "partly"
-
-
-def test_spread_shows_the_median_and_the_range() -> None:
-    assert spread([]) == ""
-    assert spread([0.123456]) == "0.1235"
-    assert spread([9, 7, 8]) == "8 (7 to 9)"
 
 
 def test_a_claim_with_an_obstacle_is_never_decided() -> None:

@@ -128,7 +128,7 @@ def test_a_step_that_reads_values_is_measured_but_not_estimated(ran: Ran) -> Non
     mine = [r for r in ran.records("others") if r.reference == "toy-reading"]
     assert {r.metric for r in mine if r.status == "skipped"} == {"test_estimate", "test_estimator"}
     assert not [r for r in mine if r.status == "estimated"]
-    assert "peak_resident_mib" in {r.metric for r in mine if r.status == "measured"}
+    assert "peak_rss_mib" in {r.metric for r in mine if r.status == "measured"}
 
 
 def test_the_benchmarks_file_has_one_entry_that_names_its_batch(ran: Ran) -> None:

@@ -73,7 +73,7 @@ def test_every_suite_runs_on_what_gans_are_made_of(tmp_path: Path) -> None:
 
 def test_seeds_are_kept_apart_and_summarised(toy_report: tuple[Path, str]) -> None:
     records = read_records(toy_report[0] / "records.jsonl")
-    seeds = {r.seed for r in records if r.reference == "toy-grid" and r.metric == "modes_hq_9"}
+    seeds = {r.seed for r in records if r.reference == "toy-grid" and r.metric == "modes_captured"}
     assert seeds == {0, 1}
     assert row_of(toy_report[0], "modes", sampler="toy-grid")["seeds"] == "2"
 

@@ -20,6 +20,7 @@ from harness.evaluation.extractors.training_data import LESSONS, Lessons
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
 from harness.files.tensors import SafetensorError, read_metadata, read_tensors, write_tensors
 from harness.files.writing import write_folder
+from harness.records.metrics import EXTRACTOR
 from harness.training.device import full_float32, numerics
 
 INCEPTION = "inception-v3-compat"
@@ -55,7 +56,7 @@ class Extractor:
     def protocol(self) -> dict[str, str]:
         """What two values must share to be comparable."""
         resize = "TensorFlow's bilinear" if self.name == "inception" else "bilinear, antialiased"
-        return {"extractor": f"{self.name} {self.weights}", "resize": f"to {self.side}×{self.side}, {resize}"}
+        return {EXTRACTOR: f"{self.name} {self.weights}", "resize": f"to {self.side}×{self.side}, {resize}"}
 
     @torch.no_grad()
     def __call__(self, images: Tensor, said: Callable[[int], None] = lambda _: None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,233 @@
+"""Tables of what a generator makes: modes, sample quality, latents, and how it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import pandas as pd
+
+from harness.records.metrics import (
+    BATCH_NORM,
+    CLASS,
+    CLASS_COVERAGE,
+    CLASS_KL,
+    CLASS_SHARE,
+    EPOCH,
+    EXPECTED,
+    EXTRACTOR,
+    FID,
+    FID_INFINITE,
+    GENERATOR_LOSS_ABOVE,
+    HIGH_QUALITY,
+    INCEPTION_SCORE,
+    KID,
+    LAST_EPOCH_MEAN,
+    LOG_VALUE,
+    MODE,
+    MODE_SHARE,
+    MODE_SPREAD,
+    MODES_CAPTURED,
+    MODES_WITH_MASS,
+    NN_DISTANCE_RATIO,
+    PRECISION,
+    QUANTITY,
+    RECALL,
+    REVERSE_KL,
+    SHARE_OF_0_3_8,
+    SPREAD_RATIO,
+    STEP,
+    TRAINING,
+)
+from harness.records.record import Record
+from harness.reporting.table import Cards, Table, grouped, of_suite, spread, values_of
+
+_MODES = (MODES_CAPTURED, MODES_WITH_MASS, HIGH_QUALITY, REVERSE_KL, SPREAD_RATIO)
+_QUALITY = (
+    FID,
+    FID_INFINITE,
+    KID,
+    INCEPTION_SCORE,
+    PRECISION,
+    RECALL,
+    CLASS_COVERAGE,
+    CLASS_KL,
+    SHARE_OF_0_3_8,
+    NN_DISTANCE_RATIO,
+)
+
+
+def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
+    """A row per reference or calibration sampler: median and range over seeds of every mode metric."""
+    order = {spec: place for place, (spec, _) in enumerate(cards)}
+    rows = []
+    for (reference,), group in grouped(
+        [r for r in of_suite(records, "modes") if MODE not in r.protocol], lambda r: (r.reference,)
+    ):
+        seeds = sorted({r.seed for r in group if r.seed is not None})
+        lengths = [r.epochs for r in group if r.epochs is not None]
+        row: dict[str, object] = {
+            "sampler": reference,
+            "epochs": f"{lengths[0]:.3g}" if lengths else "–",
+            "seeds": len(seeds),
+            "samples each": group[0].n,
+        }
+        for metric in _MODES:
+            row[metric.title] = spread(values_of(group, metric))
+        rows.append(row)
+    rows.sort(key=lambda row: order.get(str(row["sampler"]), -1))
+    return pd.DataFrame(rows)
+
+
+def mode_by_mode_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per sampler and seed, a column per mode: its share of all samples, and its spread against σ."""
+    rows = []
+    found = [r for r in of_suite(records, "modes") if MODE in r.protocol]
+    for (sampler, seed), group in grouped(found, lambda r: (r.reference, str(r.seed))):
+        row: dict[str, object] = {"sampler": sampler, "seed": seed}
+        for record in group:
+            if record.metric == MODE_SHARE.name and record.value is not None:
+                row[record.protocol[MODE]] = f"{record.value:.1%}"
+        for record in group:
+            if record.metric == MODE_SPREAD.name and record.value is not None:
+                row[record.protocol[MODE]] = f"{row[record.protocol['mode']]}, {record.value:.2f} σ"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per reference, extractor, n and use of batch normalisation: median and range over seeds of every metric.
+
+    Before the first step of a training there are rows of their own.
+    """
+    found = [r for r in of_suite(records, "quality") if EXTRACTOR in r.protocol]
+    rows = []
+    for (reference, extractor, n, batch_norm, training), group in grouped(
+        found,
+        lambda r: (
+            r.reference,
+            r.protocol[EXTRACTOR],
+            str(r.n),
+            r.protocol.get(BATCH_NORM, ""),
+            r.protocol.get(TRAINING, ""),
+        ),
+    ):
+        lengths = sorted({r.epochs for r in group if r.epochs is not None})
+        row: dict[str, object] = {
+            "reference": reference,
+            "measured on": group[0].data,
+            "extractor": extractor.split()[0],
+            "n": n,
+            "batch norm": batch_norm,
+            "epochs": "before training" if training else ", ".join(f"{length:.3g}" for length in lengths),
+            "seeds": len({r.seed for r in group}),
+        }
+        for metric in _QUALITY:
+            row[metric.title] = spread(values_of(group, metric))
+        # A class is missing when it has less than a tenth of an even share, in the median over seeds.
+        shares: dict[str, list[float]] = {}
+        for record in group:
+            if record.metric == CLASS_SHARE.name and record.value is not None:
+                shares.setdefault(record.protocol[CLASS], []).append(record.value)
+        missing = [name for name, s in shares.items() if median(s) < 0.1 / len(shares)]
+        short = all(len(name) < 4 for name in shares)
+        row["missing"] = (" ".join(missing) or "–") if short else f"{len(missing)} of {len(shares)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def calibration_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """What the metrics give where the answer is known."""
+    return pd.DataFrame(
+        [
+            {
+                "case": r.reference.removeprefix("calibration: "),
+                "metric": r.metric,
+                "measured": "" if r.value is None else f"{r.value:.4g}",
+                "expected": r.protocol.get(EXPECTED, ""),
+                "measured on": r.data or r.protocol.get("on", "drawn numbers"),
+            }
+            for r in of_suite(records, "metrics")
+        ]
+    )
+
+
+def latent_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per reference and metric of latents, labels and conditions: median and range over seeds."""
+    rows = []
+    for (reference, name), group in grouped(of_suite(records, "latent"), lambda r: (r.reference, r.series)):
+        lengths = sorted({r.epochs for r in group if r.epochs is not None})
+        rows.append(
+            {
+                "reference": reference,
+                "metric": name,
+                "measured": spread([r.value for r in group if r.value is not None]),
+                "unit": group[0].unit,
+                "better": group[0].better,
+                "seeds": len({r.seed for r in group}),
+                "epochs": ", ".join(f"{length:.3g}" for length in lengths),
+                "measured on": group[0].data,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
+    """The documents' log lines beside the same steps of the runs, and the means over each run's last epoch."""
+    found = [r for r in of_suite(records, "training") if r.status == "measured"]
+    rows = []
+    for spec, card in cards:
+        mine = [r for r in found if r.reference == spec]
+        if not mine:
+            continue
+        data = mine[0].data
+        threads = ", ".join(dict.fromkeys(str(r.threads) for r in mine if r.threads is not None))
+        for line in card.log_lines:
+            for quantity, documented in line.values.items():
+                where = {QUANTITY: quantity, EPOCH: str(line.epoch), STEP: str(line.step)}
+                values = values_of([r for r in mine if where.items() <= r.protocol.items()], LOG_VALUE)
+                rows.append(
+                    {
+                        "reference": spec,
+                        "where": f"epoch {line.epoch}, step {line.step}",
+                        "quantity": quantity,
+                        "documented": f"{documented:g}",
+                        "measured": spread(values) or "not reached",
+                        "threads": threads,
+                        "measured on": data,
+                    }
+                )
+        means = [r for r in mine if r.metric in (LAST_EPOCH_MEAN.name, GENERATOR_LOSS_ABOVE.name)]
+        for (quantity,), group in grouped(means, lambda r: (r.protocol.get(QUANTITY, GENERATOR_LOSS_ABOVE.title),)):
+            rows.append(
+                {
+                    "reference": spec,
+                    "where": f"mean over the last {min(1.0, group[0].epochs or 0):.3g} of {group[0].epochs:.3g} epochs",
+                    "quantity": quantity,
+                    "documented": "",
+                    "measured": spread([r.value for r in group if r.value is not None]),
+                    "threads": threads,
+                    "measured on": data,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+QUALITY_TABLES = (
+    Table("modes", "Mode coverage on the 3×3 Gaussian grid", ("sampler", "epochs", "seeds"), modes_table),
+    Table(
+        "mode_by_mode",
+        "Mode by mode: share of all samples, and spread against σ",
+        ("sampler", "seed"),
+        mode_by_mode_table,
+    ),
+    Table("quality", "Sample quality", ("reference", "measured on", "extractor", "n"), quality_table),
+    Table(
+        "calibration",
+        "The metrics themselves, where the answer is known",
+        ("case", "metric", "measured", "expected"),
+        calibration_table,
+    ),
+    Table("latent", "Latents, labels and conditions", ("reference", "metric", "measured", "unit"), latent_table),
+    Table("training", "Training logs beside the documents'", ("reference", "where", "quantity"), training_table),
+)

@@ -1,0 +1,135 @@
+"""Modes, quality, latents and training logs, from records made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.records.record import Record
+from harness.reporting.quality_tables import calibration_table, modes_table, quality_table, training_table
+from reference import get
+from tests.records.test_record import record
+
+CARDS = [(name, get(name).card) for name in ("mlp-gan-mnist", "idl-gan-grid")]
+
+
+def row(table: pd.DataFrame, number: int = 0) -> dict[str, object]:
+    return {str(name): value for name, value in table.iloc[number].items()}
+
+
+def quality(
+    name: str, values: Sequence[float], batch_norm: str = "batch statistics", n: int = 10_000, cls: str = ""
+) -> list[Record]:
+    """A record of each seed."""
+    protocol = {"extractor": "mnistnet 0123", "batch norm": batch_norm} | ({"class": cls} if cls else {})
+    return [
+        record(
+            suite="quality", reference="dcgan", metric=name, value=value, n=n, seed=seed,
+            epochs=2.5, data="MNIST", protocol=protocol,
+        )
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_quality_shows_the_median_and_the_range_over_seeds() -> None:
+    records = quality("fid", [9, 7, 8]) + quality("fid_inf", [6]) + quality("share_of_0_3_8", [0.5, 0.25])
+    table = quality_table(records, [])
+    assert len(table) == 1
+    shown = row(table)
+    assert shown["FID"] == "8 (7 to 9)"
+    assert shown["FID, n → ∞"] == "6"
+    assert shown["share of 0, 3, 8"] == "0.375 (0.25 to 0.5)"
+    assert shown["KID"] == ""
+    assert [shown[name] for name in ("reference", "measured on", "extractor", "n", "epochs", "seeds")] == [
+        "dcgan", "MNIST", "mnistnet", "10000", "2.5", 3,
+    ]  # fmt: skip
+
+
+def test_the_two_uses_of_batch_norm_are_two_rows() -> None:
+    table = quality_table(quality("fid", [9]) + quality("fid", [70], "running statistics"), [])
+    assert table["batch norm"].tolist() == ["batch statistics", "running statistics"]
+    assert table["FID"].tolist() == ["9", "70"]
+
+
+def test_other_sample_counts_and_extractors_are_rows_of_their_own() -> None:
+    other = [record(suite="quality", reference="dcgan", metric="fid", value=3.0, n=200,
+                    protocol={"extractor": "digitsnet 4567"})]  # fmt: skip
+    table = quality_table(quality("fid", [9]) + quality("fid", [10], n=200) + other, [])
+    assert list(zip(table["extractor"], table["n"], table["FID"], strict=True)) == [
+        ("mnistnet", "10000", "9"), ("mnistnet", "200", "10"), ("digitsnet", "200", "3"),
+    ]  # fmt: skip
+
+
+def test_a_class_is_missing_by_the_median_of_its_shares() -> None:
+    shares = {"0": [0.9, 0.9, 0.9], "1": [0.0, 0.0, 0.3], "2": [0.0, 0.3, 0.3], "3": [0.03, 0.02, 0.01]}
+    records = [r for name, values in shares.items() for r in quality("class_share", values, cls=name)]
+    assert row(quality_table(records, []))["missing"] == "1 3"
+    assert row(quality_table(quality("class_share", [0.5], cls="0"), []))["missing"] == "–"
+
+
+def test_missing_classes_with_long_names_are_counted() -> None:
+    records = [r for name, share in (("bald, male", 1.0), ("bald, female", 0.0)) for r in
+               quality("class_share", [share], cls=name)]  # fmt: skip
+    assert row(quality_table(records, []))["missing"] == "1 of 2"
+
+
+def test_what_failed_or_has_no_extractor_is_no_quality() -> None:
+    failed = record(suite="quality", metric="test_quality", value=None, status="failed", reason="crashed")
+    assert quality_table([failed, record(suite="quality"), record(protocol={"extractor": "x 1"})], []).empty
+
+
+def test_calibration_shows_what_was_expected_beside_what_was_measured() -> None:
+    drawn = record(suite="metrics", reference="calibration: two Gaussians", metric="fid", value=4.00012, data="",
+                   protocol={"expected": "4 ± 0.1"})  # fmt: skip
+    images = record(suite="metrics", reference="calibration: copies", metric="ratio", value=0.0, data="digits")
+    assert calibration_table([drawn, images], []).to_dict("records") == [
+        {"case": "two Gaussians", "metric": "fid", "measured": "4", "expected": "4 ± 0.1",
+         "measured on": "drawn numbers"},
+        {"case": "copies", "metric": "ratio", "measured": "0", "expected": "", "measured on": "digits"},
+    ]  # fmt: skip
+
+
+def test_modes_are_summarised_over_seeds() -> None:
+    records = [
+        record(metric="modes_with_mass", value=v, seed=s, n=10_000, epochs=20.0, reference="idl-gan-grid")
+        for s, v in enumerate((1, 3, 2))
+    ]
+    (row,) = modes_table(records, CARDS).to_dict("records")
+    assert row["modes with mass (of 9)"] == "2 (1 to 3)"
+    assert (row["seeds"], row["epochs"]) == (3, "20")
+
+
+def test_the_training_table_says_what_was_not_reached() -> None:
+    records = [
+        record(
+            suite="training",
+            reference="mlp-gan-mnist",
+            metric="log_value",
+            value=0.97,
+            epochs=1.0,
+            protocol={"quantity": "D(x)", "epoch": "0", "step": "300"},
+        ),
+        record(
+            suite="training",
+            reference="mlp-gan-mnist",
+            metric="last_epoch_mean",
+            value=0.9,
+            epochs=1.0,
+            protocol={"quantity": "D(x)"},
+        ),
+    ]
+    rows = training_table(records, CARDS).to_dict("records")
+    found = {(r["where"], r["quantity"]): (r["documented"], r["measured"]) for r in rows}
+    assert found["epoch 0, step 300", "D(x)"] == ("0.98", "0.97")
+    assert found["epoch 199, step 600", "D(x)"] == ("0.7", "not reached")
+    assert found["mean over the last 1 of 1 epochs", "D(x)"] == ("", "0.9")
+
+
+def test_before_training_is_a_row_of_its_own() -> None:
+    begun = [
+        record(suite="quality", reference="dcgan", metric="fid", value=300.0, n=10_000, data="MNIST",
+               protocol={"extractor": "mnistnet 0123", "batch norm": "batch statistics", "training": "none"})
+    ]  # fmt: skip
+    table = quality_table(quality("fid", [9]) + begun, [])
+    assert list(zip(table["epochs"], table["FID"], strict=True)) == [("2.5", "9"), ("before training", "300")]
