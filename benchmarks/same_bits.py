@@ -45,9 +45,12 @@ def traces(tree: Path, out: Path, options: argparse.Namespace) -> dict[str, Dige
         options.references,
     ]
     subprocess.run(
-        [sys.executable, "-c", _TRAIN, *given], cwd=tree, env=own_packages_first(tree), check=True,
+        [sys.executable, "-c", _TRAIN, *given],
+        cwd=tree,
+        env=own_packages_first(tree),
+        check=True,
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     found: dict[str, Digests] = {}
     for trace in sorted(out.glob("*/trace.jsonl")):
         rows = [json.loads(line) for line in trace.read_text(encoding="utf-8").splitlines()]
@@ -96,8 +99,10 @@ def main() -> int:
     for spec in base:
         print(f"{spec}: {differing.get(spec) or 'the same bits'}" if spec in candidate else f"{spec}: missing")
     tensors = sum(len(digests) for spec in base if spec in candidate for digests in base[spec].values())
-    print(f"{len(base) - len(differing)} of {len(base)} references with the same bits over {options.steps} steps, "
-          f"{options.threads} thread(s), {tensors} digests at {options.revision}")  # fmt: skip
+    print(
+        f"{len(base) - len(differing)} of {len(base)} references with the same bits over {options.steps} steps, "
+        f"{options.threads} thread(s), {tensors} digests at {options.revision}"
+    )
     if missing:
         print(f"on one side only: {', '.join(missing)}")
     return 1 if differing or missing or not base else 0

@@ -28,8 +28,24 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the picture
 
 # VGG-19 up to the last style layer: a number is a 3×3 convolution's channels, each followed by ReLU; P pools.
 VGG19: tuple[int | str, ...] = (
-    64, 64, "P", 128, 128, "P", 256, 256, 256, 256, "P", 512, 512, 512, 512, "P", 512,
-)  # fmt: skip
+    64,
+    64,
+    "P",
+    128,
+    128,
+    "P",
+    256,
+    256,
+    256,
+    256,
+    "P",
+    512,
+    512,
+    512,
+    512,
+    "P",
+    512,
+)
 
 CONTENT_LAYER, STYLE_LAYERS = 22, "1+6+11+20+29"  # after the ReLU of conv4_2; of conv1_1, 2_1, 3_1, 4_1, 5_1
 

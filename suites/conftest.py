@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import gc
 
-import pytest
-
-from harness.suite.plugin import open_session
-
 pytest_plugins = ["harness.suite.plugin"]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Check the options before anything is collected, so that a mistake is one line."""
-    open_session(config)
 
 
 def pytest_collection_finish() -> None:

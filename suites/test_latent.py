@@ -30,33 +30,33 @@ from harness.records.metrics import (
     TRANSLATION_SPREAD,
     Metric,
 )
-from harness.suite.session import SuiteSession
+from harness.suite.session import Session
+from harness.suite.subject import Subject
 from harness.training import TrainedRun
 
 STEPS, DRAWS = 10, 8
 ATTRIBUTES = ("Smiling", "Male")
 
 
-def recorder(harness: SuiteSession, run: TrainedRun, spec: str) -> Any:
+def recorder(run: TrainedRun, subject: Subject) -> Any:
     """A function that records one value over n samples, or that it has none, with the facts of the run."""
 
     def record(metric: Metric, value: float, n: int, **protocol: str) -> None:
-        common = harness.run_facts(run) | {"n": n, "protocol": protocol}
+        common = subject.run_facts(run) | {"n": n, "protocol": protocol}
         if math.isnan(value):
             reason = "undefined: the samples don't differ, or show nothing"
-            harness.record(spec, metric, None, status="skipped", reason=reason, **common)
+            subject.record(metric, None, status="skipped", reason=reason, **common)
         else:
-            harness.record(spec, metric, value, **common)
+            subject.record(metric, value, **common)
 
     return record
 
 
 @pytest.mark.references(having="latent")
-def test_interpolation(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run, n = harness.trained(spec, seed), harness.profile.latent_samples
-    record, sampler = recorder(harness, run, spec), harness.sampler(run)
-    paths = max(2, n // 50)
+def test_interpolation(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    run, paths = subject.trained(seed), suite.profile.interpolation_paths
+    record, sampler = recorder(run, subject), subject.sampler(run)
     ends = sampler.latents(2 * paths)
     labels = torch.zeros(paths * STEPS, dtype=torch.int64) if run.reference.card.classes else None
     batch = run.dataset[torch.zeros(paths * STEPS, dtype=torch.int64)]
@@ -74,24 +74,24 @@ def test_interpolation(spec: str, seed: int, harness: SuiteSession) -> None:
 
 
 @pytest.mark.references(having="classes")
-def test_classes(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run, n = harness.trained(spec, seed), harness.profile.latent_samples
-    record, sampler = recorder(harness, run, spec), harness.sampler(run)
+def test_classes(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    run, n = subject.trained(seed), suite.profile.latent_samples
+    record, sampler = recorder(run, subject), subject.sampler(run)
     classes = run.reference.card.classes
     rows = max(2, n // classes)
     grid = conditional_grid(sampler, sampler.latents(rows))
-    reader = harness.digit_reader(run.dataset)
+    reader = subject.class_probe
     for found in class_numbers(grid, classes, run.reference.card.data_range, reader):
         record(found.metric, found.value, len(grid), **found.protocol)
     assert reader.accuracy > 0.8, "a reader that can't read real digits says nothing of generated ones"
 
 
 @pytest.mark.references(having="encoder")
-def test_round_trip(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run, n = harness.trained(spec, seed), harness.profile.latent_samples
-    record, sampler = recorder(harness, run, spec), harness.sampler(run)
+def test_round_trip(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    run, n = subject.trained(seed), suite.profile.latent_samples
+    record, sampler = recorder(run, subject), subject.sampler(run)
     latents = sampler.latents(n)
     images = sampler.at(latents)
     found = sampler.encoded(images)
@@ -103,10 +103,10 @@ def test_round_trip(spec: str, seed: int, harness: SuiteSession) -> None:
 
 
 @pytest.mark.references(having="erased")
-def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run, n = harness.trained(spec, seed), harness.profile.latent_samples
-    record, sampler = recorder(harness, run, spec), harness.sampler(run)
+def test_inpainting(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    run, n = subject.trained(seed), suite.profile.latent_samples
+    record, sampler = recorder(run, subject), subject.sampler(run)
     data = run.dataset
     assert isinstance(data, Erased)
     indices = evenly_spread(len(data), n)
@@ -117,7 +117,7 @@ def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
     seen = {"pictures": "training set"}
     record(INPAINTING_ERROR, value, len(indices), **seen)
     if run.reference.card.latent_shape is not None:
-        few = max(2, n // 10)
+        few = suite.profile.spread_samples
         assert batch.condition is not None
         draws = [
             sampler.at(sampler.latents(few, stream=draw), condition=batch.condition[:few]).double().numpy()
@@ -128,15 +128,15 @@ def test_inpainting(spec: str, seed: int, harness: SuiteSession) -> None:
 
 
 @pytest.mark.references(having="paired")
-def test_translation(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run, n = harness.trained(spec, seed), max(4, harness.profile.latent_samples // 10)
-    record = recorder(harness, run, spec)
+def test_translation(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    run, n = subject.trained(seed), suite.profile.translation_pairs
+    record = recorder(run, subject)
     indices = evenly_spread(len(run.dataset), n)
     batch = run.dataset[indices]
     low, high = run.reference.card.data_range
     draws = [
-        harness.sampler(run, extra=draw).draw(len(indices), condition=batch.condition).double().numpy() / (high - low)
+        subject.sampler(run, extra=draw).draw(len(indices), condition=batch.condition).double().numpy() / (high - low)
         for draw in range(3)
     ]
     real = batch.data.double().numpy() / (high - low)
@@ -148,16 +148,16 @@ def test_translation(spec: str, seed: int, harness: SuiteSession) -> None:
 
 
 @pytest.mark.references(having="faces")
-def test_semantic_vectors(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run, n = harness.trained(spec, seed), harness.profile.latent_samples
-    record, sampler = recorder(harness, run, spec), harness.sampler(run)
+def test_semantic_vectors(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    run, n = subject.trained(seed), suite.profile.latent_samples
+    record, sampler = recorder(run, subject), subject.sampler(run)
     latents, fresh = sampler.latents(n), sampler.latents(n, stream=1)
     base = sampler.at(latents)
     random = np.random.default_rng(seed)
     for attribute in ATTRIBUTES:
         try:
-            reader = harness.attribute_reader(spec, attribute)
+            reader = subject.attribute_probe(attribute)
         except MissingAttributesError as error:
             pytest.skip(str(error))
         if reader.real != run.dataset.real:
@@ -167,10 +167,15 @@ def test_semantic_vectors(spec: str, seed: int, harness: SuiteSession) -> None:
         labels = reader.read(base).astype(bool)
         if labels.all() or not labels.any():
             reason = f"the reader sees the same in all {n} samples: {attribute} {bool(labels[0])}"
-            harness.record(
-                spec, SEMANTIC_SHIFT, None, data=run.dataset, seed=seed, status="skipped", reason=reason,
+            subject.record(
+                SEMANTIC_SHIFT,
+                None,
+                data=run.dataset,
+                seed=seed,
+                status="skipped",
+                reason=reason,
                 protocol={ATTRIBUTE: attribute},
-            )  # fmt: skip
+            )
             continue
         vector = semantic_vector(latents, labels)
         other = random.normal(size=vector.shape)

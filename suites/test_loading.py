@@ -25,7 +25,7 @@ from harness.data.registry import faces_root
 from harness.data.storage import OwnDisk
 from harness.loading.measure import FOLDER, FORMATS, LoadingCell, Stored, load, store
 from harness.loading.record import WORKERS as NUMBERS_OF_WORKERS
-from harness.loading.record import images_digest, record_computing, record_loading, record_speed_up
+from harness.loading.record import Storage, images_digest, record_computing, record_loading, record_speed_up
 from harness.records.metrics import (
     FORMAT,
     OPTION,
@@ -36,7 +36,8 @@ from harness.records.metrics import (
     WINDOW,
     WORKERS,
 )
-from harness.suite.session import SuiteSession
+from harness.suite.session import Session
+from harness.suite.subject import Subject
 
 SIDE = 64
 MOST_COMPARED = 128  # pictures
@@ -46,7 +47,7 @@ ON_A_CPU = 4  # a step at the document's batch takes seconds there
 class Copies:
     """The pictures in every format, once on each disk that is asked for."""
 
-    def __init__(self, session: SuiteSession, stack: ExitStack) -> None:
+    def __init__(self, session: Session, stack: ExitStack) -> None:
         root, self.title, self.real = faces_root(session.root)
         files = picture_files(root / FACES)
         self.files = [files[index] for index in evenly_spread(len(files), session.profile.loading_pictures).tolist()]
@@ -63,28 +64,28 @@ class Copies:
 
 
 @pytest.fixture(scope="module")
-def copies(session: SuiteSession) -> Iterator[Copies]:
+def copies(whole_session: Session) -> Iterator[Copies]:
     with ExitStack() as stack:
-        yield Copies(session, stack)
+        yield Copies(whole_session, stack)
 
 
 @pytest.fixture
-def reading(harness: SuiteSession) -> str:
+def reading(suite: Session) -> Subject:
     """The first reference asked for that reads such pictures."""
-    specs = [*harness.specs(dataset="celeba"), *harness.specs(dataset="lsun-bedroom")]
-    if not specs:
+    subjects = [*suite.choose(dataset="celeba"), *suite.choose(dataset="lsun-bedroom")]
+    if not subjects:
         pytest.skip("nothing to check: no reference asked for is on celeba or lsun-bedroom")
-    return specs[0]
+    return subjects[0]
 
 
-def batch_size(harness: SuiteSession, spec: str, *, cold: bool) -> int:
+def batch_size(subject: Subject, *, cold: bool) -> int:
     """The document's, or a smaller one that the profile says: from a cold disk a few pictures take their time."""
-    documented = harness.reference(spec).card.batch_size
-    asked = harness.profile.cold_batch if cold else harness.profile.warm_batch
+    profile, documented = subject.session.profile, subject.card.batch_size
+    asked = profile.cold_batch if cold else profile.warm_batch
     return min(documented, asked or documented)
 
 
-def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> None:
+def test_same_pictures(reading: Subject, copies: Copies) -> None:
     """Every format, number of workers and way of reading a pack gives the same values in the same order."""
     stored, generator = copies.on(None), torch.Generator().manual_seed(0)
     for window in (0, 256):
@@ -99,42 +100,64 @@ def test_same_pictures(reading: str, copies: Copies, harness: SuiteSession) -> N
                     data.hold(window)
                 read = batches(data, order, 32, drop_last=False, seed=0, workers=workers)
                 found = images_digest([batch.data for batch in read])
-                harness.record(
-                    reading, SAME_PICTURES, float(found == expected), data=copies.title, real_data=copies.real,
-                    n=len(order), reason=f"SHA-256 {found[:16]}",
+                reading.record(
+                    SAME_PICTURES,
+                    float(found == expected),
+                    data=copies.title,
+                    real_data=copies.real,
+                    n=len(order),
+                    reason=f"SHA-256 {found[:16]}",
                     protocol={FORMAT: form, WORKERS: str(workers), WINDOW: str(window)},
-                )  # fmt: skip
+                )
                 assert found == expected, f"{form}, {workers} workers, window {window}: other values than documented"
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_loading(storage: str, form: str, reading: str, copies: Copies, harness: SuiteSession) -> None:
-    chosen = harness.storage(storage)
-    stored = copies.on(chosen.place)
+def test_loading(storage: Storage, form: str, reading: Subject, copies: Copies, suite: Session) -> None:
+    stored = copies.on(storage.place)
     # What is in the page cache comes from no disk: warm is measured once.
-    for cold in (True, False) if chosen is harness.storages()[0] else (True,):
+    for cold in (True, False) if storage is suite.settings.storages[0] else (True,):
         for workers in NUMBERS_OF_WORKERS:
             cell = LoadingCell(
-                form, chosen.disk(), cold, workers, batch_size(harness, reading, cold=cold),
-                harness.profile.loading_seconds, harness.device,
-            )  # fmt: skip
-            found = record_loading(harness.record, reading, stored, cell, chosen, copies.title, copies.real)
+                form,
+                storage.disk(),
+                cold,
+                workers,
+                batch_size(reading, cold=cold),
+                suite.profile.loading_seconds,
+                suite.device,
+            )
+            found = record_loading(suite.record, reading.spec, stored, cell, storage, copies.title, copies.real)
             assert found is None or found.images >= min(2 * cell.batch_size, stored.samples)
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("prefetch", 1), ("prefetch", 2), ("prefetch", 8), ("persistent", True), ("persistent", False),
-     ("pin_memory", True), ("pin_memory", False)],
-)  # fmt: skip
-def test_options(option: str, value: int, reading: str, copies: Copies, harness: SuiteSession) -> None:
+    [
+        ("prefetch", 1),
+        ("prefetch", 2),
+        ("prefetch", 8),
+        ("persistent", True),
+        ("persistent", False),
+        ("pin_memory", True),
+        ("pin_memory", False),
+    ],
+)
+def test_options(option: str, value: int, reading: Subject, copies: Copies, suite: Session) -> None:
     """What prefetching, workers that live on, and page-locked memory are worth: two workers, warm."""
-    if option == "pin_memory" and harness.device.type != "cuda":
+    if option == "pin_memory" and suite.device.type != "cuda":
         pytest.skip("page-locked memory plays a part on a GPU alone")
     cell = LoadingCell(
-        FOLDER, OwnDisk(), False, 2, batch_size(harness, reading, cold=True), harness.profile.loading_seconds,
-        harness.device, next_epoch=True, **{option: value},  # type: ignore[arg-type]
-    )  # fmt: skip
+        FOLDER,
+        OwnDisk(),
+        False,
+        2,
+        batch_size(reading, cold=True),
+        suite.profile.loading_seconds,
+        suite.device,
+        next_epoch=True,
+        **{option: value},  # type: ignore[arg-type]
+    )
     found = load(copies.on(None), cell)
     protocol = {OPTION: option, OPTION_VALUE: str(value), FORMAT: FOLDER, WORKERS: "2"}
     facts: dict[str, Any] = {
@@ -143,16 +166,16 @@ def test_options(option: str, value: int, reading: str, copies: Copies, harness:
         "real_data": copies.real,
         "batch_size": cell.batch_size,
     }
-    harness.record(reading, OPTION_RATE, found.images_per_second, **facts)
-    harness.record(reading, OPTION_NEXT_EPOCH, 1000 * found.next_first_seconds, **facts)
+    reading.record(OPTION_RATE, found.images_per_second, **facts)
+    reading.record(OPTION_NEXT_EPOCH, 1000 * found.next_first_seconds, **facts)
     assert found.next_first_seconds > 0
 
 
 @pytest.mark.references(having="a comparison of disks")
-def test_disks(spec: str, harness: SuiteSession) -> None:
+def test_disks(subject: Subject, suite: Session) -> None:
     """The documents' comparison of two disks, with this machine's step time, or a stated one."""
-    chosen = harness.reference(spec)
-    batch = chosen.card.batch_size if harness.device.type == "cuda" else min(ON_A_CPU, chosen.card.batch_size)
-    computing = record_computing(harness.record, spec, chosen, batch, harness.device, harness.settings.step_ms)
+    chosen = subject.reference
+    batch = chosen.card.batch_size if suite.device.type == "cuda" else min(ON_A_CPU, chosen.card.batch_size)
+    computing = record_computing(suite.record, subject.spec, chosen, batch, suite.device, suite.settings.step_ms)
     assert computing.rate > 0
-    record_speed_up(harness.record, spec, chosen.card.dataset, harness.records, computing)
+    record_speed_up(suite.record, subject.spec, chosen.card.dataset, suite.records(), computing)

@@ -24,8 +24,9 @@ from harness.memory.record import (
 from harness.memory.storage_tracer import NotFollowableError
 from harness.records.environment import allocator_settings
 from harness.records.metrics import COMPUTED_ON, CPU_PEAK_EVERYTHING, CPU_PEAK_TENSORS, LEAKED_BYTES, STEPS
-from harness.suite.session import SuiteSession
-from harness.training.device import NUMERICS
+from harness.suite.session import Session
+from harness.suite.subject import Subject
+from harness.training.device import IS_DETERMINISTIC
 from harness.training.out_of_memory import does_not_fit
 
 TOLERANCE = 0.02
@@ -41,53 +42,58 @@ def skipping_what_reads_values() -> Iterator[None]:
         pytest.skip(str(error))
 
 
-def test_estimate(spec: str, harness: SuiteSession) -> None:
-    chosen = harness.reference(spec)
+def test_estimate(subject: Subject, suite: Session) -> None:
+    chosen = subject.reference
     for size in documented_batch_sizes(chosen.card):
         with skipping_what_reads_values():
-            found = record_estimate(harness.record, spec, chosen, size)
+            found = record_estimate(suite.record, subject.spec, chosen, size)
         assert sum(found.parts.values()) == found.peak_allocated <= found.peak_reserved
         assert found.between_steps < found.peak_allocated
 
 
-def test_estimator(spec: str, harness: SuiteSession) -> None:
+def test_estimator(subject: Subject, suite: Session) -> None:
     """The estimate of all tensors beside what PyTorch's profiler sees the CPU's allocator do."""
-    spec = harness.trainable(spec)
-    chosen = harness.reference(spec)
-    batch = min(harness.profile.profiled_batch, chosen.card.batch_size)
+    subject = subject.trainable
+    chosen = subject.reference
+    batch = min(suite.profile.profiled_batch, chosen.card.batch_size)
     with skipping_what_reads_values():
         estimated = estimated_tensors(chosen, batch)
     seen = profiled_allocations(chosen, batch)
     facts: dict[str, Any] = {"batch_size": batch, "protocol": {COMPUTED_ON: "cpu"}}
-    harness.record(spec, CPU_PEAK_TENSORS, estimated, status="estimated", **facts)
-    harness.record(spec, CPU_PEAK_TENSORS, seen.tensors, **facts)
-    harness.record(spec, CPU_PEAK_EVERYTHING, seen.everything, **facts)
+    subject.record(CPU_PEAK_TENSORS, estimated, status="estimated", **facts)
+    subject.record(CPU_PEAK_TENSORS, seen.tensors, **facts)
+    subject.record(CPU_PEAK_EVERYTHING, seen.everything, **facts)
     assert abs(seen.tensors / estimated - 1) <= TOLERANCE, (
         f"the profiler saw {seen.tensors:,} bytes of tensors at the peak, estimated were {estimated:,}"
     )
 
 
-def test_cells(spec: str, numerics: str, harness: SuiteSession) -> None:
+def test_cells(subject: Subject, numerics: str, suite: Session) -> None:
     """Each batch size in a process of its own; on a GPU its tensors, each followed, must be those of the estimate."""
-    on_cuda = harness.device.type == "cuda"
+    on_cuda = suite.device.type == "cuda"
     if not on_cuda:
-        record_not_yet(harness.record, spec, harness.reference(spec).card)
-        spec = harness.trainable(spec)
-    chosen, profile = harness.reference(spec), harness.profile
+        record_not_yet(suite.record, subject.spec, subject.card)
+        subject = subject.trainable
+    chosen, profile = subject.reference, suite.profile
     sizes = list(documented_batch_sizes(chosen.card))
     if not on_cuda:
-        sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops, profile.cell_sizes)
-    elif NUMERICS[numerics] and not profile.both_numerics:
+        sizes = affordable_sizes(sizes, subject.operations_per_sample, profile.cell_flops, profile.cell_sizes)
+    elif IS_DETERMINISTIC[numerics] and not profile.both_numerics:
         if not chosen.card.memory:
             pytest.skip(f"the profile {profile.name} measures it as documented alone")
         sizes = [chosen.card.batch_size]
     cells, wrong = [], []
     for size in sizes:
         cell = Cell(
-            spec, size, str(harness.device), NUMERICS[numerics], profile.cell_steps, profile.cell_seconds,
-            harness.settings.modules,
-        )  # fmt: skip
-        found = record_cell(harness.record, cell, chosen.card, harness.root)
+            subject.spec,
+            size,
+            str(suite.device),
+            IS_DETERMINISTIC[numerics],
+            profile.cell_steps,
+            profile.cell_seconds,
+            suite.settings.modules,
+        )
+        found = record_cell(suite.record, cell, chosen.card, suite.root)
         cells.append((cell, found))
         if found.tensors is not None and found.peak_allocated is not None:
             with contextlib.suppress(NotFollowableError):  # which test_estimate says
@@ -99,26 +105,29 @@ def test_cells(spec: str, numerics: str, harness: SuiteSession) -> None:
                 wrong.append(f"batch {size}: {-beyond:.1f} MiB less are allocated than tensors hold")
         if found.ended and not does_not_fit(found.ended, surely=size <= chosen.card.batch_size):
             wrong.append(f"batch {size}: {found.ended}")
-    if not on_cuda or not NUMERICS[numerics]:
-        record_epoch_ratio(harness.record, spec, chosen.card, cells)
+    if not on_cuda or not IS_DETERMINISTIC[numerics]:
+        record_epoch_ratio(suite.record, subject.spec, chosen.card, cells)
     assert not wrong, "; ".join(wrong)
     if on_cuda and allocator_settings():
         pytest.skip(f"{allocator_settings()}: what is reserved and allocated isn't held against anything")
 
 
-def test_leak(spec: str, harness: SuiteSession) -> None:
-    if harness.device.type == "cuda" and "NO_CUDA_MEMORY_CACHING" in allocator_settings():
+def test_leak(subject: Subject, suite: Session) -> None:
+    if suite.device.type == "cuda" and "NO_CUDA_MEMORY_CACHING" in allocator_settings():
         pytest.skip(f"{allocator_settings()}: PyTorch counts nothing")
-    spec = harness.trainable(spec)
-    chosen = harness.reference(spec)
+    subject = subject.trainable
+    chosen = subject.reference
     batch = min(2, chosen.card.batch_size)  # what is held on to doesn't depend on it
-    first, last = harness.profile.leak_steps
-    early, late = held_after(chosen, batch, (first, last), harness.device)
+    first, last = suite.profile.leak_steps
+    early, late = held_after(chosen, batch, (first, last), suite.device)
     if late != early:  # a network may grow at first
         first, last = 4 * last, 5 * last
-        early, late = held_after(chosen, batch, (first, last), harness.device)
-    how = "bytes asked of PyTorch's allocator" if harness.device.type == "cuda" else "every storage followed"
-    harness.record(
-        spec, LEAKED_BYTES, late - early, batch_size=batch, protocol={STEPS: f"{first} and {last}", "by": how},
-    )  # fmt: skip
+        early, late = held_after(chosen, batch, (first, last), suite.device)
+    how = "bytes asked of PyTorch's allocator" if suite.device.type == "cuda" else "every storage followed"
+    subject.record(
+        LEAKED_BYTES,
+        late - early,
+        batch_size=batch,
+        protocol={STEPS: f"{first} and {last}", "by": how},
+    )
     assert late == early, f"{late - early:,} bytes more are held after {last} steps than after {first}"

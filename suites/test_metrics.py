@@ -34,7 +34,7 @@ from harness.records.metrics import (
     Metric,
 )
 from harness.records.record import Record
-from harness.suite.session import SuiteSession
+from harness.suite.session import Session
 
 MOST = 2000
 LEAST_ACCURACY = {"mnistnet": 0.992, "digitsnet": 0.97, "facesnet": 0.95}
@@ -54,7 +54,8 @@ class Digits:
 
 
 @pytest.fixture(scope="module")
-def digits(session: SuiteSession) -> Digits:
+def digits(whole_session: Session) -> Digits:
+    session = whole_session
     found = mnist_root(session.root)
     root, title = (found, None) if found else (digits_root(), DIGITS_TITLE)
     train, test = (Mnist(root, (1, 28, 28), (0.0, 1.0), split, title) for split in ("train", "test"))
@@ -68,7 +69,7 @@ def real(digits: Digits) -> Features:
 
 
 def record(
-    harness: SuiteSession,
+    suite: Session,
     case: str,
     metric: Metric,
     value: float,
@@ -77,39 +78,46 @@ def record(
     n: int = 0,
 ) -> None:
     protocol = {EXPECTED: expected} | (digits.extractor.protocol() if digits else {})
-    harness.record(
-        f"calibration: {case}", metric, value, n=n or None, protocol=protocol, headline=False,
+    suite.record(
+        f"calibration: {case}",
+        metric,
+        value,
+        n=n or None,
+        protocol=protocol,
+        judged=False,
         data=digits.train if digits else "",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", LEAST_ACCURACY)
-def test_extractors_read_well(name: str, harness: SuiteSession) -> None:
-    if name == "mnistnet" and mnist_root(harness.root) is None:
+def test_extractors_read_well(name: str, suite: Session) -> None:
+    if name == "mnistnet" and mnist_root(suite.root) is None:
         pytest.skip("mnistnet needs MNIST, and no data root holds it")
-    accuracy = open_extractor(name, harness.device, harness.root).accuracy
+    accuracy = open_extractor(name, suite.device, suite.root).accuracy
     assert accuracy is not None
-    harness.record(
-        f"calibration: {name}", EXTRACTOR_ACCURACY, accuracy,
+    suite.record(
+        f"calibration: {name}",
+        EXTRACTOR_ACCURACY,
+        accuracy,
         protocol={EXPECTED: f"≥ {LEAST_ACCURACY[name]:g}", "on": "its held-out images"},
-    )  # fmt: skip
+    )
     assert accuracy >= LEAST_ACCURACY[name]
 
 
-def test_closed_forms(harness: SuiteSession) -> None:
+def test_closed_forms(suite: Session) -> None:
     features = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)).double()
     shift = torch.full((64,), 0.25, dtype=torch.float64)
     moved = metrics.frechet_distance(features + shift, features)
-    record(harness, "a Gaussian shifted by a vector of length 2", FID, moved, "4")
+    record(suite, "a Gaussian shifted by a vector of length 2", FID, moved, "4")
     wider = metrics.frechet_distance(1.5 * features, features)
     exact = 0.25 * float(features.var(0).sum() + (features.mean(0) ** 2).sum())
-    record(harness, "a Gaussian one and a half times as wide", FID, wider, f"{exact:.4g}")
+    record(suite, "a Gaussian one and a half times as wide", FID, wider, f"{exact:.4g}")
     even, one = 100 * torch.eye(10).repeat(1000, 1), 100 * torch.eye(10)[:1].repeat(10_000, 1)
     scores = metrics.inception_score(even), metrics.inception_score(one)
-    record(harness, "ten classes, evenly", INCEPTION_SCORE, scores[0], "10")
-    record(harness, "one class", INCEPTION_SCORE, scores[1], "1")
+    record(suite, "ten classes, evenly", INCEPTION_SCORE, scores[0], "10")
+    record(suite, "one class", INCEPTION_SCORE, scores[1], "1")
     covered = metrics.class_coverage(one)
-    record(harness, "one class", CLASS_KL, covered.divergence, f"ln 10 = {math.log(10):.4g}")
+    record(suite, "one class", CLASS_KL, covered.divergence, f"ln 10 = {math.log(10):.4g}")
     assert moved == pytest.approx(4, rel=1e-6)
     assert wider == pytest.approx(exact, rel=1e-6)
     assert scores[0] == pytest.approx(10, rel=0.02)
@@ -118,26 +126,26 @@ def test_closed_forms(harness: SuiteSession) -> None:
     assert covered.divergence == pytest.approx(math.log(10))
 
 
-def test_identical_sets(harness: SuiteSession, digits: Digits, real: Features) -> None:
+def test_identical_sets(suite: Session, digits: Digits, real: Features) -> None:
     distance = metrics.frechet_distance(real.features, real.features)
     precision, recall = metrics.precision_recall(real.features, real.features)
     ratio = metrics.nn_distance_ratio(real.features, real.features)
     found = {FID: (distance, "0"), PRECISION: (precision, "1"), RECALL: (recall, "1"), NN_DISTANCE_RATIO: (ratio, "0")}
     for metric, (value, expected) in found.items():
-        record(harness, "training images against themselves", metric, value, expected, digits, len(real))
+        record(suite, "training images against themselves", metric, value, expected, digits, len(real))
     assert abs(distance) < 1e-3
     assert (precision, recall) == (1, 1)
     assert ratio < 0.05
 
 
-def test_floor(harness: SuiteSession, digits: Digits, real: Features) -> None:
+def test_floor(suite: Session, digits: Digits, real: Features) -> None:
     test = digits.features(digits.test.images[evenly_spread(len(digits.test), digits.n)])
     values = {
         value.metric: value.value
         for value in metrics.measure_quality(test, real, None, digits.extractor.classes, digits=True)
     }
     for metric in (FID, KID, INCEPTION_SCORE, PRECISION, RECALL, CLASS_COVERAGE, CLASS_KL):
-        record(harness, "test images against training images", metric, values[metric], "the floor", digits, len(real))
+        record(suite, "test images against training images", metric, values[metric], "the floor", digits, len(real))
     blurred = digits.features(gaussian_blur(digits.test.images[: digits.n], [7, 7], [2.0, 2.0]))
     assert 0 <= values[FID] < metrics.frechet_distance(blurred.features, real.features) / 10
     assert values[CLASS_COVERAGE] == 10
@@ -165,27 +173,38 @@ DEGRADATIONS: dict[str, tuple[tuple[float, ...], Callable[[Digits, float], Tenso
 
 
 @pytest.mark.parametrize("kind", DEGRADATIONS)
-def test_rises_with_strength(kind: str, harness: SuiteSession, digits: Digits, real: Features) -> None:
+def test_rises_with_strength(kind: str, suite: Session, digits: Digits, real: Features) -> None:
     strengths, made = DEGRADATIONS[kind]
     distances = []
     for strength in strengths:
         worse = digits.features(made(digits, strength))
         distances.append(metrics.frechet_distance(worse.features, real.features))
         expected = "above the one before" if len(distances) > 1 else "above 0"
-        record(harness, f"{kind}: {strength:g}", FID, distances[-1], expected, digits, len(worse))
+        record(suite, f"{kind}: {strength:g}", FID, distances[-1], expected, digits, len(worse))
     assert distances == sorted(distances)
     assert distances[0] > 0
 
 
-def test_another_resize_is_not_comparable(harness: SuiteSession, digits: Digits) -> None:
+def test_another_resize_is_not_comparable(suite: Session, digits: Digits) -> None:
     entry = Record(
-        "quality", "a", FID.name, 1.0, "", "lower", "measured", "smoke", "MNIST", "", "", headline=True,
+        "quality",
+        "a",
+        FID.name,
+        1.0,
+        "",
+        "lower",
+        "measured",
+        "smoke",
+        "MNIST",
+        "",
+        "",
+        headline=True,
         protocol=digits.extractor.protocol(),
-    )  # fmt: skip
+    )
     other = replace(entry, protocol={**entry.protocol, "resize": "to 28×28, nearest"})
     (found,) = compare([entry] * 3, [other] * 3)
     record(
-        harness,
+        suite,
         "the same images through another resize",
         FOUND_INCOMPARABLE,
         float(found.verdict == "not comparable"),

@@ -11,73 +11,62 @@ import pytest
 from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
 from harness.data.grid import SIGMA, mode_centres
 from harness.records.metrics import MODE, MODE_SHARE, MODE_SPREAD
-from harness.reporting.plots import save_densities
-from harness.suite.session import SuiteSession
+from harness.suite.session import Session
+from harness.suite.subject import Subject
 
 N = 10_000
 CENTRES = mode_centres().double().numpy()
 
 
-def record_coverage(harness: SuiteSession, name: str, found: ModeCoverage, n: int, **more: Any) -> None:
-    more["headline"] = name in harness.specs()
+def record_coverage(suite: Session, name: str, found: ModeCoverage, n: int, **more: Any) -> None:
+    more["judged"] = name in {subject.spec for subject in suite.subjects}
     for measured in found.values():
         if math.isnan(measured.value):
             reason = "no mode has enough high-quality samples"
-            harness.record(name, measured.metric, None, n=n, status="skipped", reason=reason, **more)
+            suite.record(name, measured.metric, None, n=n, status="skipped", reason=reason, **more)
         else:
-            harness.record(name, measured.metric, measured.value, n=n, **more)
+            suite.record(name, measured.metric, measured.value, n=n, **more)
     for centre, count, spread in zip(CENTRES, found.counts, found.spreads, strict=True):
         mode = {MODE: f"({centre[0]:g}, {centre[1]:g})"}
-        harness.record(name, MODE_SHARE, count / n, n=n, protocol=mode, **more)
+        suite.record(name, MODE_SHARE, count / n, n=n, protocol=mode, **more)
         if not math.isnan(spread):
-            harness.record(name, MODE_SPREAD, float(spread), n=n, protocol=mode, **more)
+            suite.record(name, MODE_SPREAD, float(spread), n=n, protocol=mode, **more)
 
 
 @pytest.mark.parametrize("seed_of_sampler", range(3))
-def test_calibration_true_sampler(seed_of_sampler: int, harness: SuiteSession) -> None:
+def test_calibration_true_sampler(seed_of_sampler: int, suite: Session) -> None:
     random = np.random.default_rng(seed_of_sampler)
     samples = CENTRES[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(harness, "calibration: true sampler", found, N, seed=seed_of_sampler)
+    record_coverage(suite, "calibration: true sampler", found, N, seed=seed_of_sampler)
     assert (found.modes_hit, found.modes_with_mass) == (9, 9)
     assert found.high_quality == pytest.approx(TRUE_HIGH_QUALITY, abs=0.0035)
     assert found.reverse_kl < 0.005
     assert found.spread_ratio == pytest.approx(1, abs=0.03)
 
 
-def test_calibration_one_mode(harness: SuiteSession) -> None:
+def test_calibration_one_mode(suite: Session) -> None:
     samples = CENTRES[4] + SIGMA * np.random.default_rng(0).standard_normal((N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(harness, "calibration: one mode", found, N, seed=0)
+    record_coverage(suite, "calibration: one mode", found, N, seed=0)
     assert (found.modes_hit, found.modes_with_mass) == (1, 1)
     assert found.reverse_kl == pytest.approx(math.log(9))
 
 
-def test_calibration_uniform_blob(harness: SuiteSession) -> None:
+def test_calibration_uniform_blob(suite: Session) -> None:
     samples = np.random.default_rng(0).uniform(-1.5, 1.5, (N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(harness, "calibration: uniform blob", found, N, seed=0)
+    record_coverage(suite, "calibration: uniform blob", found, N, seed=0)
     assert found.modes_with_mass < 9, "a blob that touches nine modes hasn't learned them"
     assert found.high_quality < 0.15
 
 
 @pytest.mark.references(dataset="gaussian-grid")
-def test_modes(spec: str, seed: int, harness: SuiteSession) -> None:
-    run = harness.trained(spec, seed)
-    n = harness.profile.mode_samples
-    samples = harness.sampler(run).draw(n).double().numpy()
+def test_modes(subject: Subject, seed: int, suite: Session) -> None:
+    run = subject.trained(seed)
+    n = suite.profile.mode_samples
+    samples = subject.sampler(run).draw(n).double().numpy()
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(harness, spec, found, n, **harness.run_facts(run))
-    harness.keep_points(spec, seed, samples)
+    record_coverage(suite, subject.spec, found, n, **subject.run_facts(run))
+    subject.keep("densities", f"{subject}, seed {seed}", samples)
     assert found.counts.sum() == round(found.high_quality * n)
-
-
-def test_density_plot(harness: SuiteSession) -> None:
-    points = harness.kept_points()
-    if not points:
-        pytest.skip("no reference on the grid was asked for")
-    random = np.random.default_rng(0)
-    real = CENTRES[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
-    path = harness.folder("plots", "modes.png")
-    save_densities(path, {"real": real, **points})
-    assert path.stat().st_size > 1000

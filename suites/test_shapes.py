@@ -21,79 +21,79 @@ from harness.records.metrics import (
     PRINTED_TEXT,
     REFUSAL_MISMATCHES,
 )
-from harness.suite.session import SuiteSession
+from harness.suite.subject import Subject
 from harness.training.returned import made_optimizers
 
 
-def fresh_networks(harness: SuiteSession, spec: str) -> dict[str, nn.Module]:
+def fresh_networks(subject: Subject) -> dict[str, nn.Module]:
     """Those that the card describes: a role beside them is state, as a schedule is, and no network."""
-    described = harness.reference(spec).card.networks
+    described = subject.card.networks
     if not described:
         pytest.skip("the card describes no networks")
-    return {role: network for role, network in harness.initialised(spec).items() if role in described}
+    return {role: network for role, network in subject.fresh_networks().items() if role in described}
 
 
-def test_layer_shapes(spec: str, harness: SuiteSession) -> None:
-    card = harness.reference(spec).card
+def test_layer_shapes(subject: Subject) -> None:
+    card = subject.card
     wrong = []
-    for role, network in fresh_networks(harness, spec).items():
+    for role, network in fresh_networks(subject).items():
         for n in (card.batch_size, 1, 3):
             lines = shape_mismatches(network, card.networks[role], n)
-            harness.record(
-                spec, LAYER_MISMATCHES, len(lines), batch_size=n, reason="; ".join(lines), protocol={NETWORK: role}
+            subject.record(
+                LAYER_MISMATCHES, len(lines), batch_size=n, reason="; ".join(lines), protocol={NETWORK: role}
             )
             wrong += [f"{role}, batch {n}: {line}" for line in lines]
     assert not wrong, "; ".join(wrong)
 
 
-def test_parameter_counts(spec: str, harness: SuiteSession) -> None:
-    card = harness.reference(spec).card
-    counts = {role: parameter_count(network) for role, network in fresh_networks(harness, spec).items()}
+def test_parameter_counts(subject: Subject) -> None:
+    card = subject.card
+    counts = {role: parameter_count(network) for role, network in fresh_networks(subject).items()}
     for role, count in counts.items():
-        harness.record(spec, PARAMETERS, count, protocol={NETWORK: role})
+        subject.record(PARAMETERS, count, protocol={NETWORK: role})
     assert counts == {role: network.parameters for role, network in card.networks.items()}
 
 
-def test_initial_values(spec: str, harness: SuiteSession) -> None:
-    card = harness.reference(spec).card
+def test_initial_values(subject: Subject) -> None:
+    card = subject.card
     if not card.initial_weights:
         pytest.skip("the card doesn't say how weights are drawn")
-    networks = fresh_networks(harness, spec)
+    networks = fresh_networks(subject)
     wrong = []
     for role in networks:
         lines = initial_value_mismatches(networks, card, role)
-        harness.record(spec, INITIAL_VALUE_MISMATCHES, len(lines), reason="; ".join(lines), protocol={NETWORK: role})
+        subject.record(INITIAL_VALUE_MISMATCHES, len(lines), reason="; ".join(lines), protocol={NETWORK: role})
         wrong += [f"{role}: {line}" for line in lines]
     assert not wrong, "; ".join(wrong)
 
 
 @pytest.mark.references(having="a printed text")
-def test_printed_text(spec: str, harness: SuiteSession) -> None:
-    documented = {role: network.printed for role, network in harness.reference(spec).card.networks.items()}
-    networks = fresh_networks(harness, spec)
+def test_printed_text(subject: Subject) -> None:
+    documented = {role: network.printed for role, network in subject.card.networks.items()}
+    networks = fresh_networks(subject)
     for role, text in documented.items():
         if text is not None:
             same = repr(networks[role]) == text
-            harness.record(spec, PRINTED_TEXT, float(same), protocol={NETWORK: role})
+            subject.record(PRINTED_TEXT, float(same), protocol={NETWORK: role})
             assert repr(networks[role]) == text
 
 
-def test_optimisers(spec: str, harness: SuiteSession) -> None:
-    chosen = harness.reference(spec)
-    optimizers = made_optimizers(chosen, harness.initialised(spec))
+def test_optimisers(subject: Subject) -> None:
+    chosen = subject.reference
+    optimizers = made_optimizers(chosen, subject.fresh_networks())
     lines = optimizer_mismatches(optimizers, chosen.card)
     for role in optimizers:
         wrong = [line for line in lines if line.startswith(f"{role}:")]
-        harness.record(spec, OPTIMIZER_MISMATCHES, len(wrong), reason="; ".join(wrong), protocol={NETWORK: role})
+        subject.record(OPTIMIZER_MISMATCHES, len(wrong), reason="; ".join(wrong), protocol={NETWORK: role})
     assert set(optimizers) <= (set(chosen.card.networks) or set(optimizers))
     assert not lines, "; ".join(lines)
 
 
-def test_wrong_shapes_are_refused(spec: str, harness: SuiteSession) -> None:
-    card = harness.reference(spec).card
+def test_wrong_shapes_are_refused(subject: Subject) -> None:
+    card = subject.card
     wrong = []
-    for role, network in fresh_networks(harness, spec).items():
+    for role, network in fresh_networks(subject).items():
         lines = refusal_mismatches(network, card.networks[role])
-        harness.record(spec, REFUSAL_MISMATCHES, len(lines), reason="; ".join(lines), protocol={NETWORK: role})
+        subject.record(REFUSAL_MISMATCHES, len(lines), reason="; ".join(lines), protocol={NETWORK: role})
         wrong += [f"{role}: {line}" for line in lines]
     assert not wrong, "; ".join(wrong)

@@ -15,26 +15,27 @@ from harness.memory.machine_state import machine_state
 from harness.memory.measure import Measured
 from harness.memory.record import affordable_sizes, record_machine
 from harness.records.metrics import COMPUTED_ON, IMAGES_PER_SECOND, STEP_MS, STEP_MS_Q1, STEP_MS_Q3, THREADS
-from harness.suite.session import SuiteSession
-from harness.training.device import NUMERICS, computed
+from harness.suite.session import Session
+from harness.suite.subject import Subject
+from harness.training.device import IS_DETERMINISTIC, computed
 from harness.training.device import numerics as computing
 from harness.training.flops import step_threads
 from harness.training.synthetic_step import PreparedStep
 
 
-def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -> None:
+def test_step(subject: Subject, numerics: str, suite: Session, benchmark: Any) -> None:
     if benchmark.disabled:
         pytest.skip("pytest-benchmark is switched off here")
-    spec = harness.trainable(spec)
-    chosen, device, profile = harness.reference(spec), harness.device, harness.profile
+    subject = subject.trainable
+    chosen, device, profile = subject.reference, suite.device, suite.profile
     on_cuda = device.type == "cuda"
     sizes = [chosen.card.batch_size]
     if not on_cuda:
-        sizes = affordable_sizes(sizes, harness.operations_per_sample(spec), profile.cell_flops)
+        sizes = affordable_sizes(sizes, subject.operations_per_sample, profile.cell_flops)
     threads = step_threads(chosen, sizes[0], device)
     with (
         torch.random.fork_rng([device] if on_cuda else []),
-        computing(device, deterministic=NUMERICS[numerics], threads=threads),
+        computing(device, deterministic=IS_DETERMINISTIC[numerics], threads=threads),
     ):
         prepared = PreparedStep(chosen, sizes[0], device)
 
@@ -50,14 +51,16 @@ def test_step(spec: str, numerics: str, harness: SuiteSession, benchmark: Any) -
     times = [1000 * seconds for seconds in benchmark.stats.stats.data]
     low, middle, high = quantiles(times, n=4, method="inclusive")
     facts: dict[str, Any] = {
-        "batch_size": sizes[0], "threads": threads, "computed": computed(device, deterministic=NUMERICS[numerics]),
+        "batch_size": sizes[0],
+        "threads": threads,
+        "computed": computed(device, deterministic=IS_DETERMINISTIC[numerics]),
         "protocol": {COMPUTED_ON: device.type} | ({} if on_cuda else {THREADS: str(threads)}),
-    }  # fmt: skip
+    }
     found = Measured(step_ms=tuple(times), before=before, after=after)
     said = f"{len(times)} rounds" + (f"; throttled: {found.throttled}" if found.throttled else "")
-    harness.record(spec, STEP_MS, middle, reason=said, **facts)
-    record_machine(harness.record, spec, found, facts)
-    harness.record(spec, STEP_MS_Q1, low, **facts)
-    harness.record(spec, STEP_MS_Q3, high, **facts)
-    harness.record(spec, IMAGES_PER_SECOND, 1000 * sizes[0] / middle, **facts)
+    subject.record(STEP_MS, middle, reason=said, **facts)
+    record_machine(suite.record, subject.spec, found, facts)
+    subject.record(STEP_MS_Q1, low, **facts)
+    subject.record(STEP_MS_Q3, high, **facts)
+    subject.record(IMAGES_PER_SECOND, 1000 * sizes[0] / middle, **facts)
     assert len(times) == profile.speed_rounds

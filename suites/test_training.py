@@ -6,19 +6,19 @@ import math
 
 from harness.checks.loss_curves import logged_values, means_over_last_epoch
 from harness.records.metrics import STEPS_PER_EPOCH
-from harness.suite.session import SuiteSession
+from harness.suite.subject import Subject
 from harness.training.run_folder import RunFolder, read_rows
 
 
-def test_training_log(spec: str, seed: int, harness: SuiteSession) -> None:
-    spec = harness.trainable(spec)
-    run = harness.trained(spec, seed)
+def test_training_log(subject: Subject, seed: int) -> None:
+    subject = subject.trainable
+    run = subject.trained(seed)
     card = run.reference.card
     rows = list(read_rows(RunFolder(run.folder).metrics))
-    common = harness.run_facts(run)
-    harness.record(spec, STEPS_PER_EPOCH, run.steps_per_epoch, **common)
+    common = subject.run_facts(run)
+    subject.record(STEPS_PER_EPOCH, run.steps_per_epoch, **common)
     for logged in logged_values(rows, card, run.steps_per_epoch):
-        harness.record(spec, logged.metric, logged.value, protocol=logged.protocol, **common)
+        subject.record(logged.metric, logged.value, protocol=logged.protocol, **common)
     means = means_over_last_epoch(rows, run.steps_per_epoch)
 
     assert run.steps == run.asked

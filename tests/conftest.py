@@ -55,9 +55,17 @@ def toy_config() -> Callable[..., RunConfig]:
 
     def make(**changes: object) -> RunConfig:
         given: dict[str, object] = {
-            "reference": "toy-grid", "seed": 0, "batch_size": 8, "steps": 8, "reference_modules": ("tests.toys",),
-            "tensorboard": False, "pictures": False, "sample_every": 0, "checkpoint_every": 3, "threads": 1,
-        }  # fmt: skip
+            "reference": "toy-grid",
+            "seed": 0,
+            "batch_size": 8,
+            "steps": 8,
+            "reference_modules": ("tests.toys",),
+            "tensorboard": False,
+            "pictures": False,
+            "sample_every": 0,
+            "checkpoint_every": 3,
+            "threads": 1,
+        }
         if "epochs" in changes:
             given["steps"] = None
         return RunConfig(**(given | changes))  # type: ignore[arg-type]

@@ -43,9 +43,13 @@ class Ingredients:
             nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Unflatten(1, (2, 4)), attention, nn.Flatten(), nn.Linear(8, 2)
         )
         discriminator = nn.Sequential(
-            Scaled(), nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.Dropout(0.1),
-            parametrizations.spectral_norm(nn.Linear(8, 4)), nn.utils.spectral_norm(nn.Linear(4, 1)),
-        )  # fmt: skip
+            Scaled(),
+            nn.LazyLinear(8),
+            nn.LazyBatchNorm1d(),
+            nn.Dropout(0.1),
+            parametrizations.spectral_norm(nn.Linear(8, 4)),
+            nn.utils.spectral_norm(nn.Linear(4, 1)),
+        )
         frozen = nn.Linear(2, 2).requires_grad_(False)
         average = copy.deepcopy(generator).requires_grad_(False)
         return {"generator": generator, "discriminator": nn.Sequential(frozen, discriminator), "average": average}

@@ -23,9 +23,17 @@ import pytest
 
 from harness.cli.__main__ import main
 
-_PRELOADED = ["harness.cli.__main__", "harness.training",
-              "harness.latents.sample", "harness.evaluation.evaluate", "harness.memory.record",
-              "harness.comparison.compare", "sklearn.datasets", "tensorboard", "pytest"]  # fmt: skip
+_PRELOADED = [
+    "harness.cli.__main__",
+    "harness.training",
+    "harness.latents.sample",
+    "harness.evaluation.evaluate",
+    "harness.memory.record",
+    "harness.comparison.compare",
+    "sklearn.datasets",
+    "tensorboard",
+    "pytest",
+]
 
 
 Program = Literal["gan-harness", "pytest"]

@@ -75,8 +75,11 @@ def _passes(
     varied = [tensor.requires_grad_() for tensor in inputs if tensor.is_floating_point()]
     named = {name: p for name, p in network.named_parameters() if p.requires_grad}
     output = network(*inputs)
-    found: dict[Pass, dict[str, str]] = {"forwards": {"the output": digest(output)}, "backwards": {},
-                                         "double backwards": {}}  # fmt: skip
+    found: dict[Pass, dict[str, str]] = {
+        "forwards": {"the output": digest(output)},
+        "backwards": {},
+        "double backwards": {},
+    }
     if not (named and output.requires_grad):
         return found
     gradients = torch.autograd.grad(output.square().mean(), list(named.values()), allow_unused=True, retain_graph=True)

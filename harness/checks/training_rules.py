@@ -298,10 +298,18 @@ def watch_order(spec: str, data_root: Path | None, modules: tuple[str, ...], fol
     dataset = open_dataset(reference.card, data_root)
     batch = -(-len(dataset) // _ORDER_BATCHES)
     config = RunConfig(
-        f"spy@of={spec}", reference.card.seed, batch, epochs=2, keep_checkpoints=0, sample_every=0, tensorboard=False,
-        pictures=False, reference_modules=modules, data_root=str(data_root) if data_root else None,
+        f"spy@of={spec}",
+        reference.card.seed,
+        batch,
+        epochs=2,
+        keep_checkpoints=0,
+        sample_every=0,
+        tensorboard=False,
+        pictures=False,
+        reference_modules=modules,
+        data_root=str(data_root) if data_root else None,
         threads=1,  # given, so that no step is taken to find out: the spy sees the data's batches alone
-    )  # fmt: skip
+    )
     Spy.seen.clear()
     train(config, folder, show_log=False)
     half = len(Spy.seen) // 2

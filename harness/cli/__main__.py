@@ -21,6 +21,7 @@ from harness.cli import (
     memory,
     pack,
     sample,
+    suites,
     tables,
     train,
 )
@@ -38,6 +39,7 @@ __all__ = [  # importing them enters their commands
     "memory",
     "pack",
     "sample",
+    "suites",
     "tables",
     "train",
 ]
@@ -84,3 +86,7 @@ def common(
     show_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
 ) -> None:
     """Options before the command; `main` looks for --traceback itself."""
+
+
+if __name__ == "__main__":
+    main()

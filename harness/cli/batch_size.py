@@ -85,8 +85,10 @@ def batch_size(
         if context:
             raise ValueError("--context plays a part with --budget alone: on a GPU the context is measured")
         if chosen.type != "cuda":
-            raise ValueError(f"there is no GPU to try on ({why_no_gpu() or 'the CPU was asked for'}): name what must "
-                             "suffice, such as --budget 8GiB")  # fmt: skip
+            raise ValueError(
+                f"there is no GPU to try on ({why_no_gpu() or 'the CPU was asked for'}): name what must "
+                "suffice, such as --budget 8GiB"
+            )
         with console.status("trying") as status:
 
             def noted(one: Tried) -> None:

@@ -44,8 +44,21 @@ def compare(
     import harness.comparison.compare
 
     asked = harness.comparison.compare.Asked(
-        base, candidate, alpha=alpha, margin=margin, metrics=metrics, seeds=seeds, first_seed=first_seed,
-        references=references, profile=profile, device=device, data_root=data_root, out=out,
-        modules=tuple(reference_module), speed=speed, rounds=rounds, batch_size=batch_size,
-    )  # fmt: skip
+        base,
+        candidate,
+        alpha=alpha,
+        margin=margin,
+        metrics=metrics,
+        seeds=seeds,
+        first_seed=first_seed,
+        references=references,
+        profile=profile,
+        device=device,
+        data_root=data_root,
+        out=out,
+        modules=tuple(reference_module),
+        speed=speed,
+        rounds=rounds,
+        batch_size=batch_size,
+    )
     sys.exit(harness.comparison.compare.compare_and_show(asked, new_console()))

@@ -56,10 +56,20 @@ def evaluate(
     from harness.records.metrics import CLASS_SHARE, series
 
     question = Question(
-        count=n, seed=seed, device=device or "auto", data_root=data_root, against=against, extractor=extractor,
-        inception=inception_weights, value_range=_range(value_range), out=out, name=name,
-        modules=tuple(reference_module), any_data=any_data, pack=pack,
-    )  # fmt: skip
+        count=n,
+        seed=seed,
+        device=device or "auto",
+        data_root=data_root,
+        against=against,
+        extractor=extractor,
+        inception=inception_weights,
+        value_range=_range(value_range),
+        out=out,
+        name=name,
+        modules=tuple(reference_module),
+        any_data=any_data,
+        pack=pack,
+    )
     console = new_console()
     with console.status("starting") as status:
         answer = measure(target, question, lambda text: status.update(escape(text)))

@@ -48,8 +48,11 @@ def _devices() -> list[Diagnostic]:
         detail = f"{device_name(device)}, driver {facts['driver']}, CUDA {facts['cuda']}"
         listed.append(Diagnostic(f"GPU {index}", True, detail, "chosen by --device auto" if index == 0 else ""))
     if not count:
-        listed.append(Diagnostic("GPU", False, why_no_gpu(),
-                              "GPU figures stay 'not measured'; the profile `documented` would take days"))  # fmt: skip
+        listed.append(
+            Diagnostic(
+                "GPU", False, why_no_gpu(), "GPU figures stay 'not measured'; the profile `documented` would take days"
+            )
+        )
     return [*listed, _threads(), *_settings()]
 
 
@@ -71,8 +74,9 @@ def _settings() -> list[Diagnostic]:
     except ValueError as error:
         listed.append(Diagnostic("cuBLAS", False, str(error), "on a GPU, deterministic runs are refused"))
     if allocator_settings():
-        listed.append(Diagnostic("allocator", True, allocator_settings(),
-                              "reserved GPU memory isn't what the estimate computes"))  # fmt: skip
+        listed.append(
+            Diagnostic("allocator", True, allocator_settings(), "reserved GPU memory isn't what the estimate computes")
+        )
     return listed
 
 
@@ -105,8 +109,12 @@ def _data(root: Path | None) -> list[Diagnostic]:
 
 def _weights() -> Diagnostic:
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    return Diagnostic("weights: Inception", path.is_file(), str(path),
-                   "used by FID and IS on colour images; nothing is downloaded silently")  # fmt: skip
+    return Diagnostic(
+        "weights: Inception",
+        path.is_file(),
+        str(path),
+        "used by FID and IS on colour images; nothing is downloaded silently",
+    )
 
 
 def _versions() -> list[Diagnostic]:

@@ -98,7 +98,7 @@ def _write_cells(
     from harness.memory.measure import Cell
     from harness.memory.record import record_cell, record_epoch_ratio, record_estimate, record_not_yet
     from harness.records.metrics import PEAK_ALLOCATED
-    from harness.training.device import NUMERICS, numerics_of
+    from harness.training.device import IS_DETERMINISTIC, numerics_of
     from reference import get
 
     ways = numerics_of(device) if device.type == "cuda" else []
@@ -116,10 +116,10 @@ def _write_cells(
             cells = []
             for size in sizes[spec]:
                 said(f"{spec}, batch {size}, {way}: measuring ({done} of {total})")
-                cell = Cell(spec, size, str(device), NUMERICS[way], modules=asked.modules)
+                cell = Cell(spec, size, str(device), IS_DETERMINISTIC[way], modules=asked.modules)
                 cells.append((cell, record_cell(write, cell, reference.card, root)))
                 done += 1
-            if not NUMERICS[way]:
+            if not IS_DETERMINISTIC[way]:
                 record_epoch_ratio(write, spec, reference.card, cells)
         if not ways:
             record_not_yet(write, spec, reference.card)

@@ -47,10 +47,13 @@ def pack(
     with new_progress() as progress:
         task = progress.add_task(f"packing {escape(str(source))}", total=None)
         made = write_pack(
-            source, path, side, workers=(os.cpu_count() or 1) if workers is None else workers,
+            source,
+            path,
+            side,
+            workers=(os.cpu_count() or 1) if workers is None else workers,
             skip_damaged=skip_damaged,
             said=lambda done, total: progress.update(task, completed=done, total=total),
-        )  # fmt: skip
+        )
     size = made.path.stat().st_size
     print(f"{path}: {made.samples} pictures of {side}×{side} pixels, {size / 1e6:,.1f} MB")
     if made.skipped:

@@ -52,8 +52,21 @@ def sample(
     from harness.latents.sample import Look, sample_run
 
     look = Look(
-        mode=mode, count=n, seed=seed, device=device or "auto", out=out, data_root=data_root, vectors=vectors,
-        pick=pick, way=way, labels=labels, attribute=attribute, digit=digit, as_written=as_written,
-        untrained=untrained, modules=tuple(reference_module), pack=pack,
-    )  # fmt: skip
+        mode=mode,
+        count=n,
+        seed=seed,
+        device=device or "auto",
+        out=out,
+        data_root=data_root,
+        vectors=vectors,
+        pick=pick,
+        way=way,
+        labels=labels,
+        attribute=attribute,
+        digit=digit,
+        as_written=as_written,
+        untrained=untrained,
+        modules=tuple(reference_module),
+        pack=pack,
+    )
     print(sample_run(run, look, complain))

@@ -71,22 +71,38 @@ def train(
     if steps is not None and epochs is not None:
         raise ValueError("--steps and --epochs exclude each other")
     given: dict[str, Any] = {
-        "seed": seed, "batch_size": batch_size, "workers": workers, "threads": threads, "log_every": log_every,
-        "sample_every": sample_every, "checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints,
-        "tensorboard": tensorboard, "pictures": pictures, "trace": trace or None,
-        "prefetch": prefetch, "persistent_workers": persistent_workers, "pin_memory": pin_memory, "pack": pack,
-        "shuffle_window": shuffle_window, "skip_damaged": skip_damaged,
+        "seed": seed,
+        "batch_size": batch_size,
+        "workers": workers,
+        "threads": threads,
+        "log_every": log_every,
+        "sample_every": sample_every,
+        "checkpoint_every": checkpoint_every,
+        "keep_checkpoints": keep_checkpoints,
+        "tensorboard": tensorboard,
+        "pictures": pictures,
+        "trace": trace or None,
+        "prefetch": prefetch,
+        "persistent_workers": persistent_workers,
+        "pin_memory": pin_memory,
+        "pack": pack,
+        "shuffle_window": shuffle_window,
+        "skip_damaged": skip_damaged,
         "deterministic": False if as_documented else None,
         "reference_modules": tuple(reference_module) or None,
-    }  # fmt: skip
+    }
     given = {key: value for key, value in given.items() if value is not None}
     if steps is not None or epochs is not None:
         given |= {"steps": steps, "epochs": epochs}
     config, folder = _resolve(name, given, device, data_root, out, resume=resume or auto_resume)
     run = harness.training.train(
-        config, folder, resume="auto" if auto_resume else resume, overwrite=overwrite, console=new_console(),
+        config,
+        folder,
+        resume="auto" if auto_resume else resume,
+        overwrite=overwrite,
+        console=new_console(),
         stop_on_signal=True,
-    )  # fmt: skip
+    )
     if run.steps < run.asked:
         sys.exit(130)
 

@@ -40,8 +40,10 @@ def accept(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) 
     records = read_record_set(folder)
     failed = [r for r in records if r.status == "failed"]
     if failed:
-        raise ValueError(f"{folder} holds {len(failed)} failed checks, the first {failed[0].metric} of "
-                         f"{failed[0].reference}: that is no baseline")  # fmt: skip
+        raise ValueError(
+            f"{folder} holds {len(failed)} failed checks, the first {failed[0].metric} of "
+            f"{failed[0].reference}: that is no baseline"
+        )
     if not any(r.status == "measured" for r in records):
         raise ValueError(f"{folder} holds no measured value: that is no baseline")
     target = into / name

@@ -109,9 +109,13 @@ def _compare_speed(asked: Asked, console: Console) -> int:
     rule, device = asked.rule, resolve_device(asked.device or "auto")
     chosen = [spec for spec in matching(specs(), asked.references) if "@" not in spec or asked.references != "*"]
     what = Timing(
-        {spec: _batch_to_time(asked, spec, device) for spec in chosen}, asked.rounds, str(device), asked.modules,
-        rule.margin, rule.alpha,
-    )  # fmt: skip
+        {spec: _batch_to_time(asked, spec, device) for spec in chosen},
+        asked.rounds,
+        str(device),
+        asked.modules,
+        rule.margin,
+        rule.alpha,
+    )
     with console.status("starting") as status:
         found = time_revisions(asked.base, asked.candidate, what, lambda text: status.update(escape(text)))
     table = pace_table(found)

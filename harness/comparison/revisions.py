@@ -19,10 +19,22 @@ from harness.records.report_folder import RECORDS
 
 # `git rev-parse --local-env-vars`: what says which repository is meant, and where its parts lie.
 _GITS_OWN = {
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
-    "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
-}  # fmt: skip
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+}
 _OLD_PLUGIN = "harness.pytest_plugin"
 _SUITES = ("suites/test_quality.py", "suites/test_modes.py")
 
@@ -80,8 +92,21 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
     suites = [suite for suite in _SUITES if (tree / suite).is_file()]
     if not suites:
         raise ValueError(f"the revision in {tree} has none of {', '.join(_SUITES)}")
-    command = [sys.executable, "-m", "pytest", *_plugin(tree), *suites, "-q", "--seeds", "1", "--first-seed", str(seed),
-               "--report-dir", str(report), *options]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *_plugin(tree),
+        *suites,
+        "-q",
+        "--seeds",
+        "1",
+        "--first-seed",
+        str(seed),
+        "--report-dir",
+        str(report),
+        *options,
+    ]
     ended = subprocess.run(command, cwd=tree, env=own_packages_first(tree), capture_output=True, text=True, check=False)
     # 1: a check failed, which its records say.
     if ended.returncode not in (0, 1) or not (report / RECORDS).is_file():

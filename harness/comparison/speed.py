@@ -192,9 +192,14 @@ def _server(tree: Path, asked: Mapping[str, object]) -> Iterator[_Server]:
     # What it says on standard error goes to a file: a pipe that nobody reads would fill up and stop it.
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            command, cwd=tree, env=own_packages_first(tree), text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-        )  # fmt: skip
+            command,
+            cwd=tree,
+            env=own_packages_first(tree),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

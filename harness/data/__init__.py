@@ -5,5 +5,12 @@ from harness.data.loader import Loader, batches, batches_per_epoch
 from harness.data.registry import Availability, Reading, availability, open_dataset
 
 __all__ = [
-    "Availability", "Dataset", "Loader", "Reading", "availability", "batches", "batches_per_epoch", "open_dataset",
-]  # fmt: skip
+    "Availability",
+    "Dataset",
+    "Loader",
+    "Reading",
+    "availability",
+    "batches",
+    "batches_per_epoch",
+    "open_dataset",
+]

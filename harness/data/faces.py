@@ -77,8 +77,12 @@ def draw_face(attributes: Mapping[str, bool], seed: int, index: int) -> Image.Im
         _ellipse(draw, x + side * half, y, half * 0.14, tall * 0.16, _shade(skin, 0.92))
     _ellipse(draw, x, y, half, tall, skin)
     _draw_eyes(draw, attributes, hair, random, x, y, half, tall)
-    draw.line((x, y, x - half * 0.08, y + tall * 0.24, x + half * 0.1, y + tall * 0.25),
-              fill=_shade(skin, 0.72), width=5, joint="curve")  # fmt: skip
+    draw.line(
+        (x, y, x - half * 0.08, y + tall * 0.24, x + half * 0.1, y + tall * 0.25),
+        fill=_shade(skin, 0.72),
+        width=5,
+        joint="curve",
+    )
     _draw_mouth(draw, attributes, skin, hair, x, y, half, tall)
     _draw_top(draw, attributes, hair, shirt, x, y, half, tall)
     return image.resize(SIZE, Image.Resampling.BOX)

@@ -76,8 +76,9 @@ class Tolerant(HoldsPixels):
             found = [self._one(index) for index in indices]
             shape = (0, *self._whole.framing.shape)
             there = torch.tensor([one is not None for one in found])
-            return Batch(torch.cat([torch.empty(shape, dtype=torch.uint8), *(one for one in found if one is not None)]),
-                         there)  # fmt: skip
+            return Batch(
+                torch.cat([torch.empty(shape, dtype=torch.uint8), *(one for one in found if one is not None)]), there
+            )
 
     def _one(self, index: Tensor) -> Tensor | None:
         try:

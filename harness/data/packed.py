@@ -155,9 +155,17 @@ def read_pack(path: Path) -> Pack:
                 samples, *shape = (int(one) for one in pixels["shape"])
                 blocks, digest = int(sums["shape"][0]), facts["digest"]
                 pack = Pack(
-                    path, tuple(shape), samples, json.loads(facts["transform"]), facts["source"], facts["stand_in"],
-                    facts["fingerprint"], tuple(json.loads(facts["skipped"])), 8 + length, np.zeros(0, np.uint32),
-                )  # fmt: skip
+                    path,
+                    tuple(shape),
+                    samples,
+                    json.loads(facts["transform"]),
+                    facts["source"],
+                    facts["stand_in"],
+                    facts["fingerprint"],
+                    tuple(json.loads(facts["skipped"])),
+                    8 + length,
+                    np.zeros(0, np.uint32),
+                )
             except _OtherPackError:
                 raise
             except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:

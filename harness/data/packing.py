@@ -26,7 +26,7 @@ from harness.data.lsun import DATA, Lsun, database_fingerprint
 from harness.data.order import BLOCK
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes, read_pack
 from harness.data.synthetic import title_of
-from harness.files.writing import PART, appearing, part_prefix
+from harness.files.writing import PARTIAL, appearing, part_prefix
 
 SUFFIX = ".safetensors"
 
@@ -68,8 +68,11 @@ def why_not(
     if pack.shape != shape:
         return f"its pictures are {pack.shape}, asked for are {shape}"
     if dict(pack.transform) != transform:
-        names = [name for name in sorted(transform.keys() | pack.transform.keys())
-                 if transform.get(name) != pack.transform.get(name)]  # fmt: skip
+        names = [
+            name
+            for name in sorted(transform.keys() | pack.transform.keys())
+            if transform.get(name) != pack.transform.get(name)
+        ]
         return f"made with another {names[0]}: {pack.transform.get(names[0])}, here it is {transform.get(names[0])}"
     if pack.fingerprint != fingerprint_without(fingerprint_of(source, told), pack.skipped):
         here = str(source.resolve())
@@ -93,8 +96,18 @@ def write_pack(
     stamp, whole = _stamp(source), pictures.fingerprint
     shape = pictures.framing.shape
     empty = np.zeros(-(-len(pictures) // BLOCK), np.uint32)
-    pack = Pack(path, shape, len(pictures), pictures.framing.described(), str(source.resolve()),
-                title_of(source.resolve().parent) or "", whole, (), 0, empty)  # fmt: skip
+    pack = Pack(
+        path,
+        shape,
+        len(pictures),
+        pictures.framing.described(),
+        str(source.resolve()),
+        title_of(source.resolve().parent) or "",
+        whole,
+        (),
+        0,
+        empty,
+    )
     # Room for the names of pictures that are left out, which are known only at the end.
     length = len(header_bytes(pack, NO_DIGEST)) + (2**20 if skip_damaged else 0)
     _check_room(path, length + len(pictures) * prod(shape) + 4 * len(empty))
@@ -110,9 +123,13 @@ def write_pack(
         names = [pictures.name(index) for index in damaged]
         sums = np.array(checksums, np.uint32)
         pack = dataclasses.replace(
-            pack, samples=len(pictures) - len(damaged), skipped=tuple(names), checksums=sums, offset=length,
+            pack,
+            samples=len(pictures) - len(damaged),
+            skipped=tuple(names),
+            checksums=sums,
+            offset=length,
             fingerprint=fingerprint_without(whole, names),
-        )  # fmt: skip
+        )
         if not pack.samples:
             raise ValueError(f"{source}: none of its {len(pictures)} pictures can be read")
         stream.write(sums.astype("<u4").tobytes())
@@ -177,7 +194,7 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
 def _clear_leftovers(path: Path) -> None:
     """Delete what writers that were killed have left; whoever still writes holds a lock on its file."""
     for name in os.listdir(path.parent):
-        if not (name.startswith(part_prefix(path)) and name.endswith(PART)):
+        if not (name.startswith(part_prefix(path)) and name.endswith(PARTIAL)):
             continue
         part = path.parent / name
         with part.open("rb") as stream:

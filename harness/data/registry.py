@@ -329,8 +329,9 @@ def _pack_alone(path: Path, card: Card, named: str, how: Reading) -> Dataset:
             f"the pack {path} leaves out {len(pack.skipped)} pictures that can't be read, which only --skip-damaged "
             "allows"
         )
-    others = [f"{part} {transform.get(part)}, here {value}" for part, value in here.items()
-              if transform.get(part) != value]  # fmt: skip
+    others = [
+        f"{part} {transform.get(part)}, here {value}" for part, value in here.items() if transform.get(part) != value
+    ]
     decoded = f"; it was decoded with {', '.join(others)}" if others else ""
     how.said(
         f"reading the pack {path} alone{_left_out(pack)}: the pictures it was made of ({pack.source}) aren't in a data "
@@ -347,16 +348,24 @@ def _open_pairs(
     root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading, *, swapped: bool = False
 ) -> Dataset:
     return pairs.PairedImages(
-        root / pairs.FOLDER, shape, value_range, swapped=swapped, title=stand_in or "", real=stand_in is None,
+        root / pairs.FOLDER,
+        shape,
+        value_range,
+        swapped=swapped,
+        title=stand_in or "",
+        real=stand_in is None,
         told=how.told,
-    )  # fmt: skip
+    )
 
 
 def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
     return content_and_style.ContentAndStyle(
-        root / content_and_style.FOLDER, shape, value_range, stand_in or "two pictures",
+        root / content_and_style.FOLDER,
+        shape,
+        value_range,
+        stand_in or "two pictures",
         real=stand_in is None,
-    )  # fmt: skip
+    )
 
 
 _SOURCES: dict[str, _Source] = {

@@ -46,11 +46,13 @@ class DiskProfile:
 
 DISK_PROFILES: Mapping[str, DiskProfile] = {
     "hdd": DiskProfile(
-        "hdd", 5e6, 0.013,
+        "hdd",
+        5e6,
+        0.013,
         "5 MB/s as document 000 states; 13 ms a seek: 9 ms for the arm and half a turn at 7,200 a minute",
     ),
     "ssd": DiskProfile("ssd", 50e6, 0.0001, "50 MB/s as document 000 states; 0.1 ms to find a page"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

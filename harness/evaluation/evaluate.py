@@ -45,7 +45,7 @@ from harness.records.metrics import (
     Metric,
     MetricValue,
 )
-from harness.records.record import Record, tested
+from harness.records.record import Record, is_headline
 from harness.records.report_folder import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
 from harness.training.load_run import restore_run, run_data
@@ -203,8 +203,14 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         why_no_start = " ".join(str(error).split())[:300]
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     name = question.name or config.reference
-    facts = {"reference": name, "seed": config.seed, "n": n, "batch_size": config.batch_size,
-             "epochs": epochs, "threads": config.threads}  # fmt: skip
+    facts = {
+        "reference": name,
+        "seed": config.seed,
+        "n": n,
+        "batch_size": config.batch_size,
+        "epochs": epochs,
+        "threads": config.threads,
+    }
     where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), why_no_start)
     note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note)
@@ -347,9 +353,13 @@ def _write(
     machine = environment(device)
     mark = fingerprint(machine)
     common: dict[str, Any] = {
-        "suite": "quality", "profile": "evaluate", "data": dataset.title,
-        "real_data": dataset.real and dataset.complete, "device": str(machine["device"]), "environment": mark,
-    }  # fmt: skip
+        "suite": "quality",
+        "profile": "evaluate",
+        "data": dataset.title,
+        "real_data": dataset.real and dataset.complete,
+        "device": str(machine["device"]),
+        "environment": mark,
+    }
     before = {"epochs": 0.0, "batch_size": None}  # what no training has made
 
     def line(metric: Metric, protocol: dict[str, str], **more: Any) -> str:
@@ -360,7 +370,7 @@ def _write(
     lines = []
     for found in values:
         protocol = {**(computed or {}), **found.protocol, "data": dataset.fingerprint}
-        headline = tested(found.metric, protocol)
+        headline = is_headline(found.metric, protocol)
         lines.append(line(found.metric, protocol, value=found.value, status="measured", headline=headline))
     if why_no_start:
         lines.append(line(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))

@@ -68,9 +68,14 @@ def real_features(
         CacheError: the cache can't be written.
     """
     key = {
-        **extractor.protocol(), "data": dataset.fingerprint, "shape": list(shape), "range": list(value_range),
-        "most": MOST_TRAINING, "device": extractor.device.type, "torch": torch.__version__,
-    }  # fmt: skip
+        **extractor.protocol(),
+        "data": dataset.fingerprint,
+        "shape": list(shape),
+        "range": list(value_range),
+        "most": MOST_TRAINING,
+        "device": extractor.device.type,
+        "torch": torch.__version__,
+    }
     folder = cache_folder() / "features" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     if not folder.is_dir():
         check_cache()

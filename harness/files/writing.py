@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-PART = ".part"
+PARTIAL = ".part"
 # What a user's files may not be to others. It can only be read by setting it, which threads would notice: once.
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
@@ -30,7 +30,7 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
     Until then it is called `.NAME.….part`, and if anything fails it goes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(PART, part_prefix(path), path.parent)
+    descriptor, temporary = tempfile.mkstemp(PARTIAL, part_prefix(path), path.parent)
     try:
         with os.fdopen(descriptor, "w+b") as stream:
             yield stream

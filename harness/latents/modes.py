@@ -143,8 +143,10 @@ def _semantic(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Shee
     minus, plus = (_at(sampler, data, wish, latents + sign * vector) for sign in (-1, 1))
     numbers = {"length": float(np.linalg.norm(vector)), "labelled": float(labels.sum())}
     if reader is not None:
-        numbers |= {"reader_accuracy": reader.accuracy,
-                    "shift": float(reader.probability(plus).mean() - reader.probability(minus).mean())}  # fmt: skip
+        numbers |= {
+            "reader_accuracy": reader.accuracy,
+            "shift": float(reader.probability(plus).mean() - reader.probability(minus).mean()),
+        }
     return Sheet(torch.stack([minus, base, plus], dim=1).flatten(0, 1), 6, latents, vector, numbers)
 
 

@@ -102,10 +102,16 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
     sampler = Sampler(restored.reference, restored.networks, restored.device, look.seed)
     way: Way = next((way for way in get_args(Way) if way == look.way), "ends")
     wish = Wish(
-        count=look.count, way=way, pick=look.pick, vectors=look.vectors, labels=look.labels, digit=look.digit,
-        as_written=look.as_written, attribute=look.attribute,
+        count=look.count,
+        way=way,
+        pick=look.pick,
+        vectors=look.vectors,
+        labels=look.labels,
+        digit=look.digit,
+        as_written=look.as_written,
+        attribute=look.attribute,
         reader=lambda attribute: _reader(card, *data(), attribute),
-    )  # fmt: skip
+    )
     sheet = make_sheet(look.mode, sampler, lambda: data()[0], wish)
 
     target = look.out or default
@@ -175,5 +181,12 @@ def _reader(card: Card, dataset: Dataset, root: Path | None, attribute: str) -> 
     digits = digits_of(dataset, _READ)
     if attribute not in {str(digit) for digit in set(digits.labels.tolist())}:
         raise ValueError(f"--attribute must be a digit for {card.dataset}, not {attribute!r}")
-    return LinearReader(Labelled(digits.images, (digits.labels == int(attribute)).astype(np.int64), digits.title,
-                                 digits.real, digits.fingerprint))  # fmt: skip
+    return LinearReader(
+        Labelled(
+            digits.images,
+            (digits.labels == int(attribute)).astype(np.int64),
+            digits.title,
+            digits.real,
+            digits.fingerprint,
+        )
+    )

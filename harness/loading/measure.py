@@ -288,9 +288,12 @@ def _as_documented(pictures: datasets.ImageFolder, order: list[int], cell: Loadi
         # More workers than cores are slow, not wrong.
         warnings.filterwarnings("ignore", "This DataLoader will create")
         loader: DataLoader[Any] = DataLoader(
-            pictures, batch_size=cell.batch_size, sampler=order, num_workers=cell.workers,
+            pictures,
+            batch_size=cell.batch_size,
+            sampler=order,
+            num_workers=cell.workers,
             generator=torch.Generator(),
-        )  # fmt: skip
+        )
         items = iter(loader)
     for data, _ in items:
         yield len(data.to(cell.device))
@@ -306,6 +309,8 @@ def _cpu_seconds() -> float:
 
 def _difference(before: Work, after: Work) -> Work:
     return Work(
-        after.seeking - before.seeking, after.moving - before.moving, after.seeks - before.seeks,
+        after.seeking - before.seeking,
+        after.moving - before.moving,
+        after.seeks - before.seeks,
         after.bytes - before.bytes,
-    )  # fmt: skip
+    )

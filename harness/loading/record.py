@@ -77,12 +77,18 @@ def record_loading(
     """Measure one cell and record it; a cache that can't be emptied is a row with its reason."""
     simulated = bool(storage.profile) and cell.cold
     facts: dict[str, Any] = {
-        "batch_size": cell.batch_size, "data": data, "real_data": real, "n": stored.samples,
+        "batch_size": cell.batch_size,
+        "data": data,
+        "real_data": real,
+        "n": stored.samples,
         "protocol": {
-            m.STORAGE: storage.name if cell.cold else CACHE, m.FORMAT: cell.form, m.WORKERS: str(cell.workers),
-            m.CACHE: "cold" if cell.cold else "warm", "side": str(stored.side),
+            m.STORAGE: storage.name if cell.cold else CACHE,
+            m.FORMAT: cell.form,
+            m.WORKERS: str(cell.workers),
+            m.CACHE: "cold" if cell.cold else "warm",
+            "side": str(stored.side),
         },
-    }  # fmt: skip
+    }
     status: Status = "simulated" if simulated else "measured"
     try:
         found = load(stored, cell)
@@ -127,10 +133,16 @@ def record_computing(
         batch = reference.card.batch_size
         rate, how = 1000 * batch / stated_ms, f"from the stated {stated_ms:g} ms a step"
     write(
-        spec, m.COMPUTING_RATE, rate, status=status, reason=how, batch_size=batch,
-        data="drawn values in the card's shape", protocol={m.STORAGE: "none: computing"},
+        spec,
+        m.COMPUTING_RATE,
+        rate,
+        status=status,
+        reason=how,
+        batch_size=batch,
+        data="drawn values in the card's shape",
+        protocol={m.STORAGE: "none: computing"},
         computed=computed(device, deterministic=False) if stated_ms is None else None,
-    )  # fmt: skip
+    )
     return Computing(rate, status, device)
 
 
@@ -184,11 +196,15 @@ def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Rec
         status = computing.status
     cell = cells["hdd"]
     write(
-        spec, m.DISK_SPEED_UP, fast / slow, status=status, data=cell.data,
+        spec,
+        m.DISK_SPEED_UP,
+        fast / slow,
+        status=status,
+        data=cell.data,
         real_data=cell.real_data and dataset == PICTURES,  # of another set these are the format, not the pictures
         protocol={m.FORMAT: form, m.WORKERS: wanted[m.WORKERS], COMPUTED_ON: computing.device.type},
         reason=f"bound by {bound['hdd']} on hdd and by {bound['ssd']} on ssd; the document compares two cards as well",
-    )  # fmt: skip
+    )
 
 
 def images_digest(batches: Sequence[torch.Tensor]) -> str:

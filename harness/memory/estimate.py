@@ -60,9 +60,16 @@ def estimate(reference: Reference, batch_size: int, workspaces: Workspaces | Non
     last = timeline.events[found.index]
     tensors = peak(timeline.without(timeline.of_kind(WORKSPACES))).size
     return Estimate(
-        batch_size, found.peak_allocated, found.peak_reserved, tensors, found.between_steps, parts, last.layer,
-        last.operator, workspaces,
-    )  # fmt: skip
+        batch_size,
+        found.peak_allocated,
+        found.peak_reserved,
+        tensors,
+        found.between_steps,
+        parts,
+        last.layer,
+        last.operator,
+        workspaces,
+    )
 
 
 def traced_tensors(reference: Reference, batch_size: int, device: torch.device) -> int:

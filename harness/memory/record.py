@@ -47,13 +47,14 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
     found = estimate(reference, batch_size)
     spaces = found.workspaces
     facts: dict[str, Any] = {
-        "batch_size": batch_size, "status": "estimated", "device": f"any CUDA device, torch {spaces.version}",
+        "batch_size": batch_size,
+        "status": "estimated",
+        "device": f"any CUDA device, torch {spaces.version}",
         "data": _DRAWN,
-    }  # fmt: skip
+    }
     protocol = {COMPUTED_ON: "cuda", "torch": spaces.version, "cuBLAS workspaces": spaces.described}
     where = f"{found.layer or 'the step'}, {found.operator}" if found.operator else "between steps"
-    write(spec, m.PEAK_ALLOCATED, found.peak_allocated / MIB, reason=where,
-          protocol=protocol, **facts)  # fmt: skip
+    write(spec, m.PEAK_ALLOCATED, found.peak_allocated / MIB, reason=where, protocol=protocol, **facts)
     write(spec, m.PEAK_RESERVED, found.peak_reserved / MIB, protocol=protocol, **facts)
     write(spec, m.TENSORS_MIB, found.tensors / MIB, protocol=protocol, **facts)
     for part, size in found.parts.items():
@@ -71,10 +72,12 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None) -> Meas
     device = torch.device(cell.device)
     on_cuda = device.type == "cuda"
     facts: dict[str, Any] = {
-        "batch_size": cell.batch_size, "data": _DRAWN, "threads": found.threads,
+        "batch_size": cell.batch_size,
+        "data": _DRAWN,
+        "threads": found.threads,
         "computed": computed(device, deterministic=cell.deterministic),
         "protocol": {COMPUTED_ON: device.type},
-    }  # fmt: skip
+    }
 
     def mib(metric: Metric, size: int | None, why_not: str = "", reason: str = "") -> None:
         if size is None:

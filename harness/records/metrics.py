@@ -201,10 +201,16 @@ THROTTLED = Metric("throttled", "yes/no", "none", "throttled")
 MACHINE_FIGURES = {
     name: Metric(name, name.rpartition("_")[2], "none", name.replace("_", " "), (WHEN,))
     for name in (
-        "sm_clock_mhz", "sm_clock_max_mhz", "memory_clock_mhz", "power_w", "power_limit_w", "temperature_c",
-        "load_average", "processor_quota",
+        "sm_clock_mhz",
+        "sm_clock_max_mhz",
+        "memory_clock_mhz",
+        "power_w",
+        "power_limit_w",
+        "temperature_c",
+        "load_average",
+        "processor_quota",
     )
-}  # fmt: skip
+}
 
 # Loading.
 _CELL = (STORAGE, CACHE, FORMAT, WORKERS)

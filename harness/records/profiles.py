@@ -55,6 +55,21 @@ class Profile:
     pictures: bool = True
     variants: bool = True
 
+    @property
+    def interpolation_paths(self) -> int:
+        """Paths between two latents."""
+        return max(2, self.latent_samples // 50)
+
+    @property
+    def spread_samples(self) -> int:
+        """Samples of which several are drawn, to see how they spread."""
+        return max(2, self.latent_samples // 10)
+
+    @property
+    def translation_pairs(self) -> int:
+        """Pairs of pictures that are translated."""
+        return max(4, self.latent_samples // 10)
+
 
 PROFILES = {
     profile.name: profile

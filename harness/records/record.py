@@ -84,7 +84,7 @@ class Record:
         Raises:
             ValueError: a key that records don't have, or one that they need is missing.
         """
-        if values.get("version") == 1:
+        if values.get("version", 1) == 1:
             values = upgraded(values) | {"version": RECORD_VERSION}
         try:
             record = cls(**values)
@@ -98,7 +98,7 @@ class Record:
             raise ValueError(f"not a record: {error}") from error
 
 
-def tested(metric: Metric, protocol: Mapping[str, str]) -> bool:
+def is_headline(metric: Metric, protocol: Mapping[str, str]) -> bool:
     """Whether a gate tests a value unless told otherwise: of a headline metric, and none of its further series."""
     return metric.headline and not any(key in protocol for key in metric.by)
 

@@ -9,18 +9,32 @@ from typing import Any
 from harness.records import metrics as m
 from harness.records.metrics import Metric
 
-# In version 1 a control was to be higher, classes were counted as a unit, logged values had none: that is not carried.
 _QUALITY = {
-    "fid": m.FID, "fid_inf": m.FID_INFINITE, "kid": m.KID, "is": m.INCEPTION_SCORE, "precision": m.PRECISION,
-    "recall": m.RECALL, "class_coverage": m.CLASS_COVERAGE, "class_kl": m.CLASS_KL,
-    "share_of_0_3_8": m.SHARE_OF_0_3_8, "class_share": m.CLASS_SHARE, "nearest_training_ratio": m.NN_DISTANCE_RATIO,
-}  # fmt: skip
+    "fid": m.FID,
+    "fid_inf": m.FID_INFINITE,
+    "kid": m.KID,
+    "is": m.INCEPTION_SCORE,
+    "precision": m.PRECISION,
+    "recall": m.RECALL,
+    "class_coverage": m.CLASS_COVERAGE,
+    "class_kl": m.CLASS_KL,
+    "share_of_0_3_8": m.SHARE_OF_0_3_8,
+    "class_share": m.CLASS_SHARE,
+    "nearest_training_ratio": m.NN_DISTANCE_RATIO,
+}
 _RENAMED = {
-    "modes_hq_9": m.MODES_CAPTURED, "modes_mass_9": m.MODES_WITH_MASS, "high_quality_share_9": m.HIGH_QUALITY,
-    "reverse_kl_9": m.REVERSE_KL, "spread_ratio_9": m.SPREAD_RATIO, "accuracy": m.EXTRACTOR_ACCURACY,
-    "not comparable": m.FOUND_INCOMPARABLE, "rule_kept": m.TRAINING_RULE, "peak_resident_mib": m.PEAK_RSS,
-    "last_epoch_share_generator_loss_above": m.GENERATOR_LOSS_ABOVE, "reader_accuracy_classes": m.PROBE_ACCURACY,
-}  # fmt: skip
+    "modes_hq_9": m.MODES_CAPTURED,
+    "modes_mass_9": m.MODES_WITH_MASS,
+    "high_quality_share_9": m.HIGH_QUALITY,
+    "reverse_kl_9": m.REVERSE_KL,
+    "spread_ratio_9": m.SPREAD_RATIO,
+    "accuracy": m.EXTRACTOR_ACCURACY,
+    "not comparable": m.FOUND_INCOMPARABLE,
+    "rule_kept": m.TRAINING_RULE,
+    "peak_resident_mib": m.PEAK_RSS,
+    "last_epoch_share_generator_loss_above": m.GENERATOR_LOSS_ABOVE,
+    "reader_accuracy_classes": m.PROBE_ACCURACY,
+}
 # A pattern, today's metric, and the key that each group of the pattern is the value of.
 _PATTERNS: tuple[tuple[str, Metric, tuple[str, ...]], ...] = (
     (r"driver_memory_mb_b\d+", m.DRIVER_MIB, ()),
@@ -73,21 +87,23 @@ def translated(name: str) -> tuple[Metric, dict[str, str]] | None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """A record of version 1, as JSON has it, in the form of version 2."""
     record = dict(values)
-    found = translated(str(record.get("metric", "")))
+    name = str(record.get("metric", ""))
+    found = translated(name) or ((m.METRICS[name], {}) if name in m.METRICS else None)
     if found is None:
         return record
     metric, told = found
+    better = "none" if record.get("better") == "none" else metric.better  # calibrations aren't judged
     protocol = dict(record.get("protocol") or {})
     unit = str(record.get("unit", ""))
     if metric is m.CLASS_COVERAGE and unit.startswith("of "):
         protocol["classes"] = unit.split()[1]
-    return record | {"metric": metric.name, "unit": metric.unit, "better": metric.better, "protocol": protocol | told}
+    return record | {"metric": metric.name, "unit": metric.unit, "better": better, "protocol": protocol | told}
 
 
 def repeats(values: Mapping[str, Any]) -> bool:
     """Whether a record of version 1 says once more what another says: the driver's figure, named with its batch."""
     return (
-        values.get("version") == 1
+        values.get("version", 1) == 1
         and re.fullmatch(r"driver_memory_mb_b\d+", str(values.get("metric", ""))) is not None
         and values.get("status") == "measured"
     )

@@ -12,9 +12,25 @@ from rich.table import Column, Table
 
 _WIDE = 1000  # columns: logs and files have no edge
 _PLAIN = {
-    "…": "...", "×": "x", "±": "+/-", "−": "-", "–": "-", "→": "->", "≥": ">=", "≤": "<=", "·": "-", "σ": "sigma",
-    "α": "alpha", "β": "beta", "δ": "delta", "∞": "inf", "“": '"', "”": '"', "’": "'", "█": "#",
-}  # fmt: skip
+    "…": "...",
+    "×": "x",
+    "±": "+/-",
+    "−": "-",
+    "–": "-",
+    "→": "->",
+    "≥": ">=",
+    "≤": "<=",
+    "·": "-",
+    "σ": "sigma",
+    "α": "alpha",
+    "β": "beta",
+    "δ": "delta",
+    "∞": "inf",
+    "“": '"',
+    "”": '"',
+    "’": "'",
+    "█": "#",
+}
 
 
 def new_console(*, stderr: bool = False) -> Console:
@@ -33,9 +49,14 @@ def new_progress() -> Progress:
     """A bar on standard error that goes when it is done; nothing where there is no terminal."""
     console = new_console(stderr=True)
     return Progress(
-        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def in_words(error: BaseException) -> str:

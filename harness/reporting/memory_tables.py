@@ -46,8 +46,17 @@ _FIGURES = (
 )
 _ORDER = [metric.name for metric in _FIGURES]
 _ON_A_GPU = "a GPU"
-_PARTS = ("weights", "gradients", "optimiser state", "batch", "activations", "backward pass", "update",
-          "cuBLAS workspaces", "rounding")  # fmt: skip
+_PARTS = (
+    "weights",
+    "gradients",
+    "optimiser state",
+    "batch",
+    "activations",
+    "backward pass",
+    "update",
+    "cuBLAS workspaces",
+    "rounding",
+)
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,17 @@ def save_batch_sizes(path: Path, rows: Sequence[Row], times: Mapping[str, Mappin
         dashes, marker = _STYLES[row.status]
         faint = 1.0 if row.figure in _BOLD else 0.5
         label = f"{row.reference}: {row.figure}, {row.status}"
-        memory.plot(list(row.numbers), list(row.numbers.values()), dashes, marker=marker, alpha=faint,
-                    color=colours[row.reference], label=label, markersize=4, linewidth=1)  # fmt: skip
+        memory.plot(
+            list(row.numbers),
+            list(row.numbers.values()),
+            dashes,
+            marker=marker,
+            alpha=faint,
+            color=colours[row.reference],
+            label=label,
+            markersize=4,
+            linewidth=1,
+        )
     for title, values in times.items():
         known = sorted(values)
         time.plot(known, [values[size] for size in known], "-o", label=title, markersize=4, linewidth=1)

@@ -15,7 +15,7 @@ from harness.data.dataset import Dataset
 from harness.files.writing import held, write_text
 from harness.records.environment import environment, fingerprint
 from harness.records.metrics import Better, Metric
-from harness.records.record import Record, Status, append_record, tested
+from harness.records.record import Record, Status, append_record, is_headline
 from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, foreign_files, set_aside
 from harness.reporting.tables import TABLE_NAMES
 
@@ -79,13 +79,14 @@ class Recorder:
         status: Status = "measured",
         protocol: Mapping[str, str] | None = None,
         computed: Mapping[str, str] | None = None,
-        headline: bool = True,
+        judged: bool = True,
         **more: Any,
     ) -> None:
         """Write one record, at once.
 
         `data` is what it was measured on, or says so in words; `computed` how the device computed, where that touches
-        the value, and joins the protocol. `headline` False keeps a headline metric from the gate: a calibration's.
+        the value, and joins the protocol. `judged` False: no direction is better, as of a calibration, and no gate
+        tests it.
         """
         given: dict[str, Any] = {"data": data}
         mark = {}
@@ -93,8 +94,17 @@ class Recorder:
             given = {"data": data.title, "real_data": data.real and data.complete}
             mark = {"data": data.fingerprint}
         joined = {**(computed or {}), **(protocol or {}), **mark}
-        facts = {"protocol": joined, "headline": headline and value is not None and tested(metric, joined)}
-        self._append(suite, spec, metric.name, value, metric.unit, metric.better, status, **(facts | given | more))
+        facts = {"protocol": joined, "headline": judged and value is not None and is_headline(metric, joined)}
+        self._append(
+            suite,
+            spec,
+            metric.name,
+            value,
+            metric.unit,
+            metric.better if judged else "none",
+            status,
+            **(facts | given | more),
+        )
 
     def note(self, suite: str, spec: str, check: str, status: Status, reason: str, seed: int | None) -> None:
         """Write that a check, which may record several metrics, was skipped or failed."""

@@ -64,14 +64,22 @@ def speaks_of(claim: Claim, record: Record) -> bool:
     if record.status in ("skipped", "failed"):
         return True
     metric = METRICS.get(record.metric)
-    other = [key for key in metric.by if key in record.protocol and key not in claim.where] if metric else []
-    wanted = {name: record.protocol.get(name) for name in claim.where} == dict(claim.where)
-    return wanted and not other and claim.batch_size in (None, record.batch_size)
+    same = all(record.protocol.get(key) == claim.where.get(key) for key in metric.by) if metric else True
+    return same and claim.batch_size in (None, record.batch_size)
 
 
 def judge_all(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[Judgement]:
     """Every claim of every (spec, card), in order."""
     return [judge(spec, claim, records) for spec, card in cards for claim in card.claims]
+
+
+def silent_claims(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[str]:
+    """The claims that no record speaks of, neither a value nor a reason."""
+    return [
+        f"{judgement.reference}, {judgement.claim.identifier}: {judgement.reason}"
+        for judgement in judge_all(cards, records)
+        if judgement.reason == f"no record of {judgement.claim}"
+    ]
 
 
 def _reason_against(claim: Claim, record: Record) -> str:
@@ -80,6 +88,9 @@ def _reason_against(claim: Claim, record: Record) -> str:
         return f"the claim is about all of the real data, measured was {record.data}"
     if claim.needs_gpu and record.protocol.get(COMPUTED_ON) != "cuda":
         return f"the claim is about a GPU, measured was on {record.device}"
+    for key, wanted in claim.where.items():
+        if record.protocol.get(key) != wanted:
+            return f"{key}: {record.protocol.get(key, 'not said')}, the claim is about {wanted}"
     looked = record.protocol.get(EXTRACTOR, "")
     if claim.extractor and looked.partition(" ")[0] != claim.extractor:
         return f"looked at by {looked or 'nothing known'}, the claim is about {claim.extractor}"

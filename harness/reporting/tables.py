@@ -35,7 +35,7 @@ def scorecard_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
                 "claim": claim.statement,
                 "place": claim.place,
                 "documented": claim.documented,
-                "counts as reproduced when": f"{claim}{over} {claim.condition}",
+                "counts as reproduced when": f"{claim}{over}: {claim.condition}",
                 "measured": spread(judgement.values) or "–",
                 "measured on": where or "–",
                 "verdict": verdict if verdict == "not measured" else f"{verdict} ({judgement.holding} of {count})",

@@ -1,20 +1,25 @@
-"""What `pytest suites/` is asked for."""
+"""What `pytest suites/` is asked for: the options, and the settings that they make."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from harness.records.profiles import Profile
-
-if TYPE_CHECKING:
-    from harness.loading.record import Storage
+from harness.data.storage import DISK_PROFILES
+from harness.loading.record import OWN_STORAGE, Storage, parse_storage
+from harness.records.profiles import Profile, get_profile
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, checked."""
+    """The options, checked.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
 
     profile: Profile
     device: str
@@ -28,3 +33,42 @@ class Settings:
     baseline: Path | None = None
     storages: tuple[Storage, ...] = ()
     step_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and self.seeds < 1:
+            raise ValueError(f"--seeds must be 1 or more, not {self.seeds}")
+        if self.first_seed is not None and self.first_seed < 0:
+            raise ValueError(f"--first-seed must be 0 or more, not {self.first_seed}")
+        if self.step_ms is not None and not (0 < self.step_ms < math.inf):
+            raise ValueError(f"--step-ms must be more than 0, not {self.step_ms:g}")
+        names = [storage.name for storage in self.storages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two storages have one name: {', '.join(names)}")
+
+    def storage(self, name: str) -> Storage:
+        """The disk of this name."""
+        return next(storage for storage in self.storages if storage.name == name)
+
+
+def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
+    """The settings of pytest's options; `option` is its `config.getoption`.
+
+    Raises:
+        ValueError: a value out of its range, or an unknown profile or storage.
+    """
+    asked = option("--storage")
+    storages = (OWN_STORAGE, *map(parse_storage, DISK_PROFILES)) if asked is None else tuple(map(parse_storage, asked))
+    return Settings(
+        profile=get_profile(option("--profile")),
+        device=option("--device"),
+        data_root=option("--data-root"),
+        report_dir=option("--report-dir") or usual_report,
+        references=option("--references"),
+        seeds=option("--seeds"),
+        modules=tuple(option("--reference-module")),
+        first_seed=option("--first-seed"),
+        inception_weights=option("--inception-weights"),
+        baseline=option("--baseline"),
+        storages=storages,
+        step_ms=option("--step-ms"),
+    )

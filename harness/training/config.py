@@ -11,8 +11,15 @@ from harness.data.loader import PREFETCH
 from harness.data.registry import AUTO
 
 _OPTIONAL = {
-    "steps", "epochs", "threads", "workers", "log_every", "sample_every", "checkpoint_every", "shuffle_window",
-}  # fmt: skip
+    "steps",
+    "epochs",
+    "threads",
+    "workers",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "shuffle_window",
+}
 _MOST = {"threads": 1024, "workers": 256, "prefetch": 1024, "sample_count": 100_000}
 
 
@@ -89,8 +96,14 @@ class RunConfig:
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a text, not {getattr(self, name)!r}")
         for name in (
-            "deterministic", "tensorboard", "pictures", "trace", "persistent_workers", "pin_memory", "skip_damaged",
-        ):  # fmt: skip
+            "deterministic",
+            "tensorboard",
+            "pictures",
+            "trace",
+            "persistent_workers",
+            "pin_memory",
+            "skip_damaged",
+        ):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if not all(isinstance(module, str) for module in self.reference_modules):

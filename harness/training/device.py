@@ -17,7 +17,7 @@ from harness.records.processors import usable_processors
 WORKSPACE_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 os.environ.setdefault(WORKSPACE_VARIABLE, ":4096:8")
 _REPRODUCIBLE_WORKSPACES = (":4096:8", ":16:8")  # those with which PyTorch lets cuBLAS take part in deterministic mode
-NUMERICS = {"deterministic": True, "as documented (cudnn.benchmark)": False}
+IS_DETERMINISTIC = {"deterministic": True, "as documented (cudnn.benchmark)": False}
 
 
 def resolve_device(name: str) -> torch.device:
@@ -68,8 +68,8 @@ def unusable_gpu() -> str:
 
 
 def numerics_of(device: torch.device) -> list[str]:
-    """The ways of computing that there are on a device: on CUDA both of NUMERICS, on the CPU only one."""
-    return list(NUMERICS) if device.type == "cuda" else ["deterministic"]
+    """The ways of computing that there are on a device: on CUDA both of IS_DETERMINISTIC, on the CPU only one."""
+    return list(IS_DETERMINISTIC) if device.type == "cuda" else ["deterministic"]
 
 
 def computed(device: torch.device, *, deterministic: bool = True) -> dict[str, str]:
@@ -79,8 +79,8 @@ def computed(device: torch.device, *, deterministic: bool = True) -> dict[str, s
 
 
 def numerics_name(*, deterministic: bool) -> str:
-    """What NUMERICS calls it."""
-    return next(name for name, value in NUMERICS.items() if value == deterministic)
+    """What IS_DETERMINISTIC calls it."""
+    return next(name for name, value in IS_DETERMINISTIC.items() if value == deterministic)
 
 
 def available_threads() -> int:

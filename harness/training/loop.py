@@ -42,10 +42,24 @@ __all__ = ["NonFiniteError", "TrainedRun", "train"]
 OnStep = Callable[[int, TrainingState], None]
 # Settings that may change between the parts of a resumed run, because they change no bit of it.
 _FREE = {
-    "steps", "epochs", "data_root", "workers", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
-    "sample_count", "tensorboard", "pictures", "trace", "reference_modules", "prefetch", "persistent_workers",
-    "pin_memory", "pack",
-}  # fmt: skip
+    "steps",
+    "epochs",
+    "data_root",
+    "workers",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "sample_count",
+    "tensorboard",
+    "pictures",
+    "trace",
+    "reference_modules",
+    "prefetch",
+    "persistent_workers",
+    "pin_memory",
+    "pack",
+}
 # What the environment says that may change a run's bits.
 _MOVES_BITS = ("device", "versions", "cudnn", CONVOLUTIONS, PRODUCTS)
 
@@ -155,8 +169,9 @@ def train(
             except OSError as error:
                 why = error.strerror or error
                 kept = ", its checkpoints are kept" if checkpoint_folders(folder.checkpoints) else ""
-                raise OSError(error.errno, f"writing the run failed{kept}: {why}",
-                              str(error.filename or out)) from error  # fmt: skip
+                raise OSError(
+                    error.errno, f"writing the run failed{kept}: {why}", str(error.filename or out)
+                ) from error
 
 
 def _check_last_batch(config: RunConfig, reference: Reference, dataset: Dataset) -> None:
@@ -194,8 +209,10 @@ def _check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]
         if key not in _FREE and saved[key] != asked[key]
     ]
     if earlier_facts["data_fingerprint"] != facts["data_fingerprint"]:
-        lines.append(f"data: the run has {earlier_facts['data']} ({earlier_facts['data_fingerprint']}), "
-                     f"found was {facts['data']} ({facts['data_fingerprint']})")  # fmt: skip
+        lines.append(
+            f"data: the run has {earlier_facts['data']} ({earlier_facts['data_fingerprint']}), "
+            f"found was {facts['data']} ({facts['data_fingerprint']})"
+        )
     if lines:
         raise ValueError(f"{folder.path} can't be resumed with other settings: " + "; ".join(lines))
     before, now = earlier_facts["environment"], facts["environment"]
@@ -241,10 +258,15 @@ class _Loop:
         with self.streams.implicit(), self._loader() as self.loader:
             complaints = self._load()
             with Journal(
-                self.folder, self.console, self.total, self.state.step,
-                tensorboard=self.config.tensorboard, trace=self.config.trace, show_log=self.show_log,
+                self.folder,
+                self.console,
+                self.total,
+                self.state.step,
+                tensorboard=self.config.tensorboard,
+                trace=self.config.trace,
+                show_log=self.show_log,
                 averaged=self.card.log.averaged,
-            ) as self.journal:  # fmt: skip
+            ) as self.journal:
                 for text in (*self.decided, *complaints):
                     self.journal.say(text)
                 self._announce()
@@ -252,9 +274,18 @@ class _Loop:
                     self._epoch()
                 self._finish()
             return TrainedRun(
-                self.folder.path, self.reference, self.networks, self.device, self.dataset, self.state.step,
-                self.total, self.steps_per_epoch, self.config.seed, torch.get_num_threads(), self.state.digests(),
-            )  # fmt: skip
+                self.folder.path,
+                self.reference,
+                self.networks,
+                self.device,
+                self.dataset,
+                self.state.step,
+                self.total,
+                self.steps_per_epoch,
+                self.config.seed,
+                torch.get_num_threads(),
+                self.state.digests(),
+            )
 
     def _loader(self) -> Loader:
         workers = self.config.workers
@@ -363,8 +394,12 @@ class _Loop:
 
     def _identity(self) -> dict[str, str]:
         config = self.config
-        own = {"reference": config.reference, "seed": str(config.seed), "batch_size": str(config.batch_size),
-               "data": self.dataset.fingerprint}  # fmt: skip
+        own = {
+            "reference": config.reference,
+            "seed": str(config.seed),
+            "batch_size": str(config.batch_size),
+            "data": self.dataset.fingerprint,
+        }
         return own | self.state.identity()
 
     def _finish(self) -> None:

@@ -14,9 +14,15 @@ _PERHAPS = ("CUDNN_STATUS_NOT_INITIALIZED", "unable to find an engine to execute
 _INDICES = ("integer out of range", "canUse32BitIndexMath", "too large to be represented")
 # What a card says that somebody else has, or that this PyTorch can't use; not what a kernel does wrong.
 _UNUSABLE = (
-    "busy or unavailable", "no kernel image", "driver version is insufficient", "no CUDA-capable device",
-    "uncorrectable ECC", "invalid device ordinal", "initialization error", "unknown error",
-)  # fmt: skip
+    "busy or unavailable",
+    "no kernel image",
+    "driver version is insufficient",
+    "no CUDA-capable device",
+    "uncorrectable ECC",
+    "invalid device ordinal",
+    "initialization error",
+    "unknown error",
+)
 
 
 def how_it_ran_out(error: BaseException) -> str | None:

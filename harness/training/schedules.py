@@ -52,9 +52,10 @@ def state_of(scheduler: LRScheduler) -> Any:
 def described(scheduler: LRScheduler) -> str:
     """What a scheduler was made as: what another one may not go on with."""
     settings = {
-        key: value for key, value in scheduler.state_dict().items()
+        key: value
+        for key, value in scheduler.state_dict().items()
         if key not in _COUNTED and key[0] != "_" and isinstance(value, bool | int | float | str | list | tuple)
-    }  # fmt: skip
+    }
     rules = [_written(rule) for rule in getattr(scheduler, "lr_lambdas", [])]
     return f"{type(scheduler).__name__} {settings}" + (f" {rules}" if rules else "")
 

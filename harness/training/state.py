@@ -96,9 +96,11 @@ class TrainingState:
             optimizers[role] = {"groups": groups, "loose": loose}
         found: Scalars = {"step": self.step, "optimizers": optimizers}
         extra = {
-            f"{role}/{name}": _checked(value, f"extra state {role}.{name}") for role, network in self.networks.items()
-            for name, value in network.state_dict().items() if not isinstance(value, Tensor)
-        }  # fmt: skip
+            f"{role}/{name}": _checked(value, f"extra state {role}.{name}")
+            for role, network in self.networks.items()
+            for name, value in network.state_dict().items()
+            if not isinstance(value, Tensor)
+        }
         if extra:
             found["extra"] = extra
         if self.schedulers:

@@ -26,6 +26,7 @@ def unwrapped(tensors: Mapping[str, Any], what: str) -> dict[str, Any]:
         found = {name.removeprefix(_PARALLEL): tensor for name, tensor in found.items()}
         taken.append(f"{_PARALLEL!r} (DataParallel)")
     if taken:
-        logging.getLogger("gan_harness").warning("%s was saved from a wrapped network: %s taken off its names", what,
-                                                 " and ".join(dict.fromkeys(taken)))  # fmt: skip
+        logging.getLogger("gan_harness").warning(
+            "%s was saved from a wrapped network: %s taken off its names", what, " and ".join(dict.fromkeys(taken))
+        )
     return found

@@ -11,7 +11,7 @@ CARD = Card(
     section="9.1.3",
     title="A fully connected GAN on MNIST",
     dataset="mnist",
-    data_shape=(1, 28, 28),
+    data_shape=(28, 28),
     data_range=(0.0, 1.0),
     latent_shape=(128,),
     batch_size=128,
@@ -23,10 +23,10 @@ CARD = Card(
     log=LogSchedule(every=100, first=100),
     source="written from document 004",
     networks={
-        "generator": generator_card(128, (1, 28, 28), sigmoid=True),
-        "discriminator": discriminator_card((1, 28, 28)),
+        "generator": generator_card(128, (28, 28), sigmoid=True),
+        "discriminator": discriminator_card((28, 28)),
     },
-    initial_weights=initial_weights(128, (1, 28, 28), "discriminator", sigmoid=True),
+    initial_weights=initial_weights(128, (28, 28), "discriminator", sigmoid=True),
     claims=(
         Claim("d-wins", "004, 9.1.3, the loss plot", "the discriminator's loss stays near zero", "near 0",
               "last_epoch_mean", at_most(0.35), where={"quantity": "loss_discriminator"}, epochs=10, needs_data=True),

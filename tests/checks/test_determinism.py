@@ -28,8 +28,13 @@ def failures(config: RunConfig, folder: Path) -> set[str]:
 def test_a_sound_reference_passes_everything(toy_config: Make, tmp_path: Path) -> None:
     found = compare_variations(toy_config(steps=6), tmp_path)
     assert {c.variation for c in found} == {
-        "again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed",
-    }  # fmt: skip
+        "again",
+        "fresh_process",
+        "two_workers",
+        "more_logging",
+        "killed_and_resumed",
+        "other_seed",
+    }
     assert [c.variation for c in found if not c.as_expected] == []
 
 

@@ -61,12 +61,27 @@ def test_every_help_shows_an_example(command: str) -> None:
 
 
 SYSTEMS = {
-    "handson-dcgan-mnist", "handson-dcgan-celeba", "handson-dcgan-lsun", "mlp-gan-mnist", "style-transfer",
-    "aniketmaurya-dcgan-celeba", "pytorch-dcgan-celeba", "idl-gan-mnist", "idl-gan-grid", "idl-wgan-gp-grid",
-    "idl-wgan-gp-mnist", "idl-conv-wgan-gp-mnist", "idl-cond-wgan-gp-mnist", "idl-pgan-celebahq512",
-    "idl-ex1-fc-stem-wgan-gp-mnist", "idl-ex2-cond-conv-wgan-gp-mnist", "idl-ex3-encoder-wgan-gp-mnist",
-    "idl-ex4-inpainting-unet-mnist", "idl-ex5-inpainting-unet-latent-mnist", "idl-ex6-pix2pix",
-}  # fmt: skip
+    "handson-dcgan-mnist",
+    "handson-dcgan-celeba",
+    "handson-dcgan-lsun",
+    "mlp-gan-mnist",
+    "style-transfer",
+    "aniketmaurya-dcgan-celeba",
+    "pytorch-dcgan-celeba",
+    "idl-gan-mnist",
+    "idl-gan-grid",
+    "idl-wgan-gp-grid",
+    "idl-wgan-gp-mnist",
+    "idl-conv-wgan-gp-mnist",
+    "idl-cond-wgan-gp-mnist",
+    "idl-pgan-celebahq512",
+    "idl-ex1-fc-stem-wgan-gp-mnist",
+    "idl-ex2-cond-conv-wgan-gp-mnist",
+    "idl-ex3-encoder-wgan-gp-mnist",
+    "idl-ex4-inpainting-unet-mnist",
+    "idl-ex5-inpainting-unet-latent-mnist",
+    "idl-ex6-pix2pix",
+}
 
 
 def test_list_as_json_names_every_system_of_the_documents() -> None:
@@ -74,9 +89,10 @@ def test_list_as_json_names_every_system_of_the_documents() -> None:
     specs = {card["spec"] for card in cards}
     assert {spec for spec in specs if "@" not in spec} == SYSTEMS
     assert {spec for spec in specs if "@" in spec} == {
-        f"{name}@corrected" for name in SYSTEMS
+        f"{name}@corrected"
+        for name in SYSTEMS
         if (name.startswith("idl-") and "wgan-gp-mnist" in name) or "inpainting" in name
-    }  # fmt: skip
+    }
     assert all(card["deviations"] and card["claims"] for card in cards)
 
 
@@ -120,8 +136,22 @@ def test_no_sample_replaces_an_earlier_one_or_a_users_file(tmp_path: Path) -> No
 
 def test_samples_that_need_data_take_the_runs_own_or_none(tmp_path: Path, mnist_root: Path) -> None:
     out = tmp_path / "run"
-    run("train", "idl-ex5-inpainting-unet-latent-mnist", "--steps", "1", "--batch-size", "4", "--out", out,
-        "--no-tensorboard", "--no-pictures", "--threads", "1", "--device", "cpu")  # fmt: skip
+    run(
+        "train",
+        "idl-ex5-inpainting-unet-latent-mnist",
+        "--steps",
+        "1",
+        "--batch-size",
+        "4",
+        "--out",
+        out,
+        "--no-tensorboard",
+        "--no-pictures",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    )
     asked = ("sample", out, "--mode", "inpaint", "-n", "4", "--device", "cpu")
     told = complaint(*asked, "--data-root", mnist_root)
     assert "the run was trained on stand-in: " in told
@@ -159,8 +189,20 @@ def test_every_way_of_sampling_writes_a_picture_and_its_numbers(
     source: str | Path = spec
     if mode == "conditional":  # one from a run, the others from networks as they are made
         source = tmp_path / "run"
-        run("train", spec, "--steps", "2", "--batch-size", "4", "--out", source, "--no-tensorboard", "--no-pictures",
-            "--threads", "1")  # fmt: skip
+        run(
+            "train",
+            spec,
+            "--steps",
+            "2",
+            "--batch-size",
+            "4",
+            "--out",
+            source,
+            "--no-tensorboard",
+            "--no-pictures",
+            "--threads",
+            "1",
+        )
     stem = tmp_path / "run" / f"{mode}-seed2"
     out = () if mode == "conditional" else ("--out", stem.with_suffix(".png"), "--untrained")
     told = run("sample", source, "--mode", mode, "--seed", "2", *out, *options).stdout
@@ -173,8 +215,19 @@ def test_every_way_of_sampling_writes_a_picture_and_its_numbers(
     if numbers:
         assert list(json.loads(stem.with_suffix(".json").read_text())) == numbers
     if mode == "conditional":
-        run("train", spec, "--steps", "1", "--batch-size", "4", "--out", source, "--no-tensorboard", "--no-pictures",
-            "--overwrite")  # fmt: skip
+        run(
+            "train",
+            spec,
+            "--steps",
+            "1",
+            "--batch-size",
+            "4",
+            "--out",
+            source,
+            "--no-tensorboard",
+            "--no-pictures",
+            "--overwrite",
+        )
         assert not stem.with_suffix(".json").exists(), "what sampling wrote belongs to the run and goes with it"
 
 
@@ -182,16 +235,38 @@ def test_vectors_saved_by_one_call_are_taken_up_by_another(tmp_path: Path) -> No
     """Document 000: random samples with their vectors, then an interpolation between two that one likes."""
     first = tmp_path / "random.png"
     run("sample", "mlp-gan-mnist", "--untrained", "-n", "12", "--seed", "4", "--out", first)
-    run("sample", "mlp-gan-mnist", "--untrained", "--mode", "interpolate", "--vectors", first.with_suffix(".txt"),
-        "--pick", "11,0", "--out", tmp_path / "between.png")  # fmt: skip
+    run(
+        "sample",
+        "mlp-gan-mnist",
+        "--untrained",
+        "--mode",
+        "interpolate",
+        "--vectors",
+        first.with_suffix(".txt"),
+        "--pick",
+        "11,0",
+        "--out",
+        tmp_path / "between.png",
+    )
     ends, images = np.load(tmp_path / "between.npy")[[0, -1]], np.load(first.with_suffix(".npy"))
     assert np.allclose(ends, images[[11, 0]], atol=1e-5)
 
 
 def test_semantic_vectors_from_a_file_of_labels(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("0 1 1 0")
-    told = run("sample", "mlp-gan-mnist", "--untrained", "--mode", "semantic", "--labels", tmp_path / "labels.txt",
-               "-n", "4", "--out", tmp_path / "moved.png").stdout  # fmt: skip
+    told = run(
+        "sample",
+        "mlp-gan-mnist",
+        "--untrained",
+        "--mode",
+        "semantic",
+        "--labels",
+        tmp_path / "labels.txt",
+        "-n",
+        "4",
+        "--out",
+        tmp_path / "moved.png",
+    ).stdout
     assert "length" in told
     assert np.load(tmp_path / "moved.npy").shape == (12, 784)
 
@@ -202,8 +277,16 @@ def test_an_unpaired_picture_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(folder / "1.jpg")
     for width, message in ((64, "1.jpg isn't a pair: 64×64 pixels"), (65, "1.jpg is 65 pixels wide: an odd width")):
         Image.new("RGB", (width, 64)).save(folder / "1.jpg")
-        said = complaint("train", "idl-ex6-pix2pix@size=32,width=4", "--steps", "1", "--data-root", tmp_path,
-                         "--out", tmp_path / f"run{width}")  # fmt: skip
+        said = complaint(
+            "train",
+            "idl-ex6-pix2pix@size=32,width=4",
+            "--steps",
+            "1",
+            "--data-root",
+            tmp_path,
+            "--out",
+            tmp_path / f"run{width}",
+        )
         assert message in said
 
 
@@ -218,8 +301,21 @@ def test_resuming_keeps_the_runs_own_data_and_length(mnist_root: Path, tmp_path:
 
 def test_mnist_trains_with_the_documents_log(mnist_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    shown = run("train", "mlp-gan-mnist", "--epochs", "1", "--batch-size", "10", "--log-every", "2",
-                "--data-root", mnist_root, "--out", out, "--no-tensorboard").stdout  # fmt: skip
+    shown = run(
+        "train",
+        "mlp-gan-mnist",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "10",
+        "--log-every",
+        "2",
+        "--data-root",
+        mnist_root,
+        "--out",
+        out,
+        "--no-tensorboard",
+    ).stdout
     lines = [line for line in shown.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2
     for quantity in ("loss_discriminator", "loss_generator", "D(x)", "D(G(z))"):
@@ -336,9 +432,25 @@ def test_a_corrupt_picture_is_named_and_what_was_trained_stays(tmp_path: Path, w
         Image.new("RGB", (178, 218), (index * 30, 0, 0)).save(folder / f"{index}.jpg")
     (folder / "5.jpg").write_bytes(b"broken")
     out = tmp_path / "run"
-    said = complaint("train", "pytorch-dcgan-celeba", "--data-root", tmp_path, "--batch-size", "1", "--steps", "8",
-                     "--checkpoint-every", "1", "--sample-every", "0", "--no-tensorboard", "--out", out,
-                     "--workers", workers)  # fmt: skip
+    said = complaint(
+        "train",
+        "pytorch-dcgan-celeba",
+        "--data-root",
+        tmp_path,
+        "--batch-size",
+        "1",
+        "--steps",
+        "8",
+        "--checkpoint-every",
+        "1",
+        "--sample-every",
+        "0",
+        "--no-tensorboard",
+        "--out",
+        out,
+        "--workers",
+        workers,
+    )
     assert "5.jpg can't be read as an image" in said
     rows = list(read_rows(out / "metrics.jsonl"))
     kept = [int(p.name.removeprefix("step-")) for p in checkpoint_folders(out / "checkpoints")]
@@ -387,8 +499,10 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(
         [*COMMAND, "train", *TOY, "--steps", "1000000", "--batch-size", "8", "--out", str(out)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     wait_until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size > 0)
     process.send_signal(signal.SIGINT)
     shown, _ = process.communicate(timeout=60)
@@ -423,9 +537,24 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"kill moments drawn with seed {seed}")
     moments = random.Random(seed)
-    arguments = ("train", "mlp-gan-mnist", "--epochs", "140", "--seed", "1", "--checkpoint-every", "37",
-                 "--sample-every", "150", "--log-every", "10", "--no-tensorboard", "--no-pictures",
-                 "--threads", "1")  # fmt: skip
+    arguments = (
+        "train",
+        "mlp-gan-mnist",
+        "--epochs",
+        "140",
+        "--seed",
+        "1",
+        "--checkpoint-every",
+        "37",
+        "--sample-every",
+        "150",
+        "--log-every",
+        "10",
+        "--no-tensorboard",
+        "--no-pictures",
+        "--threads",
+        "1",
+    )
     whole = Life([*arguments, "--out", tmp_path / "whole"], ROOT)
 
     out = tmp_path / "killed"
@@ -471,10 +600,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     ("error", "said"),
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried 2.00 GiB"), "out of memory; a smaller --batch-size"),
-        (RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nmore"),
-         "the GPU can't be used: CUDA error: all CUDA-capable devices are busy or unavailable"),
+        (
+            RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nmore"),
+            "the GPU can't be used: CUDA error: all CUDA-capable devices are busy or unavailable",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_gpu_cannot_do_is_one_line(
     error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,8 +26,11 @@ ODD = os.fsdecode(b"caf\xe9")
 def run(program: str, *arguments: str | Path, code: int, more: Sequence[tuple[str, str]] = (), cwd: Path = ROOT) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT), **dict(more)}, capture_output=True, check=False,
-    )  # fmt: skip
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT), **dict(more)},
+        capture_output=True,
+        check=False,
+    )
     shown = (done.stdout + done.stderr).decode("utf-8", "surrogateescape")
     assert done.returncode == code, shown
     return shown

@@ -59,9 +59,13 @@ def test_many_pairs_are_drawn_and_differences_of_nothing_are_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("base", "candidate", "alpha", "said"),
-    [([], [], 0.05, "as many values"), ([1.0], [1.0, 2.0], 0.05, "as many values"), ([1.0], [math.inf], 0.05, "finite"),
-     ([1.0], [2.0], 1.0, "between 0 and 1")],
-)  # fmt: skip
+    [
+        ([], [], 0.05, "as many values"),
+        ([1.0], [1.0, 2.0], 0.05, "as many values"),
+        ([1.0], [math.inf], 0.05, "finite"),
+        ([1.0], [2.0], 1.0, "between 0 and 1"),
+    ],
+)
 def test_pairs_that_are_none_are_refused(base: list[float], candidate: list[float], alpha: float, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         paired_test(base, candidate, alpha)

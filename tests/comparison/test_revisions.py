@@ -25,10 +25,23 @@ def timeless(record: Record) -> Record:
 def test_a_revision_against_itself_has_the_same_bits_and_leaves_no_worktree(tmp_path: Path) -> None:
     before = git("worktree", "list")
     done = run(
-        "compare", "HEAD", "HEAD", "--seeds", "1", "--first-seed", "5", "--references", "toy-grid",
-        "--reference-module", "tests.toys", "--metrics", "high_quality_share_9,reverse_kl_9", "--out", tmp_path / "out",
+        "compare",
+        "HEAD",
+        "HEAD",
+        "--seeds",
+        "1",
+        "--first-seed",
+        "5",
+        "--references",
+        "toy-grid",
+        "--reference-module",
+        "tests.toys",
+        "--metrics",
+        "high_quality_share_9,reverse_kl_9",
+        "--out",
+        tmp_path / "out",
         code=0,
-    )  # fmt: skip
+    )
     assert "Traceback" not in done.stderr
     assert "kept (the same values for the same seeds)" in (tmp_path / "out" / "comparison.md").read_text()
     base, candidate = (read_records(tmp_path / "out" / name / "records.jsonl") for name in ("base", "candidate"))
@@ -90,8 +103,12 @@ def small_repository(folder: Path) -> None:
     hook = folder / "hooks" / "post-checkout"
     hook.write_text("#!/bin/sh\ntouch hook-ran\n")
     hook.chmod(0o755)
-    for arguments in (("init", "-q"), ("config", "core.hooksPath", str(folder / "hooks")), ("add", "."),
-                      ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one")):  # fmt: skip
+    for arguments in (
+        ("init", "-q"),
+        ("config", "core.hooksPath", str(folder / "hooks")),
+        ("add", "."),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"),
+    ):
         subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 

@@ -106,17 +106,24 @@ def pace(
     memory_verdict: Verdict = "kept",
     memory: tuple[int, int] | None = (2 * 2**20, 3 * 2**20),
 ) -> Pace:
-    return Pace("toy-grid", 64, (0.001, 0.002, 0.003), (0.004, 0.005, 0.006), 2.5, 2.0, 4.0,
-                verdict, memory, memory_verdict, 2)  # fmt: skip
+    return Pace(
+        "toy-grid", 64, (0.001, 0.002, 0.003), (0.004, 0.005, 0.006), 2.5, 2.0, 4.0, verdict, memory, memory_verdict, 2
+    )
 
 
 def test_the_table_shows_times_ratio_rounds_and_memory() -> None:
     table = pace_table([pace("worse"), pace(memory_verdict="not comparable", memory=None)])
     assert table.to_dict("records")[0] == {
-        "reference": "toy-grid", "batch": 64, "base, ms a step": "2", "candidate, ms a step": "5",
-        "candidate / base (interval)": "2.500 (2.000 to 4.000)", "rounds": "3, look 2", "time": "worse",
-        "memory, estimated": "2.0 MiB → 3.0 MiB", "memory": "kept",
-    }  # fmt: skip
+        "reference": "toy-grid",
+        "batch": 64,
+        "base, ms a step": "2",
+        "candidate, ms a step": "5",
+        "candidate / base (interval)": "2.500 (2.000 to 4.000)",
+        "rounds": "3, look 2",
+        "time": "worse",
+        "memory, estimated": "2.0 MiB → 3.0 MiB",
+        "memory": "kept",
+    }
     assert table["memory, estimated"].tolist()[1] == "–"
     assert pace_table([]).empty
 
@@ -211,8 +218,12 @@ def test_a_revision_that_can_not_be_timed_gets_one_line(
 def served(asked: dict[str, object], lines: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "harness.comparison.step_server", json.dumps(asked)],
-        input=lines, capture_output=True, text=True, cwd=ROOT, timeout=120,
-    )  # fmt: skip
+        input=lines,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
 
 
 GRID: dict[str, object] = {"spec": "idl-gan-grid", "batch_size": 2, "device": "cpu", "modules": []}

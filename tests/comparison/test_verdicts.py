@@ -22,9 +22,15 @@ EIGHT = tuple(value - 2 for value in TEN)
 
 def side(values: Sequence[float], **changes: Any) -> list[Record]:
     facts: dict[str, Any] = {
-        "suite": "quality", "metric": "fid", "better": "lower", "headline": True, "n": 256, "batch_size": 64,
-        "epochs": 2.0, "protocol": {"extractor": "mnistnet", "data": "abc"},
-    }  # fmt: skip
+        "suite": "quality",
+        "metric": "fid",
+        "better": "lower",
+        "headline": True,
+        "n": 256,
+        "batch_size": 64,
+        "epochs": 2.0,
+        "protocol": {"extractor": "mnistnet", "data": "abc"},
+    }
     return [record(**(facts | {"seed": seed} | changes), value=value) for seed, value in enumerate(values)]
 
 
@@ -150,9 +156,11 @@ def test_the_last_digit_counts() -> None:
 
 
 FLOORS = [
-    ("precision", "higher", 0.0), ("recall", "higher", 0.0), ("class_kl_to_uniform", "lower", math.log(10)),
+    ("precision", "higher", 0.0),
+    ("recall", "higher", 0.0),
+    ("class_kl_to_uniform", "lower", math.log(10)),
     ("high_quality_fraction", "higher", 0.0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("metric", "better", "worst"), FLOORS)
@@ -338,8 +346,12 @@ def test_what_was_not_measured_takes_no_part(status: str) -> None:
 
 
 def test_the_headline_takes_part_unless_told_otherwise() -> None:
-    records = [*side(TEN), *side(TEN, metric="kid"), *side(TEN, metric="fid_2", headline=False),
-               *side(TEN, metric="share", better="none", headline=False)]  # fmt: skip
+    records = [
+        *side(TEN),
+        *side(TEN, metric="kid"),
+        *side(TEN, metric="fid_2", headline=False),
+        *side(TEN, metric="share", better="none", headline=False),
+    ]
 
     def metrics(*patterns: str) -> list[str]:
         return [c.series for c in compare(records, records, Rule(metrics=patterns))]
@@ -406,15 +418,20 @@ CPU_FIGURE = {"numerics": "deterministic", "float32 convolutions": "ieee", "floa
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("float32 convolutions", "tf32"), ("float32 products", "tf32"), ("float32 products", "bf16"),
-     ("numerics", "as documented (cudnn.benchmark)")],
-)  # fmt: skip
+    [
+        ("float32 convolutions", "tf32"),
+        ("float32 products", "tf32"),
+        ("float32 products", "bf16"),
+        ("numerics", "as documented (cudnn.benchmark)"),
+    ],
+)
 def test_a_cpus_figure_and_one_of_less_precision_are_not_comparable(field: str, value: str) -> None:
     base, other = side(TEN, protocol=CPU_FIGURE), side(TEN, protocol=CPU_FIGURE | {field: value})
     found = only(base, other)
     assert (found.verdict, found.reason) == (
-        "not comparable", f"protocol, {field}: {CPU_FIGURE[field]} against {value}",
-    )  # fmt: skip
+        "not comparable",
+        f"protocol, {field}: {CPU_FIGURE[field]} against {value}",
+    )
 
 
 def test_records_from_before_precision_was_recorded_are_those_of_cpus() -> None:

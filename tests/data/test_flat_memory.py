@@ -110,9 +110,19 @@ def _train(root: Path, out: Path, workers: int) -> None:
     resident: list[int] = []
     own = psutil.Process()
     config = RunConfig(
-        "toy-flat", 0, BATCH, steps=STEPS, data_root=str(root), workers=workers, shuffle_window=WINDOW, sample_every=0,
-        checkpoint_every=0, tensorboard=False, pictures=False, threads=1,
-    )  # fmt: skip
+        "toy-flat",
+        0,
+        BATCH,
+        steps=STEPS,
+        data_root=str(root),
+        workers=workers,
+        shuffle_window=WINDOW,
+        sample_every=0,
+        checkpoint_every=0,
+        tensorboard=False,
+        pictures=False,
+        threads=1,
+    )
     run = train(config, out, on_step=lambda *_: resident.append(own.memory_info().rss))
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     print(json.dumps({"resident": resident, "limit": limit, "steps": run.steps}))
@@ -137,8 +147,18 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Huge]:
     blocks = -(-(10 * limit + 2**30) // (BLOCK * SAMPLE))  # a gibibyte for processes that begin somewhat larger
     sums = np.full(blocks, zlib.crc32(bytes(BLOCK * SAMPLE)), np.uint32)
     path = pack_of(source, SHAPE[-1])
-    pack = Pack(path, SHAPE, blocks * BLOCK, Framing(SHAPE).described(), str(source.resolve()), "",
-                fingerprint_of(source, Told()), (), 0, sums)  # fmt: skip
+    pack = Pack(
+        path,
+        SHAPE,
+        blocks * BLOCK,
+        Framing(SHAPE).described(),
+        str(source.resolve()),
+        "",
+        fingerprint_of(source, Told()),
+        (),
+        0,
+        sums,
+    )
     blank = header_bytes(pack, NO_DIGEST)
     with path.open("wb") as stream:
         stream.write(header_bytes(pack, digest_of(blank, sums)))
@@ -168,8 +188,9 @@ def test_training_from_a_pack_ten_times_the_limit_keeps_its_memory(workers: int,
 
 def test_mapping_more_than_may_be_mapped_ends_in_one_line(huge: Huge, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
-    ended = limited(tmp_path, _call, huge.root, "train", "toy-flat", "--steps", "3", "--shuffle-window", "0",
-                    "--out", out)  # fmt: skip
+    ended = limited(
+        tmp_path, _call, huge.root, "train", "toy-flat", "--steps", "3", "--shuffle-window", "0", "--out", out
+    )
     assert ended.code == 2, ended.complained
     (line,) = ended.complained.strip().splitlines()
     assert "can't be mapped" in line
@@ -178,16 +199,16 @@ def test_mapping_more_than_may_be_mapped_ends_in_one_line(huge: Huge, tmp_path: 
 
 def test_a_run_that_can_not_map_its_pack_writes_nothing(huge: Huge, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    limited(tmp_path, _call, huge.root, "train", "toy-flat", "--steps", "3", "--shuffle-window", "0",
-            "--out", str(out))  # fmt: skip
+    limited(tmp_path, _call, huge.root, "train", "toy-flat", "--steps", "3", "--shuffle-window", "0", "--out", str(out))
     assert not out.exists()
 
 
 @pytest.mark.parametrize("asked", [["--shuffle-window", "20000"], []], ids=["asked for", "decided"])
 def test_windows_that_do_not_fit_end_in_one_line(asked: list[str], huge: Huge, tmp_path: Path) -> None:
     """Two windows of 21 blocks, which are decided, have 504 MiB; of 20,000 pictures 1.9 GiB."""
-    ended = limited(tmp_path, _call, huge.root, "train", "toy-flat", "--steps", "3", *asked,
-                    "--out", str(tmp_path / "run"))  # fmt: skip
+    ended = limited(
+        tmp_path, _call, huge.root, "train", "toy-flat", "--steps", "3", *asked, "--out", str(tmp_path / "run")
+    )
     assert ended.code == 2, ended.complained
     assert len(ended.complained.strip().splitlines()) == 1
 

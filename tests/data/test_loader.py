@@ -263,9 +263,23 @@ def test_too_little_shared_memory_is_said_in_one_line(tmp_path: Path) -> None:
         pytest.skip(why_no_mounts())
     write_pictures(tmp_path / "root" / "celeba" / "img_align_celeba", 128, 8, 8)
     arguments: list[str | Path] = [
-        "train", "pytorch-dcgan-celeba", "--data-root", tmp_path / "root", "--steps", "1", "--batch-size", "128",
-        "--workers", "1", "--out", tmp_path / "run", "--no-tensorboard", "--no-pictures", "--threads", "1",
-    ]  # fmt: skip
+        "train",
+        "pytorch-dcgan-celeba",
+        "--data-root",
+        tmp_path / "root",
+        "--steps",
+        "1",
+        "--batch-size",
+        "128",
+        "--workers",
+        "1",
+        "--out",
+        tmp_path / "run",
+        "--no-tensorboard",
+        "--no-pictures",
+        "--threads",
+        "1",
+    ]
     mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", "/dev/shm"]  # a batch takes 1.5 MiB
     code, told, _ = call_with_mounts([mount], arguments, tmp_path / "told", tmp_path, seconds=60)
     assert code == 2, told
@@ -280,10 +294,23 @@ def test_shared_memory_that_suffices_is_no_difficulty(tmp_path: Path) -> None:
         pytest.skip(why_no_mounts())
     write_pictures(tmp_path / "root" / "celeba_hq", 128, 8, 8)
     arguments: list[str | Path] = [
-        "train", "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3", "--data-root", tmp_path / "root",
-        "--steps", "1", "--batch-size", "128", "--workers", "1", "--out", tmp_path / "run", "--no-tensorboard",
-        "--no-pictures", "--threads", "1",
-    ]  # fmt: skip
+        "train",
+        "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3",
+        "--data-root",
+        tmp_path / "root",
+        "--steps",
+        "1",
+        "--batch-size",
+        "128",
+        "--workers",
+        "1",
+        "--out",
+        tmp_path / "run",
+        "--no-tensorboard",
+        "--no-pictures",
+        "--threads",
+        "1",
+    ]
     mount = ["-t", "tmpfs", "-o", "size=64m", "tmpfs", "/dev/shm"]
     code, told, _ = call_with_mounts([mount], arguments, tmp_path / "told", tmp_path)
     assert code == 0, told

@@ -120,8 +120,20 @@ def test_cut_off_anywhere_is_an_error_and_no_crash(tmp_path: Path) -> None:
     content = file.read_bytes()
     assert opened_in_a_process(tmp_path / "db") == (0, "read 5")
     page = 4096
-    for size in (0, 1, 100, page - 1, page, page + 1, page + 200, 2 * page, 3 * page, len(content) // 2,
-                 len(content) - page, len(content) - 1):  # fmt: skip
+    for size in (
+        0,
+        1,
+        100,
+        page - 1,
+        page,
+        page + 1,
+        page + 200,
+        2 * page,
+        3 * page,
+        len(content) // 2,
+        len(content) - page,
+        len(content) - 1,
+    ):
         file.write_bytes(content[:size])
         code, said = opened_in_a_process(tmp_path / "db")
         assert code == 0, f"a process that opened the first {size} bytes ended with {code}"
@@ -234,9 +246,11 @@ def test_torchvision_reads_what_the_command_drew(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     folder = draw_into(tmp_path, "lsun-like", 3, 0, lambda _: None)
     assert folder == tmp_path / FOLDER
-    documented = datasets.LSUN(str(tmp_path / "lsun"), classes=["bedroom_train"], transform=transforms.Compose(
-        [transforms.Resize(64), transforms.CenterCrop(64), transforms.ToTensor()]
-    ))  # fmt: skip
+    documented = datasets.LSUN(
+        str(tmp_path / "lsun"),
+        classes=["bedroom_train"],
+        transform=transforms.Compose([transforms.Resize(64), transforms.CenterCrop(64), transforms.ToTensor()]),
+    )
     expected = torch.stack([documented[index][0] for index in range(3)])
     documented.dbs[0].env.close()
     assert torch.equal(Lsun(folder, (3, 64, 64), (0, 1))[torch.arange(3)].data, expected)

@@ -242,10 +242,12 @@ def test_cut_off_or_longer_is_named(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "window", [
-        pytest.param(0), 256,
-    ]
-)  # fmt: skip
+    "window",
+    [
+        pytest.param(0),
+        256,
+    ],
+)
 def test_cut_off_after_it_was_opened_is_named(window: int, tiny: Path) -> None:
     data = opened(read_pack(tiny), window)
     os.truncate(tiny, 4100)
@@ -312,7 +314,7 @@ def test_a_pack_of_another_version_says_so(tiny: Path) -> None:
         (b'"skipped": "[]"', b'"skipped": "0 "'),
         (b'"__metadata__": {', b'"__metadaten__":{'),
     ],
-)  # fmt: skip
+)
 def test_a_header_that_says_something_else_is_named(old: bytes, new: bytes, tiny: Path) -> None:
     content = tiny.read_bytes()
     assert content.count(old) == 1

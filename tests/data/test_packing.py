@@ -192,8 +192,9 @@ def test_a_stale_pack_is_said_and_not_used_and_refused_if_asked_for(
     assert line.startswith(f"the pack {path} isn't used: ")
     assert why in line
     assert f"`gan-harness pack {pictures} --side 16 --overwrite` makes it anew" in line
-    told = complaint("train", SYSTEM, "--data-root", pictures.parent, "--pack", path, "--batch-size", 2,
-                     "--out", tmp_path / "run")  # fmt: skip
+    told = complaint(
+        "train", SYSTEM, "--data-root", pictures.parent, "--pack", path, "--batch-size", 2, "--out", tmp_path / "run"
+    )
     assert f"the pack {path} doesn't hold what {pictures} does: " in told
     assert why in told
     assert not (tmp_path / "run").exists()
@@ -238,8 +239,9 @@ def test_a_pack_asked_for_where_there_are_none_is_refused(system: str, tmp_path:
     card = reference.get(system).card
     open_dataset(card, None, Reading(pack="never"))
     for option, reading in (
-        ("--pack", Reading(pack=str(tmp_path / "nowhere.safetensors"))), ("--skip-damaged", Reading(skip_damaged=True)),
-    ):  # fmt: skip
+        ("--pack", Reading(pack=str(tmp_path / "nowhere.safetensors"))),
+        ("--skip-damaged", Reading(skip_damaged=True)),
+    ):
         with pytest.raises(ValueError, match=f"^{option} plays a part for pictures in files"):
             open_dataset(card, None, reading)
 
@@ -444,8 +446,9 @@ def test_damaged_pictures_are_counted_and_listed_and_only_left_out_if_asked(dama
     assert without.fingerprint == with_pack.fingerprint
     order = torch.tensor([2, 1, 0])
     for workers in (0, 2):
-        read = [next(batches_of(data, order, 3, drop_last=False, seed=0, workers=workers))
-                for data in (without, with_pack)]  # fmt: skip
+        read = [
+            next(batches_of(data, order, 3, drop_last=False, seed=0, workers=workers)) for data in (without, with_pack)
+        ]
         assert torch.equal(read[0].data, read[1].data)
 
 
@@ -476,7 +479,7 @@ def test_where_all_is_damaged_there_is_no_data_set(pictures: Path) -> None:
         pytest.param(257, [256]),
         pytest.param(512, list(range(256, 512))),
     ],
-)  # fmt: skip
+)
 def test_blocks_are_full_wherever_pictures_were_left_out(n: int, lost: list[int], tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "pictures", n, 4, 4)
     for index in lost:
@@ -500,9 +503,11 @@ def test_a_full_disk_is_said_before_and_while_it_is_written(tmp_path: Path, pict
     assert told.startswith("gan-harness: the pack takes 0 MB and ")
     # What is free says little of what may be written: a limit on files stops it on the way.
     code, told, names = call_with_mounts(
-        [["-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", small]], ["pack", pictures, small, "--side", "8"],
-        tmp_path / "told2", small,
-    )  # fmt: skip
+        [["-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", small]],
+        ["pack", pictures, small, "--side", "8"],
+        tmp_path / "told2",
+        small,
+    )
     assert (code, names) == (2, [""])
     assert told.startswith(f"gan-harness: {small}/celeba_hq-8x8.safetensors can't be written: the disk is full")
     assert len(told.strip().splitlines()) == 1
@@ -534,8 +539,20 @@ def test_a_folder_that_cannot_be_written_gets_one_line_and_can_be_read(tmp_path:
     path = pack_of(pictures, 8)
     assert told == f"gan-harness: {path} can't be written: Read-only file system; nothing is left of it\n"
     out = tmp_path / "run"
-    arguments: list[str | Path] = ["train", SYSTEM, "--data-root", root, "--steps", "1", "--batch-size", "2", "--out",
-                                   out, "--no-tensorboard", "--no-pictures"]  # fmt: skip
+    arguments: list[str | Path] = [
+        "train",
+        SYSTEM,
+        "--data-root",
+        root,
+        "--steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--out",
+        out,
+        "--no-tensorboard",
+        "--no-pictures",
+    ]
     code, told, _ = call_with_mounts(mounts, arguments, tmp_path / "told2", root)
     assert code == 0, told
     assert "reading the pack" in (out / "log.txt").read_text()
@@ -575,8 +592,10 @@ def test_a_pack_that_is_there_is_replaced_only_if_asked(pictures: Path, complain
 @pytest.mark.parametrize("dest", ["inside", "folder", "dot"])
 def test_packing_into_the_source_leaves_it_usable(dest: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments: dict[str, list[object]] = {
-        "inside": [pictures, pictures / "x.safetensors"], "folder": [pictures, pictures], "dot": ["."],
-    }  # fmt: skip
+        "inside": [pictures, pictures / "x.safetensors"],
+        "folder": [pictures, pictures],
+        "dot": ["."],
+    }
     monkeypatch.chdir(pictures)
     call(["pack", *map(str, arguments[dest]), "--side", "16"], pictures)
     assert len(ImageFolder(pictures, (3, 16, 16), RANGE)) == 5

@@ -22,11 +22,18 @@ from tests.data.samples import encoded, packed, write_pictures
 @pytest.mark.parametrize(
     "name",
     [
-        "mlp-gan-mnist", "handson-dcgan-mnist", "pytorch-dcgan-celeba", "idl-gan-grid", "handson-dcgan-lsun",
-        "idl-ex4-inpainting-unet-mnist", "idl-ex6-pix2pix@size=64", "idl-ex6-pix2pix@size=64,swap", "style-transfer",
+        "mlp-gan-mnist",
+        "handson-dcgan-mnist",
+        "pytorch-dcgan-celeba",
+        "idl-gan-grid",
+        "handson-dcgan-lsun",
+        "idl-ex4-inpainting-unet-mnist",
+        "idl-ex6-pix2pix@size=64",
+        "idl-ex6-pix2pix@size=64,swap",
+        "style-transfer",
         "idl-pgan-celebahq512@resolution=16",
     ],
-)  # fmt: skip
+)
 def test_without_a_root_there_is_always_something_that_says_what_it_is(name: str) -> None:
     card = reference.get(name).card
     data = open_dataset(card, None)
@@ -64,9 +71,12 @@ def test_some_other_images_are_found_and_called_what_they_are(mnist_root: Path) 
 
 @pytest.mark.parametrize(
     ("system", "title"),
-    [("pytorch-dcgan-celeba", "CelebA, 3 of 202,599"), ("idl-pgan-celebahq512@resolution=16", "CelebA-HQ, 3 of 30,000"),
-     ("handson-dcgan-lsun", "LSUN bedrooms, 3 of 3,033,042")],
-)  # fmt: skip
+    [
+        ("pytorch-dcgan-celeba", "CelebA, 3 of 202,599"),
+        ("idl-pgan-celebahq512@resolution=16", "CelebA-HQ, 3 of 30,000"),
+        ("handson-dcgan-lsun", "LSUN bedrooms, 3 of 3,033,042"),
+    ],
+)
 def test_a_part_of_a_published_set_is_called_a_part(system: str, title: str, tmp_path: Path) -> None:
     write_pictures(tmp_path / FOLDER, 3)
     write_pictures(tmp_path / HIGH_QUALITY_FOLDER, 3)

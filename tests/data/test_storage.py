@@ -75,6 +75,7 @@ def test_processes_share_the_one_head() -> None:
 def test_the_own_disk_adds_nothing_and_the_documents_disks_are_there() -> None:
     OwnDisk().wait(Path("nowhere"), 0, 10**15)
     assert {name: (disk.bandwidth, disk.seek) for name, disk in DISK_PROFILES.items()} == {
-        "hdd": (5e6, 0.013), "ssd": (50e6, 0.0001),
-    }  # fmt: skip
+        "hdd": (5e6, 0.013),
+        "ssd": (50e6, 0.0001),
+    }
     assert all(disk.name == name and disk.source for name, disk in DISK_PROFILES.items())

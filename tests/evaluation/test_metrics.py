@@ -49,18 +49,30 @@ def test_every_metric_is_torch_fidelitys_by_hand(
     folders: tuple[Path, Path], both: tuple[Features, Features], digitsnet: Extractor
 ) -> None:
     by_hand = torch_fidelity.calculate_metrics(
-        input1=str(folders[0]), input2=str(folders[1]), cuda=False, isc=True, fid=True, kid=True, prc=True,
-        feature_extractor="digitsnet", feature_extractor_weights_path=str(weights_path("digitsnet")),
-        kid_subset_size=metrics.kid_subset_size(N), cache=False, verbose=False, save_cpu_ram=True,
-    )  # fmt: skip
+        input1=str(folders[0]),
+        input2=str(folders[1]),
+        cuda=False,
+        isc=True,
+        fid=True,
+        kid=True,
+        prc=True,
+        feature_extractor="digitsnet",
+        feature_extractor_weights_path=str(weights_path("digitsnet")),
+        kid_subset_size=metrics.kid_subset_size(N),
+        cache=False,
+        verbose=False,
+        save_cpu_ram=True,
+    )
     ours = {
         value.metric.name: value.value for value in metrics.measure_quality(*both, None, digitsnet.classes, digits=True)
     }
     for name, theirs in {
-        "fid": "frechet_inception_distance", "kid": "kernel_inception_distance_mean",
+        "fid": "frechet_inception_distance",
+        "kid": "kernel_inception_distance_mean",
         "inception_score": "inception_score_mean",
-        "precision": "precision", "recall": "recall",
-    }.items():  # fmt: skip
+        "precision": "precision",
+        "recall": "recall",
+    }.items():
         assert ours[name] == pytest.approx(by_hand[theirs], rel=1e-6), name
     assert ours["fid"] > 1
     assert 0 < ours["precision"] < 1
@@ -180,8 +192,10 @@ def test_too_few_for_precision(size: int) -> None:
 
 def test_the_metrics_are_functions_of_features_alone(both: tuple[Features, Features]) -> None:
     measures: list[Callable[[Tensor, Tensor], object]] = [
-        metrics.frechet_distance, metrics.kernel_distance, metrics.precision_recall,
-    ]  # fmt: skip
+        metrics.frechet_distance,
+        metrics.kernel_distance,
+        metrics.precision_recall,
+    ]
     state = torch.random.get_rng_state()
     for metric in measures:
         assert metric(both[0].features, both[1].features) == metric(both[0].features, both[1].features)

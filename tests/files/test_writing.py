@@ -30,8 +30,13 @@ def test_what_is_renamed_into_place_has_the_rights_that_the_umask_leaves(
         "at = Path(sys.argv[1]); files.write_text(at / 'f', 'x'); files.write_folder(at / 'd', lambda d: None)\n"
         "print(*(f'{p.stat().st_mode & 0o777:o}' for p in (at / 'f', at / 'd')))"
     )
-    done = subprocess.run([sys.executable, "-c", asked, str(tmp_path), str(mask)], cwd=Path(__file__).parents[2],
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", asked, str(tmp_path), str(mask)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == [file, folder]
 
 

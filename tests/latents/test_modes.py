@@ -132,8 +132,11 @@ def test_the_conditional_grid_has_a_latent_per_row_and_a_class_per_column() -> N
     data = open_dataset(one.reference.card, None)
     sheet = make_sheet("conditional", one, lambda: data, Wish(count=3))
     assert set(sheet.numbers) == {
-        "requested_class_share", "reader_accuracy", "style_shared_stroke_width", "style_shared_slant",
-    }  # fmt: skip
+        "requested_class_share",
+        "probe_accuracy",
+        "style_shared [trait stroke_width]",
+        "style_shared [trait slant]",
+    }
     assert sheet.columns == 10
     assert sheet.latents is not None
     alone = one.at(sheet.latents[1:2], torch.tensor([7]))

@@ -69,11 +69,24 @@ def test_the_search_takes_two_questions_for_each_doubling(threshold: int, limit:
 @pytest.mark.parametrize(
     ("text", "size"),
     [
-        ("8GiB", 8 * 2**30), ("8G", 8 * 2**30), ("8g", 8 * 2**30), ("8gb", 8 * 10**9), ("6GB", 6 * 10**9),
-        ("512 MiB", 512 * 2**20), ("512MB", 512 * 10**6), ("0.5GiB", 2**29), (".5G", 2**29), ("1e9", 10**9),
-        ("1E+9", 10**9), ("1e3K", 1000 * 1024), (" 570 MiB ", 570 * 2**20), ("2TiB", 2**41), ("64B", 64), ("1", 1),
+        ("8GiB", 8 * 2**30),
+        ("8G", 8 * 2**30),
+        ("8g", 8 * 2**30),
+        ("8gb", 8 * 10**9),
+        ("6GB", 6 * 10**9),
+        ("512 MiB", 512 * 2**20),
+        ("512MB", 512 * 10**6),
+        ("0.5GiB", 2**29),
+        (".5G", 2**29),
+        ("1e9", 10**9),
+        ("1E+9", 10**9),
+        ("1e3K", 1000 * 1024),
+        (" 570 MiB ", 570 * 2**20),
+        ("2TiB", 2**41),
+        ("64B", 64),
+        ("1", 1),
     ],
-)  # fmt: skip
+)
 def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
     assert parse_size(text, "--budget") == size
 
@@ -86,9 +99,30 @@ def test_whole_numbers_of_bytes_and_mebibytes_come_back(size: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "abc", "-1GiB", "+1GiB", "0", "0GiB", "0.5", "8XB", "8 G B", "G", "nan", "inf", "1e400", "1e-9", "8,5G",
-     "0x10", "8GiB/s", "٨G", "8\nG8", "9e30T"],
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "abc",
+        "-1GiB",
+        "+1GiB",
+        "0",
+        "0GiB",
+        "0.5",
+        "8XB",
+        "8 G B",
+        "G",
+        "nan",
+        "inf",
+        "1e400",
+        "1e-9",
+        "8,5G",
+        "0x10",
+        "8GiB/s",
+        "٨G",
+        "8\nG8",
+        "9e30T",
+    ],
+)
 def test_what_is_no_size_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as refused:
         parse_size(text, "--context")

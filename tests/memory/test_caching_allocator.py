@@ -306,13 +306,20 @@ def test_an_allocator_that_always_cuts_is_caught() -> None:
 
 WORKED = Timeline(
     events=(
-        Event(0, 1000), Event(1, 30 * MIB), Event(1, -30 * MIB),
-        Event(2, 25 * MIB), Event(3, 3 * MIB), Event(2, -25 * MIB), Event(4, 11 * MIB), Event(3, -3 * MIB),
-        Event(4, -11 * MIB), Event(5, 1),
+        Event(0, 1000),
+        Event(1, 30 * MIB),
+        Event(1, -30 * MIB),
+        Event(2, 25 * MIB),
+        Event(3, 3 * MIB),
+        Event(2, -25 * MIB),
+        Event(4, 11 * MIB),
+        Event(3, -3 * MIB),
+        Event(4, -11 * MIB),
+        Event(5, 1),
     ),
     begin=3,
     kinds={},
-)  # fmt: skip
+)
 
 
 def test_occupancy_as_worked_by_hand() -> None:

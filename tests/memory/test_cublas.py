@@ -22,13 +22,20 @@ KEPT, GIVEN_BACK = Workspaces.of("2.11.0+cu130", CONFIG), Workspaces.of("2.15.0+
 @pytest.mark.parametrize(
     ("version", "environ", "kept"),
     [
-        ("2.9.1", {}, True), ("2.11.0+cu130", {}, True), ("2.14.1", {}, True), ("2.15.0+cu132", {}, False),
+        ("2.9.1", {}, True),
+        ("2.11.0+cu130", {}, True),
+        ("2.14.1", {}, True),
+        ("2.15.0+cu132", {}, False),
         ("2.15.1", {"TORCH_CUBLAS_WORKSPACE_CACHE": "1"}, True),
-        ("2.15.1", {"TORCH_CUBLAS_WORKSPACE_CACHE": "0"}, False), ("2.16.0", {}, False), ("3.0.0", {}, False),
-        ("2.11.0", {"TORCH_CUBLAS_WORKSPACE_CACHE": "0"}, True), ("2.15.0a0+git1234", {}, False),
-        ("2.15.0rc1", {}, False), ("2.14.0.dev20260801", {}, True),
+        ("2.15.1", {"TORCH_CUBLAS_WORKSPACE_CACHE": "0"}, False),
+        ("2.16.0", {}, False),
+        ("3.0.0", {}, False),
+        ("2.11.0", {"TORCH_CUBLAS_WORKSPACE_CACHE": "0"}, True),
+        ("2.15.0a0+git1234", {}, False),
+        ("2.15.0rc1", {}, False),
+        ("2.14.0.dev20260801", {}, True),
     ],
-)  # fmt: skip
+)
 def test_the_version_says_whether_workspaces_are_kept(version: str, environ: dict[str, str], kept: bool) -> None:
     found = Workspaces.of(version, environ)
     assert found.kept == kept

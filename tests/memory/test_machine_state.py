@@ -22,13 +22,19 @@ class Nvml:
 
     def __init__(self, reasons: int = 0, silent: tuple[str, ...] = (), violation_ns: int = 0) -> None:
         answers: dict[str, Any] = {
-            "nvmlInit": None, "nvmlShutdown": None, "nvmlDeviceGetHandleByUUID": "card",
-            "nvmlDeviceGetClockInfo": 1500, "nvmlDeviceGetMaxClockInfo": 1980, "nvmlDeviceGetPowerUsage": 350_500,
-            "nvmlDeviceGetEnforcedPowerLimit": 700_000, "nvmlDeviceGetTemperature": 61,
+            "nvmlInit": None,
+            "nvmlShutdown": None,
+            "nvmlDeviceGetHandleByUUID": "card",
+            "nvmlDeviceGetClockInfo": 1500,
+            "nvmlDeviceGetMaxClockInfo": 1980,
+            "nvmlDeviceGetPowerUsage": 350_500,
+            "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+            "nvmlDeviceGetTemperature": 61,
             "nvmlDeviceGetViolationStatus": SimpleNamespace(violationTime=violation_ns),
-            "nvmlDeviceGetCurrentClocksEventReasons": reasons, "nvmlDeviceGetCurrentClocksThrottleReasons": reasons,
+            "nvmlDeviceGetCurrentClocksEventReasons": reasons,
+            "nvmlDeviceGetCurrentClocksThrottleReasons": reasons,
             "nvmlSystemGetDriverVersion": "580.95",
-        }  # fmt: skip
+        }
         for name, answer in answers.items():
             setattr(self, name, _refusing(name) if name in silent else (lambda *_, answer=answer: answer))
 
@@ -49,9 +55,13 @@ def asked(monkeypatch: pytest.MonkeyPatch, nvml: object) -> MachineState:
 def test_a_card_says_clocks_power_and_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
     found = asked(monkeypatch, Nvml())
     assert found.figures == {
-        "sm_clock_mhz": 1500.0, "sm_clock_max_mhz": 1980.0, "memory_clock_mhz": 1500.0, "power_w": 350.5,
-        "power_limit_w": 700.0, "temperature_c": 61.0,
-    }  # fmt: skip
+        "sm_clock_mhz": 1500.0,
+        "sm_clock_max_mhz": 1980.0,
+        "memory_clock_mhz": 1500.0,
+        "power_w": 350.5,
+        "power_limit_w": 700.0,
+        "temperature_c": 61.0,
+    }
     assert found.words == {"driver": "580.95"}
     assert (found.throttled, found.missing) == ((), "")
 
@@ -59,11 +69,17 @@ def test_a_card_says_clocks_power_and_temperature(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("reasons", "words"),
     [
-        (0x0, ()), (0x1, ()), (0x2, ()), (0x4, ("power cap",)), (0x8, ("hardware slowdown",)),
-        (0x20, ("temperature",)), (0x40 | 0x8, ("hardware slowdown", "temperature")),
-        (0x80 | 0x1, ("power brake",)), (0x20 | 0x40, ("temperature",)),
+        (0x0, ()),
+        (0x1, ()),
+        (0x2, ()),
+        (0x4, ("power cap",)),
+        (0x8, ("hardware slowdown",)),
+        (0x20, ("temperature",)),
+        (0x40 | 0x8, ("hardware slowdown", "temperature")),
+        (0x80 | 0x1, ("power brake",)),
+        (0x20 | 0x40, ("temperature",)),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("old_driver", [True, False])
 def test_idle_and_chosen_clocks_are_no_throttling(
     reasons: int, words: tuple[str, ...], old_driver: bool, monkeypatch: pytest.MonkeyPatch

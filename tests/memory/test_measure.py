@@ -186,11 +186,13 @@ IDLE = DriverView(used=100, others=("process 7, 100 MiB",))
     ("opened", "others"),
     [
         (DriverView(process=50, used=150), IDLE.others),
-        (DriverView(used=150, missing="(a container)"),
-         ("process 7, 100 MiB (by the host's numbers: it may be the one that started this)",)),
+        (
+            DriverView(used=150, missing="(a container)"),
+            ("process 7, 100 MiB (by the host's numbers: it may be the one that started this)",),
+        ),
         (DriverView(missing="no NVML"), IDLE.others),
     ],
-)  # fmt: skip
+)
 def test_in_a_container_the_parent_may_be_a_stranger(opened: DriverView, others: tuple[str, ...]) -> None:
     assert cell_module._others(IDLE, opened) == others
 
@@ -202,11 +204,14 @@ class StandIn:
         self.asked: list[str] = []
         self.process, self.reserved, self.peak = 0, 0, 0
         cuda = {
-            "synchronize": self.note("synchronize"), "memory_reserved": lambda *_: self.reserved,
-            "reset_peak_memory_stats": self.note("reset peaks"), "mem_get_info": lambda *_: (1000 - self.process, 1000),
+            "synchronize": self.note("synchronize"),
+            "memory_reserved": lambda *_: self.reserved,
+            "reset_peak_memory_stats": self.note("reset peaks"),
+            "mem_get_info": lambda *_: (1000 - self.process, 1000),
             "max_memory_allocated": lambda *_: self.note("peak")() or 300,
-            "max_memory_reserved": lambda *_: 400, "empty_cache": self.note("empty cache"),
-        }  # fmt: skip
+            "max_memory_reserved": lambda *_: 400,
+            "empty_cache": self.note("empty cache"),
+        }
         for name, answer in cuda.items():
             monkeypatch.setattr(torch.cuda, name, answer)
         monkeypatch.setattr(torch, "zeros", self.open)

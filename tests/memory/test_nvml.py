@@ -92,8 +92,11 @@ def test_a_driver_that_does_not_count_processes_says_so(nvml: Nvml) -> None:
 @pytest.mark.parametrize("own", [939, None])
 def test_others_on_the_card_are_named(own: int | None, nvml: Nvml) -> None:
     nvml.processes = [
-        process(STRANGER, 300.4), process(os.getpid(), own), process(os.getppid(), 512), process(STRANGER + 1, None),
-    ]  # fmt: skip
+        process(STRANGER, 300.4),
+        process(os.getpid(), own),
+        process(os.getppid(), 512),
+        process(STRANGER + 1, None),
+    ]
     assert driver_view(CARD).others == (
         f"process {STRANGER}, 300 MiB",
         "the process that started this one, 512 MiB",

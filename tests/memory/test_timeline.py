@@ -12,12 +12,18 @@ few = settings(max_examples=60, deadline=None)
 # then 5 that stay.
 WORKED = Timeline(
     events=(
-        Event(0, 100), Event(1, 7), Event(1, -7),
-        Event(2, 40, "first", "mm"), Event(3, 60, "second", "mm"), Event(2, -40), Event(4, 5), Event(3, -60),
+        Event(0, 100),
+        Event(1, 7),
+        Event(1, -7),
+        Event(2, 40, "first", "mm"),
+        Event(3, 60, "second", "mm"),
+        Event(2, -40),
+        Event(4, 5),
+        Event(3, -60),
     ),
     begin=3,
     kinds={0: "weights", 2: "outputs", 3: "outputs"},
-)  # fmt: skip
+)
 
 
 @st.composite

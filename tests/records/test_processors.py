@@ -37,8 +37,11 @@ def system(root: Path, groups: str, files: dict[str, str]) -> Path:
         ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "200000 100000\n"}, 2.0),
         ("0::/a/b\n", {"a/b/cpu.max": "50000 100000\n", "a/cpu.max": "200000 100000\n"}, 0.5),
         ("0::/docker/1234\n", {"cpu.max": "300000 100000\n"}, 3.0),
-        ("4:cpu,cpuacct:/x\n0::/\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "400000\n",
-                                     "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n"}, 4.0),
+        (
+            "4:cpu,cpuacct:/x\n0::/\n",
+            {"cpu,cpuacct/x/cpu.cfs_quota_us": "400000\n", "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n"},
+            4.0,
+        ),
         ("4:cpu,cpuacct:/x\n", {"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1.0),
         ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
         ("4:memory:/x\n", {"memory/x/cpu.max": "100000 100000\n"}, None),
@@ -46,7 +49,7 @@ def system(root: Path, groups: str, files: dict[str, str]) -> Path:
         ("0::/\n", {"cpu.max": "100000 0\n"}, None),
         ("0::/\n", {}, None),
     ],
-)  # fmt: skip
+)
 def test_the_quota_is_the_least_of_all_groups_above(
     groups: str, files: dict[str, str], quota: float | None, tmp_path: Path
 ) -> None:
@@ -71,16 +74,22 @@ def test_whole_processors_of_the_quota_are_usable_and_at_least_one(
 
 def test_affinity_is_followed() -> None:
     one = next(iter(os.sched_getaffinity(0)))
-    code = (f"import os; os.sched_setaffinity(0, {{{one}}}); from harness.training.device import available_threads; "
-            "print(available_threads())")  # fmt: skip
+    code = (
+        f"import os; os.sched_setaffinity(0, {{{one}}}); from harness.training.device import available_threads; "
+        "print(available_threads())"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
 
 
 @pytest.mark.parametrize(
     ("text", "microseconds"),
-    [("usage_usec 9\nthrottled_usec 1234\n", 1234), ("nr_throttled 2\nthrottled_time 5000000\n", 5000),
-     ("usage_usec 9\n", None), ("broken", None)],
-)  # fmt: skip
+    [
+        ("usage_usec 9\nthrottled_usec 1234\n", 1234),
+        ("nr_throttled 2\nthrottled_time 5000000\n", 5000),
+        ("usage_usec 9\n", None),
+        ("broken", None),
+    ],
+)
 def test_time_held_back_is_counted(text: str, microseconds: int | None, tmp_path: Path) -> None:
     assert throttled_microseconds(system(tmp_path, "0::/\n", {"cpu.stat": text})) == microseconds
 

@@ -12,9 +12,18 @@ from harness.records.record import Record, append_record, read_records
 
 def record(**changes: Any) -> Record:
     given: dict[str, Any] = {
-        "suite": "modes", "reference": "toy-grid", "metric": "m", "value": 1.0, "unit": "", "better": "none",
-        "status": "measured", "profile": "smoke", "data": "d", "device": "cpu", "environment": "e",
-    }  # fmt: skip
+        "suite": "modes",
+        "reference": "toy-grid",
+        "metric": "m",
+        "value": 1.0,
+        "unit": "",
+        "better": "none",
+        "status": "measured",
+        "profile": "smoke",
+        "data": "d",
+        "device": "cpu",
+        "environment": "e",
+    }
     return Record(**(given | changes))
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import reference
+from harness.training.networks import made_networks
 from harness.training.player import make_players
 from harness.training.streams import GeneratorNoise
 from reference.blocks.idl_chapter_conditional import ConditionalWrapper, flat_combiner
@@ -124,11 +125,18 @@ def test_options_that_cannot_be_are_named(spec: str, message: str) -> None:
         reference.get(spec)
 
 
-@pytest.mark.parametrize("spec", ["handson-dcgan-lsun", "aniketmaurya-dcgan-celeba", "idl-conv-wgan-gp-mnist",
-                                  "idl-ex5-inpainting-unet-latent-mnist"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "handson-dcgan-lsun",
+        "aniketmaurya-dcgan-celeba",
+        "idl-conv-wgan-gp-mnist",
+        "idl-ex5-inpainting-unet-latent-mnist",
+    ],
+)
 def test_noise_of_another_shape_is_refused(spec: str) -> None:
     chosen = reference.get(spec)
-    generator = chosen.networks()["generator"]
+    generator = made_networks(chosen)["generator"]
     right = [torch.zeros(2, *shape) for shape in chosen.card.networks["generator"].inputs]
     wrong = torch.zeros(2, *right[-1].shape[1:], 2)
     with pytest.raises(ValueError, match=r"expects input of shape \(N, "):

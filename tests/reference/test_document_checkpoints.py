@@ -13,8 +13,11 @@ import reference
 _CONV_T = ((100, 512), (512, 256), (256, 128), (128, 64))
 DOCUMENTED: dict[tuple[str, str], dict[str, tuple[int, ...]]] = {}
 for _name, _channels in (
-    ("handson-dcgan-mnist", 1), ("handson-dcgan-celeba", 3), ("handson-dcgan-lsun", 3), ("pytorch-dcgan-celeba", 3),
-):  # fmt: skip
+    ("handson-dcgan-mnist", 1),
+    ("handson-dcgan-celeba", 3),
+    ("handson-dcgan-lsun", 3),
+    ("pytorch-dcgan-celeba", 3),
+):
     _g: dict[str, tuple[int, ...]] = {}
     for _i, (_a, _b) in enumerate(_CONV_T):
         _g[f"main.{3 * _i}.weight"] = (_a, _b, 4, 4)
@@ -32,13 +35,21 @@ for _name, _channels in (
     DOCUMENTED[_name, "generator"] = _g
     DOCUMENTED[_name, "discriminator"] = _d
 DOCUMENTED["mlp-gan-mnist", "generator"] = {
-    "0.weight": (256, 64), "0.bias": (256,), "2.weight": (256, 256), "2.bias": (256,), "4.weight": (784, 256),
+    "0.weight": (256, 64),
+    "0.bias": (256,),
+    "2.weight": (256, 256),
+    "2.bias": (256,),
+    "4.weight": (784, 256),
     "4.bias": (784,),
-}  # fmt: skip
+}
 DOCUMENTED["mlp-gan-mnist", "discriminator"] = {
-    "0.weight": (256, 784), "0.bias": (256,), "2.weight": (256, 256), "2.bias": (256,), "4.weight": (1, 256),
+    "0.weight": (256, 784),
+    "0.bias": (256,),
+    "2.weight": (256, 256),
+    "2.bias": (256,),
+    "4.weight": (1, 256),
     "4.bias": (1,),
-}  # fmt: skip
+}
 
 
 def _idl(prefix: str, first: int, blocks: tuple[int, int, int], last: int, outputs: int) -> dict[str, tuple[int, ...]]:
@@ -67,9 +78,16 @@ def _block(name: str, weight: tuple[int, ...], outputs: int, norm: tuple[int, ..
 
 _conv_g: dict[str, tuple[int, ...]] = {}
 for _i, _a, _b, _kernel, _side in (
-    (1, 16, 32, 5, 7), (2, 32, 32, 5, 7), (3, 32, 32, 5, 7), (4, 32, 16, 4, 14), (5, 16, 16, 5, 14), (6, 16, 16, 5, 14),
-    (7, 16, 8, 4, 28), (8, 8, 8, 5, 28), (9, 8, 8, 5, 28),
-):  # fmt: skip
+    (1, 16, 32, 5, 7),
+    (2, 32, 32, 5, 7),
+    (3, 32, 32, 5, 7),
+    (4, 32, 16, 4, 14),
+    (5, 16, 16, 5, 14),
+    (6, 16, 16, 5, 14),
+    (7, 16, 8, 4, 28),
+    (8, 8, 8, 5, 28),
+    (9, 8, 8, 5, 28),
+):
     _order = (_a, _b) if _kernel == 4 else (_b, _a)
     _conv_g |= _block(str(_i), (*_order, _kernel, _kernel), _b, (_b, _side, _side))
 _conv_d: dict[str, tuple[int, ...]] = {}
@@ -84,18 +102,23 @@ for _i, _a, _kernel, _side in (
     _conv_d |= _block(str(_i), (32, _a, _kernel, _kernel), 32, (32, _side, _side))
 DOCUMENTED["idl-conv-wgan-gp-mnist", "generator"] = _conv_g | {"10.weight": (1, 8, 5, 5), "10.bias": (1,)}
 DOCUMENTED["idl-conv-wgan-gp-mnist", "critic"] = _conv_d | {
-    "10.weight": (256, 512), "10.bias": (256,), "12.weight": (1, 256), "12.bias": (1,),
-}  # fmt: skip
+    "10.weight": (256, 512),
+    "10.bias": (256,),
+    "12.weight": (1, 256),
+    "12.bias": (1,),
+}
 
 
 def _wrapped(size: int, shape: tuple[int, ...], net: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     return {
         "label_embedding.weight": (10, size),
         **_block("combiner.1", (size, 2 * size), size, (size,)),
-        "combiner.2.weight": (size, size), "combiner.2.bias": (size,),
-        "combiner.5.weight": shape, "combiner.5.bias": shape,
+        "combiner.2.weight": (size, size),
+        "combiner.2.bias": (size,),
+        "combiner.5.weight": shape,
+        "combiner.5.bias": shape,
         **{f"net.{name}": tensor for name, tensor in net.items()},
-    }  # fmt: skip
+    }
 
 
 DOCUMENTED["idl-cond-wgan-gp-mnist", "generator"] = _wrapped(128, (128,), _idl("0.", 128, (0, 1, 2), 3, 784))
@@ -118,8 +141,9 @@ for _i, (_a, _b) in enumerate(((3, 32), (32, 64), (64, 128), (128, 128))):
     _d |= _normed(f"disc.{_i}", (_b, _a, 4, 4), _b, bias=True)
 DOCUMENTED["aniketmaurya-dcgan-celeba", "generator"] = _g
 DOCUMENTED["aniketmaurya-dcgan-celeba", "discriminator"] = _d | {
-    "disc.4.0.weight": (1, 128, 4, 4), "disc.4.0.bias": (1,),
-}  # fmt: skip
+    "disc.4.0.weight": (1, 128, 4, 4),
+    "disc.4.0.bias": (1,),
+}
 
 
 @pytest.mark.parametrize(("name", "role"), DOCUMENTED)

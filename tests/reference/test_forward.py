@@ -143,8 +143,9 @@ def unet(x: Tensor, s: State, prefix: str) -> Tensor:
         return x
 
     def largest(x: Tensor) -> Tensor:
-        return torch.maximum(torch.maximum(x[..., ::2, ::2], x[..., 1::2, ::2]),
-                             torch.maximum(x[..., ::2, 1::2], x[..., 1::2, 1::2]))  # fmt: skip
+        return torch.maximum(
+            torch.maximum(x[..., ::2, ::2], x[..., 1::2, ::2]), torch.maximum(x[..., ::2, 1::2], x[..., 1::2, 1::2])
+        )
 
     inner = f"{prefix}inner.1."
     outer = two(x, f"{prefix}entering")

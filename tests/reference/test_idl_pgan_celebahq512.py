@@ -189,8 +189,11 @@ def damaged(content: dict[str, Any], part: str, change: Callable[[dict[str, Any]
     [
         ("netG", lambda t: t.pop("formatLayer.module.bias"), r"netG doesn't fit: misses formatLayer\.module\.bias"),
         ("netD", lambda t: t.update(extra=torch.ones(2)), "netD doesn't fit: has extra, which the network hasn't"),
-        ("avgG", lambda t: t.update({"groupScale0.0.module.bias": torch.ones(3)}),
-         r"avgG doesn't fit: groupScale0\.0\.module\.bias has the shape \(3,\), not \(16,\)"),
+        (
+            "avgG",
+            lambda t: t.update({"groupScale0.0.module.bias": torch.ones(3)}),
+            r"avgG doesn't fit: groupScale0\.0\.module\.bias has the shape \(3,\), not \(16,\)",
+        ),
         ("netG", lambda t: t.update({"groupScale0.0.module.bias": 4}), "is a int, not a tensor"),
         ("netG", lambda t: t.clear(), "and [0-9]+ more"),
         ("netD", lambda t: t.update({"decisionLayer.module.bias": torch.tensor([float("nan")])}), "aren't finite"),
@@ -198,7 +201,7 @@ def damaged(content: dict[str, Any], part: str, change: Callable[[dict[str, Any]
         ("netD", lambda t: t.update({"decisionLayer.bias": torch.ones(1)}), "a tensor twice"),
         ("netD", lambda t: t.update({7: torch.ones(1)}), "has 7, which the network hasn't"),
     ],
-)  # fmt: skip
+)
 def test_tensors_that_do_not_fit_are_named(
     hub: HubNetworks, tmp_path: Path, part: str, change: Callable[[dict[Any, Tensor]], Any], message: str
 ) -> None:

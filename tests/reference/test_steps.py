@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import reference
 from harness.training.player import EnginePlayer, make_players
+from harness.training.returned import draw_samples
 from harness.training.streams import GeneratorNoise
 from tests.reference import naive
 
@@ -189,7 +190,7 @@ def test_samples_have_the_cards_shape_and_range(spec: str) -> None:
     chosen, networks, batch = start(spec, 5)
     n = len(batch.data)
     with torch.no_grad():
-        samples = chosen.sample(networks, n, noise(), condition=batch.condition)
+        samples = draw_samples(chosen, networks, n, noise(), None, batch.condition)
     assert samples.shape == (n, *chosen.card.data_shape)
     if chosen.card.dataset != "gaussian-grid":
         assert samples.min() >= chosen.card.data_range[0]

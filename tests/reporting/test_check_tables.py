@@ -17,8 +17,14 @@ def row(table: pd.DataFrame, number: int = 0) -> dict[str, object]:
 
 
 def kept(reference: str, rule: str, broken: str = "") -> Record:
-    return record(suite="conduct", reference=reference, metric="training_rule", value=float(not broken), reason=broken,
-                  protocol={"rule": rule})  # fmt: skip
+    return record(
+        suite="conduct",
+        reference=reference,
+        metric="training_rule",
+        value=float(not broken),
+        reason=broken,
+        protocol={"rule": rule},
+    )
 
 
 def test_conduct_says_kept_broken_and_how_or_not_applicable() -> None:
@@ -40,8 +46,14 @@ def test_conduct_says_kept_broken_and_how_or_not_applicable() -> None:
 
 def test_mutants_name_what_noticed_them_and_what_escaped() -> None:
     def made(mutant: str, value: float, suite: str, said: str) -> Record:
-        return record(suite="mutants", reference="gan", metric="mutant_caught", value=value, reason=said,
-                      protocol={"mutant": mutant, "what": f"{mutant}!", "suite": suite})  # fmt: skip
+        return record(
+            suite="mutants",
+            reference="gan",
+            metric="mutant_caught",
+            value=value,
+            reason=said,
+            protocol={"mutant": mutant, "what": f"{mutant}!", "suite": suite},
+        )
 
     table = mutants_table([made("same-noise", 1, "conduct", "alike"), made("penalty-sign", 0, "–", "")], [])
     titles = ("mutant", "applied to", "what is wrong", "noticed by", "as it should be", "what it said")

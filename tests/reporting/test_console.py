@@ -12,8 +12,18 @@ from rich.console import Console
 from harness.reporting.console import new_console, new_table, print_anywhere
 
 PROGRAM = "from harness.cli.__main__ import main; main()"
-TRAIN = ("train", "toy-grid", "--steps", "2", "--reference-module", "tests.toys", "--batch-size", "8", "--no-pictures",
-         "--no-tensorboard")  # fmt: skip
+TRAIN = (
+    "train",
+    "toy-grid",
+    "--steps",
+    "2",
+    "--reference-module",
+    "tests.toys",
+    "--batch-size",
+    "8",
+    "--no-pictures",
+    "--no-tensorboard",
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -43,9 +43,11 @@ def cell(
 ) -> list[Record]:
     """All records of a cell; on a simulated disk with its shares of seeking and moving bytes."""
     values = {
-        "images_per_second": rate, "read_mb_per_second": rate / 100, "first_batch_ms": 1e5 / rate,
+        "images_per_second": rate,
+        "read_mb_per_second": rate / 100,
+        "first_batch_ms": 1e5 / rate,
         "cpu_s_per_1000_images": 0.25,
-    }  # fmt: skip
+    }
     if busy is not None:
         values |= {"disk_seeking_share": busy[0], "disk_moving_share": busy[1]}
     given = facts(storage, status, form, workers)
@@ -66,9 +68,12 @@ def skipped(storage: str, form: str, reason: str, workers: int = 4) -> Record:
 
 def computing(rate: float) -> Record:
     return record(
-        suite="loading", metric="computing_images_per_second", value=rate, status="estimated",
+        suite="loading",
+        metric="computing_images_per_second",
+        value=rate,
+        status="estimated",
         protocol={"storage": "none: computing"},
-    )  # fmt: skip
+    )
 
 
 SIMULATED = [
@@ -133,13 +138,22 @@ def test_another_disk_does_not_take_the_documents_rows(name: str) -> None:
 def test_ratios_are_to_the_documented_pipeline_on_the_same_disk_with_as_many_workers() -> None:
     more = [*cell("hdd", "simulated", DOCUMENTED, 20, workers=0), *cell("hdd", "simulated", PACKED, 50, workers=0)]
     table = loading_table([*SIMULATED, *WARM, *more], CARDS)
-    ratios = {(row["storage"], row["format"], row["workers"]): row["× as documented"]
-              for row in table.to_dict("records") if row["status"] != "documented"}  # fmt: skip
+    ratios = {
+        (row["storage"], row["format"], row["workers"]): row["× as documented"]
+        for row in table.to_dict("records")
+        if row["status"] != "documented"
+    }
     assert ratios == {
-        ("hdd", DOCUMENTED, "4"): "1.0", ("hdd", FOLDER, "4"): "1.1", ("hdd", PACKED, "4"): "6.7",
-        ("ssd", DOCUMENTED, "4"): "1.0", ("ssd", PACKED, "4"): "3.0", ("page cache", DOCUMENTED, "4"): "1.0",
-        ("page cache", PACKED, "4"): "60.0", ("hdd", DOCUMENTED, "0"): "1.0", ("hdd", PACKED, "0"): "2.5",
-    }  # fmt: skip
+        ("hdd", DOCUMENTED, "4"): "1.0",
+        ("hdd", FOLDER, "4"): "1.1",
+        ("hdd", PACKED, "4"): "6.7",
+        ("ssd", DOCUMENTED, "4"): "1.0",
+        ("ssd", PACKED, "4"): "3.0",
+        ("page cache", DOCUMENTED, "4"): "1.0",
+        ("page cache", PACKED, "4"): "60.0",
+        ("hdd", DOCUMENTED, "0"): "1.0",
+        ("hdd", PACKED, "0"): "2.5",
+    }
     alone = loading_table(cell("hdd", "simulated", PACKED, 400), CARDS)
     assert row_of(alone, storage="hdd")["× as documented"] == ""
 
@@ -170,8 +184,14 @@ def test_simulated_and_measured_are_never_in_one_row() -> None:
     records = WARM + SIMULATED + cell("/mnt/old", "measured", PACKED, 7)
     table = loading_table(records, CARDS)
     status = {row["storage"]: row["status"] for row in table.to_dict("records")}
-    assert status == {"page cache": "measured", "hdd": "simulated", "ssd": "simulated", "/mnt/old": "measured",
-                      HDD: "documented", SSD: "documented"}  # fmt: skip
+    assert status == {
+        "page cache": "measured",
+        "hdd": "simulated",
+        "ssd": "simulated",
+        "/mnt/old": "measured",
+        HDD: "documented",
+        SSD: "documented",
+    }
     assert len(table) == 2 + 5 + 1 + 2
     rates, _ = loading_rates(records)
     assert all(("simulated" in name) == name.startswith(("hdd", "ssd")) for name in rates)
@@ -190,10 +210,18 @@ def test_options_and_same_pictures_have_tables_of_their_own() -> None:
     records = [
         record(metric="option_images_per_second", value=1234.4, **given),
         record(metric="option_next_epoch_ms", value=0.26, **given),
-        *(record(suite="loading", metric="same_pictures", value=value, n=128, reason="SHA-256 ab",
-                 protocol={"format": PACKED, "workers": "2", "window": window})
-          for value, window in ((1.0, "0"), (0.0, "256"))),
-    ]  # fmt: skip
+        *(
+            record(
+                suite="loading",
+                metric="same_pictures",
+                value=value,
+                n=128,
+                reason="SHA-256 ab",
+                protocol={"format": PACKED, "workers": "2", "window": window},
+            )
+            for value, window in ((1.0, "0"), (0.0, "256"))
+        ),
+    ]
     (option,) = loading_options_table(records, CARDS).to_dict("records")
     assert list(option.values()) == ["pin memory", "True", "1,234", "0.3", "a GPU"]
     first, second = same_pictures_table(records, CARDS).to_dict("records")

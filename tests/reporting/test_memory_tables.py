@@ -74,12 +74,14 @@ LINES = taken(ALLOCATED, {n: 100 + 1.5 * n for n in SIZES}, ESTIMATED) + taken(
 def test_documented_measured_and_estimated_are_rows_of_their_own() -> None:
     records = taken(DRIVER, {128: 1000, 2048: 7000}, GPU) + taken(RESERVED, {128: 600}, GPU) + ON_CPU + LINES
     table = memory_table(records, CARDS)
-    rows = [("the driver's figure", "documented", "the document"),
-            ("the driver's figure", "measured", f"H200, {AS_DOCUMENTED}"),
-            ("reserved by PyTorch's allocator", "measured", f"H200, {AS_DOCUMENTED}"),
-            ("resident in RAM", "measured", "a CPU"),
-            ("reserved by PyTorch's allocator", "estimated", "any CUDA device"),
-            ("allocated: tensors and workspaces", "estimated", "any CUDA device")]  # fmt: skip
+    rows = [
+        ("the driver's figure", "documented", "the document"),
+        ("the driver's figure", "measured", f"H200, {AS_DOCUMENTED}"),
+        ("reserved by PyTorch's allocator", "measured", f"H200, {AS_DOCUMENTED}"),
+        ("resident in RAM", "measured", "a CPU"),
+        ("reserved by PyTorch's allocator", "estimated", "any CUDA device"),
+        ("allocated: tensors and workspaces", "estimated", "any CUDA device"),
+    ]
     assert list(zip(table["MiB"], table["status"], table["source"], strict=True)) == rows
     assert cells(table, status="documented") == ["939", "1283", "1969", "3305", "6011"]
     assert cells(table, status="measured", MiB=TITLES[DRIVER]) == ["1000", "", "", "", "7000"]
@@ -114,14 +116,24 @@ def test_without_nvml_the_drivers_row_says_why_and_the_others_have_numbers() -> 
     records = [missing(DRIVER, 128, why, GPU), missing("context_mib", 128, why, GPU)]
     records += taken(RESERVED, {128: 600}, GPU) + taken(ALLOCATED, {128: 500}, GPU)
     table = memory_table(records, CARDS)
-    found = {metric: cells(table, [128], status="measured", MiB=title) for metric, title in TITLES.items()
-             if metric != RESIDENT}  # fmt: skip
+    found = {
+        metric: cells(table, [128], status="measured", MiB=title)
+        for metric, title in TITLES.items()
+        if metric != RESIDENT
+    }
     assert found == {DRIVER: [why], RESERVED: ["600"], ALLOCATED: ["500"]}
     assert cells(table, [128], MiB="context and libraries") == [why]
 
 
-KINDS = [(DRIVER, GPU), (RESERVED, GPU), (ALLOCATED, GPU), (ALLOCATED, DETERMINISTIC), (RESIDENT, CPU),
-         (ALLOCATED, ESTIMATED), (RESERVED, ESTIMATED)]  # fmt: skip
+KINDS = [
+    (DRIVER, GPU),
+    (RESERVED, GPU),
+    (ALLOCATED, GPU),
+    (ALLOCATED, DETERMINISTIC),
+    (RESIDENT, CPU),
+    (ALLOCATED, ESTIMATED),
+    (RESERVED, ESTIMATED),
+]
 
 
 @given(st.sets(st.tuples(st.integers(0, len(KINDS) - 1), st.sampled_from(SIZES)), min_size=1))
@@ -260,8 +272,10 @@ def timed(middle: float, facts: dict[str, Any], **changes: Any) -> list[Record]:
 
 def test_the_price_of_determinism_is_its_time_over_that_as_documented() -> None:
     records = timed(30, DETERMINISTIC) + timed(20, GPU) + timed(400, CPU)
-    prices = {line["numerics"] + " on " + line["measured on"]: line["time / time as documented"]
-              for line in MADE["speed"].make(records, CARDS).to_dict("records")}  # fmt: skip
+    prices = {
+        line["numerics"] + " on " + line["measured on"]: line["time / time as documented"]
+        for line in MADE["speed"].make(records, CARDS).to_dict("records")
+    }
     assert prices == {"deterministic on H200": "1.50", f"{AS_DOCUMENTED} on H200": "", "deterministic on a CPU": ""}
 
 
@@ -286,8 +300,9 @@ def test_a_time_stands_with_what_follows_from_it_and_what_is_missing_is_empty() 
 def test_times_per_image_are_of_the_memory_tables_systems_only() -> None:
     records = timed(256, CPU) + timed(25.6, GPU) + timed(1, CPU, reference="toy-grid") + timed(1, CPU, suite="speed")
     assert times_per_image(records, CARDS) == {
-        f"{MNIST}, a CPU": {128: 2.0}, f"{MNIST}, H200, {AS_DOCUMENTED}": {128: pytest.approx(0.2)}
-    }  # fmt: skip
+        f"{MNIST}, a CPU": {128: 2.0},
+        f"{MNIST}, H200, {AS_DOCUMENTED}": {128: pytest.approx(0.2)},
+    }
 
 
 def claimed(spec: str, identifier: str) -> Claim:
@@ -323,7 +338,7 @@ def test_a_claim_about_a_gpu_is_decided_on_one_and_nowhere_else() -> None:
             (1050, GPU),
             (1000, CPU),
             "not measured",
-            f"nothing to hold it against: no such driver_memory_mb_b128 of {MNIST}",
+            f"nothing to hold it against: no such driver_mib of {MNIST}",
         ),
         ((1050, CPU), (1000, GPU), "not measured", "about a GPU"),
     ],

@@ -25,11 +25,18 @@ def quality(
     protocol = {"extractor": "mnistnet 0123", "batch norm": batch_norm} | ({"class": cls} if cls else {})
     return [
         record(
-            suite="quality", reference="dcgan", metric=name, value=value, n=n, seed=seed,
-            epochs=2.5, data="MNIST", protocol=protocol,
+            suite="quality",
+            reference="dcgan",
+            metric=name,
+            value=value,
+            n=n,
+            seed=seed,
+            epochs=2.5,
+            data="MNIST",
+            protocol=protocol,
         )
         for seed, value in enumerate(values)
-    ]  # fmt: skip
+    ]
 
 
 def test_quality_shows_the_median_and_the_range_over_seeds() -> None:
@@ -42,8 +49,13 @@ def test_quality_shows_the_median_and_the_range_over_seeds() -> None:
     assert shown["share of 0, 3, 8"] == "0.375 (0.25 to 0.5)"
     assert shown["KID"] == ""
     assert [shown[name] for name in ("reference", "measured on", "extractor", "n", "epochs", "seeds")] == [
-        "dcgan", "MNIST", "mnistnet", "10000", "2.5", 3,
-    ]  # fmt: skip
+        "dcgan",
+        "MNIST",
+        "mnistnet",
+        "10000",
+        "2.5",
+        3,
+    ]
 
 
 def test_the_two_uses_of_batch_norm_are_two_rows() -> None:
@@ -53,12 +65,17 @@ def test_the_two_uses_of_batch_norm_are_two_rows() -> None:
 
 
 def test_other_sample_counts_and_extractors_are_rows_of_their_own() -> None:
-    other = [record(suite="quality", reference="dcgan", metric="fid", value=3.0, n=200,
-                    protocol={"extractor": "digitsnet 4567"})]  # fmt: skip
+    other = [
+        record(
+            suite="quality", reference="dcgan", metric="fid", value=3.0, n=200, protocol={"extractor": "digitsnet 4567"}
+        )
+    ]
     table = quality_table(quality("fid", [9]) + quality("fid", [10], n=200) + other, [])
     assert list(zip(table["extractor"], table["n"], table["FID"], strict=True)) == [
-        ("mnistnet", "10000", "9"), ("mnistnet", "200", "10"), ("digitsnet", "200", "3"),
-    ]  # fmt: skip
+        ("mnistnet", "10000", "9"),
+        ("mnistnet", "200", "10"),
+        ("digitsnet", "200", "3"),
+    ]
 
 
 def test_a_class_is_missing_by_the_median_of_its_shares() -> None:
@@ -69,8 +86,11 @@ def test_a_class_is_missing_by_the_median_of_its_shares() -> None:
 
 
 def test_missing_classes_with_long_names_are_counted() -> None:
-    records = [r for name, share in (("bald, male", 1.0), ("bald, female", 0.0)) for r in
-               quality("class_share", [share], cls=name)]  # fmt: skip
+    records = [
+        r
+        for name, share in (("bald, male", 1.0), ("bald, female", 0.0))
+        for r in quality("class_share", [share], cls=name)
+    ]
     assert row(quality_table(records, []))["missing"] == "1 of 2"
 
 
@@ -80,14 +100,25 @@ def test_what_failed_or_has_no_extractor_is_no_quality() -> None:
 
 
 def test_calibration_shows_what_was_expected_beside_what_was_measured() -> None:
-    drawn = record(suite="metrics", reference="calibration: two Gaussians", metric="fid", value=4.00012, data="",
-                   protocol={"expected": "4 ± 0.1"})  # fmt: skip
+    drawn = record(
+        suite="metrics",
+        reference="calibration: two Gaussians",
+        metric="fid",
+        value=4.00012,
+        data="",
+        protocol={"expected": "4 ± 0.1"},
+    )
     images = record(suite="metrics", reference="calibration: copies", metric="ratio", value=0.0, data="digits")
     assert calibration_table([drawn, images], []).to_dict("records") == [
-        {"case": "two Gaussians", "metric": "fid", "measured": "4", "expected": "4 ± 0.1",
-         "measured on": "drawn numbers"},
+        {
+            "case": "two Gaussians",
+            "metric": "fid",
+            "measured": "4",
+            "expected": "4 ± 0.1",
+            "measured on": "drawn numbers",
+        },
         {"case": "copies", "metric": "ratio", "measured": "0", "expected": "", "measured on": "digits"},
-    ]  # fmt: skip
+    ]
 
 
 def test_modes_are_summarised_over_seeds() -> None:
@@ -128,8 +159,15 @@ def test_the_training_table_says_what_was_not_reached() -> None:
 
 def test_before_training_is_a_row_of_its_own() -> None:
     begun = [
-        record(suite="quality", reference="dcgan", metric="fid", value=300.0, n=10_000, data="MNIST",
-               protocol={"extractor": "mnistnet 0123", "batch norm": "batch statistics", "training": "none"})
-    ]  # fmt: skip
+        record(
+            suite="quality",
+            reference="dcgan",
+            metric="fid",
+            value=300.0,
+            n=10_000,
+            data="MNIST",
+            protocol={"extractor": "mnistnet 0123", "batch norm": "batch statistics", "training": "none"},
+        )
+    ]
     table = quality_table(quality("fid", [9]) + begun, [])
     assert list(zip(table["epochs"], table["FID"], strict=True)) == [("2.5", "9"), ("before training", "300")]

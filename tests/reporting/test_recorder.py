@@ -158,7 +158,7 @@ def test_a_headline_metric_is_tested_in_its_plain_series_alone(tmp_path: Path) -
     recorder.record("quality", "mlp-gan-mnist", FID, 9.0)
     recorder.record("quality", "mlp-gan-mnist", FID, 9.0, protocol={"statistics": "running"})
     recorder.record("quality", "mlp-gan-mnist", FID, 9.0, protocol={"training": "none"})
-    recorder.record("metrics", "calibration: copies", FID, 0.0, headline=False)
+    recorder.record("metrics", "calibration: copies", FID, 0.0, judged=False)
     recorder.record("memory", "mlp-gan-mnist", STEP_MS, 9.0)
     assert [r.headline for r in recorder.records] == [True, False, False, False, False]
 

@@ -43,31 +43,51 @@ def pytest_unconfigure():
 """
 SABOTEURS = {
     "other_pixels": (
-        {"module": "harness.data.lsun", "name": "Lsun", "method": "pixels",
-         "change": "batch = kept(self, indices); batch.data[0, 0, 0, 0] += 1; return batch"},
+        {
+            "module": "harness.data.lsun",
+            "name": "Lsun",
+            "method": "pixels",
+            "change": "batch = kept(self, indices); batch.data[0, 0, 0, 0] += 1; return batch",
+        },
         "LMDB, 0 workers, window 0",
     ),
     "another_order": (
-        {"module": "harness.data.packed", "name": "PackedImages", "method": "pixels",
-         "change": "swapped = indices.clone(); swapped[:2] = indices[:2].flip(0); return kept(self, swapped)"},
+        {
+            "module": "harness.data.packed",
+            "name": "PackedImages",
+            "method": "pixels",
+            "change": "swapped = indices.clone(); swapped[:2] = indices[:2].flip(0); return kept(self, swapped)",
+        },
         "packed, 0 workers, window 0",
     ),
     "another_window": (
-        {"module": "harness.data.packed", "name": "_Held", "method": "rows",
-         "change": "return kept(self, indices, *more)[::-1].copy()"},
+        {
+            "module": "harness.data.packed",
+            "name": "_Held",
+            "method": "rows",
+            "change": "return kept(self, indices, *more)[::-1].copy()",
+        },
         "packed, 0 workers, window 256",
     ),
     "always_the_first_block": (
-        {"module": "harness.data.packed", "name": "_Held", "method": "rows",
-         "change": "return kept(self, indices % 256, *more)"},
+        {
+            "module": "harness.data.packed",
+            "name": "_Held",
+            "method": "rows",
+            "change": "return kept(self, indices % 256, *more)",
+        },
         "packed, 0 workers, window 256",
     ),
     "only_in_workers": (
-        {"module": "harness.data.image_folder", "name": "ImageFolder", "method": "pixels",
-         "change": "return kept(self, indices.flip(0) if torch.utils.data.get_worker_info() else indices)"},
+        {
+            "module": "harness.data.image_folder",
+            "name": "ImageFolder",
+            "method": "pixels",
+            "change": "return kept(self, indices.flip(0) if torch.utils.data.get_worker_info() else indices)",
+        },
         "folder, 2 workers, window 0",
     ),
-}  # fmt: skip
+}
 # One fresh process for all runs: in copies of another one, loaders would start their workers otherwise.
 SEVERAL = """
 import json, sys
@@ -100,11 +120,20 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     on_celeba = (SUITE, *CELEBA, "--data-root", str(folder / "data"))
     runs = {
         # A simulated disk, a place whose cache can't be emptied, a stated time of a step.
-        "green": (*on_celeba, "-k", "same or packed or disks", "--storage", "ssd", "--storage", "shm=/dev/shm",
-                  "--step-ms", "4000"),
+        "green": (
+            *on_celeba,
+            "-k",
+            "same or packed or disks",
+            "--storage",
+            "ssd",
+            "--storage",
+            "shm=/dev/shm",
+            "--step-ms",
+            "4000",
+        ),
         "toy": (SUITE, "--reference-module", "tests.toys", "--references", "toy-grid", "--storage", "ssd"),
         "few": (SUITE, *CELEBA, "--data-root", str(folder / "few"), "-k", "packed", "--storage", "ssd"),
-    }  # fmt: skip
+    }
     for name, (change, _) in SABOTEURS.items():
         (folder / f"{name}.py").write_text(SABOTEUR.format(**change))
         runs[name] = ("-p", name, *on_celeba, "-k", "same")
@@ -113,8 +142,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     asked = [[*run, "--report-dir", str(folder / f"{name}-report")] for name, run in runs.items()]
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL, str(folder), json.dumps(asked)],
-        capture_output=True, text=True, cwd=ROOT, timeout=280,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=280,
+    )
     *parts, _ = re.split(r"ended with (\d)\n", done.stdout)
     assert len(parts) == 2 * len(runs), done.stdout + done.stderr
     ended = zip(runs, parts[::2], parts[1::2], strict=True)

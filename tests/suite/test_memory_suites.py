@@ -79,9 +79,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     # Under pytest-xdist, whose variables a process inherits, pytest-benchmark switches itself off.
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, "-c", SEVERAL, json.dumps(asked)], capture_output=True, text=True, cwd=ROOT, env=own,
+        [sys.executable, "-c", SEVERAL, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=own,
         timeout=300,
-    )  # fmt: skip
+    )
     *parts, last = re.split(r"ended with (\d)\n", done.stdout)
     assert len(parts) == 10, done.stdout + done.stderr
     return Ran(folder, tuple(parts[::2]), tuple(parts[1::2]), last + done.stderr, done.returncode)

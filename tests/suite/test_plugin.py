@@ -61,14 +61,19 @@ def test_every_suite_runs_on_what_gans_are_made_of(tmp_path: Path) -> None:
     assert [row[c] for c in ("again", "fresh process", "2 workers", "killed, resumed", "other seed differs")] == [
         "yes"
     ] * 5
-    left = {r.metric: r.reason for r in read_records(report / "records.jsonl") if r.reference == "toy-ingredients"
-            and r.status in ("skipped", "failed")}  # fmt: skip
+    left = {
+        r.metric: r.reason
+        for r in read_records(report / "records.jsonl")
+        if r.reference == "toy-ingredients" and r.status in ("skipped", "failed")
+    }
     assert {r.status for r in read_records(report / "records.jsonl")} == {"measured", "estimated", "skipped"}
     assert "the card describes no networks" in left.values()
     assert set(left.values()) <= {
-        "the card describes no networks", "the card doesn't say how weights are drawn",
-        "no mode has enough high-quality samples", "pytest-benchmark is switched off here",
-    }  # fmt: skip
+        "the card describes no networks",
+        "the card doesn't say how weights are drawn",
+        "no mode has enough high-quality samples",
+        "pytest-benchmark is switched off here",
+    }
 
 
 def test_seeds_are_kept_apart_and_summarised(toy_report: tuple[Path, str]) -> None:
@@ -203,8 +208,7 @@ def test_a_full_disk_is_a_line_and_what_was_recorded_is_kept(tmp_path: Path) -> 
     (tmp_path / "suite").mkdir()
     (tmp_path / "suite" / "conftest.py").write_text(PLUGIN)
     (tmp_path / "suite" / "test_full.py").write_text(FULL)
-    done = call([str(tmp_path / "suite"), *TOY, "--report-dir", str(tmp_path / "report"), "-q"], ROOT,
-                          program="pytest")  # fmt: skip
+    done = call([str(tmp_path / "suite"), *TOY, "--report-dir", str(tmp_path / "report"), "-q"], ROOT, program="pytest")
     assert done.returncode == 2, done.stdout + done.stderr
     line = f"gan-harness: {tmp_path / 'report' / 'records.jsonl'}: No space left on device; what was recorded before"
     assert line in done.stdout
@@ -241,8 +245,11 @@ def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
     ]
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL, str(folder), json.dumps(runs)],
-        capture_output=True, text=True, cwd=ROOT, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+    )
     *parts, _ = re.split(r"ended with (\d+)\n", done.stdout)
     shown, codes = parts[::2], parts[1::2]
     assert codes == ["0", "0", "1", "10", "10", "2"], done.stdout + done.stderr

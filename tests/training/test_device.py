@@ -33,8 +33,13 @@ filling: Any = torch.utils.deterministic
 @pytest.fixture(autouse=True)
 def own_settings() -> Any:
     """Whatever a test sets of PyTorch's precision is put back."""
-    parts = [backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul, backends.mkldnn.conv,
-             backends.mkldnn.matmul]  # fmt: skip
+    parts = [
+        backends.cudnn.conv,
+        backends.cudnn.rnn,
+        backends.cuda.matmul,
+        backends.mkldnn.conv,
+        backends.mkldnn.matmul,
+    ]
     before = [part.fp32_precision for part in parts]
     yield
     torch.set_float32_matmul_precision("highest")
@@ -55,9 +60,13 @@ def backward_has_its_own_thread() -> bool:
 def settings() -> tuple[object, ...]:
     cudnn = torch.backends.cudnn
     return (
-        cudnn.benchmark, cudnn.deterministic, torch.get_deterministic_debug_mode(),
-        filling.fill_uninitialized_memory, torch.get_num_threads(), backward_has_its_own_thread(),
-    )  # fmt: skip
+        cudnn.benchmark,
+        cudnn.deterministic,
+        torch.get_deterministic_debug_mode(),
+        filling.fill_uninitialized_memory,
+        torch.get_num_threads(),
+        backward_has_its_own_thread(),
+    )
 
 
 @pytest.mark.parametrize("mode", ["default", "warn", "error"])

@@ -47,8 +47,12 @@ class Buffered(nn.Linear):
 
     def __init__(self) -> None:
         super().__init__(2, 2)
-        for name, kind in (("whole", torch.int64), ("flags", torch.bool), ("narrow", torch.bfloat16),
-                           ("turned", torch.complex64)):  # fmt: skip
+        for name, kind in (
+            ("whole", torch.int64),
+            ("flags", torch.bool),
+            ("narrow", torch.bfloat16),
+            ("turned", torch.complex64),
+        ):
             self.register_buffer(name, torch.zeros(2, dtype=kind))
         self.register_buffer("scalar", torch.tensor(0))
         self.register_buffer("absent", None)
@@ -146,9 +150,21 @@ OPTIMIZERS: dict[str, Made] = {
     "centred": lambda p: torch.optim.RMSprop(p, lr=0.01, centered=True, momentum=0.5),
 } | {
     name: plainly(name)
-    for name in ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop",
-                 "Rprop", "SGD")
-}  # fmt: skip
+    for name in (
+        "Adadelta",
+        "Adafactor",
+        "Adagrad",
+        "Adam",
+        "AdamW",
+        "Adamax",
+        "ASGD",
+        "NAdam",
+        "RAdam",
+        "RMSprop",
+        "Rprop",
+        "SGD",
+    )
+}
 READS_VALUES = {"Adafactor", "ASGD"}  # their steps, not the reference's
 
 
@@ -255,9 +271,13 @@ def test_a_tensor_that_cannot_be_kept_is_said_before_the_first_step(
     ],
 )
 def test_an_optimiser_that_was_changed_goes_on_with_nothing(
-    before: dict[str, Any], after: dict[str, Any], said: str, toy_config: Callable[..., RunConfig], tmp_path: Path,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    said: str,
+    toy_config: Callable[..., RunConfig],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     settings = dict(before)
 
     def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -18,8 +18,25 @@ from harness.training.run_folder import RunFolder, read_rows
 from tests.processes import Life, call
 
 STEPS = 40
-TRAIN = ("train", "toy-grid", "--steps", STEPS, "--reference-module", "tests.toys", "--batch-size", 8, "--threads", 1,
-         "--no-tensorboard", "--no-pictures", "--trace", "--checkpoint-every", 7, "--log-every", 0)  # fmt: skip
+TRAIN = (
+    "train",
+    "toy-grid",
+    "--steps",
+    STEPS,
+    "--reference-module",
+    "tests.toys",
+    "--batch-size",
+    8,
+    "--threads",
+    1,
+    "--no-tensorboard",
+    "--no-pictures",
+    "--trace",
+    "--checkpoint-every",
+    7,
+    "--log-every",
+    0,
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -191,9 +191,9 @@ def test_pictures_at_the_end(toy_config: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp-gan-mnist", "idl-gan-mnist", "idl-wgan-gp-mnist@corrected", "handson-dcgan-mnist",
-             "pytorch-dcgan-celeba"],
-)  # fmt: skip
+    "name",
+    ["mlp-gan-mnist", "idl-gan-mnist", "idl-wgan-gp-mnist@corrected", "handson-dcgan-mnist", "pytorch-dcgan-celeba"],
+)
 def test_references_train_and_leave_pictures(name: str, tmp_path: Path) -> None:
     config = RunConfig(name, 1, 4, steps=2, sample_count=4, tensorboard=False)
     run = train(config, tmp_path / "run")
@@ -416,9 +416,18 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_faces(root: Path, **changes: Any) -> RunConfig:
     """Epochs of four steps, of which the last is smaller or left out."""
     given: dict[str, Any] = {
-        "seed": 1, "batch_size": 140, "steps": 7, "data_root": str(root), "tensorboard": False, "pictures": False,
-        "sample_every": 0, "checkpoint_every": 3, "threads": 1, "trace": True, "workers": 0,
-    }  # fmt: skip
+        "seed": 1,
+        "batch_size": 140,
+        "steps": 7,
+        "data_root": str(root),
+        "tensorboard": False,
+        "pictures": False,
+        "sample_every": 0,
+        "checkpoint_every": 3,
+        "threads": 1,
+        "trace": True,
+        "workers": 0,
+    }
     return RunConfig(SMALL_FACES, **(given | changes))
 
 
@@ -451,8 +460,10 @@ def test_packs_and_workers_change_no_bit(window: int, faces: Path, tmp_path: Pat
 
 def test_a_window_is_another_order(faces: Path, tmp_path: Path) -> None:
     """The saboteur of the tests of windows: they would pass if a window were no matter."""
-    ends = [trace_of(on_faces(faces, shuffle_window=window, steps=1), tmp_path / str(window))[-1]["digests"]
-            for window in (0, 256, 300)]  # fmt: skip
+    ends = [
+        trace_of(on_faces(faces, shuffle_window=window, steps=1), tmp_path / str(window))[-1]["digests"]
+        for window in (0, 256, 300)
+    ]
     networks = [{key: value for key, value in end.items() if key.startswith("network/")} for end in ends]
     assert networks[0] != networks[1]
     assert networks[1] != networks[2]
@@ -523,9 +534,29 @@ def test_a_run_on_large_data_that_began_before_there_were_windows_can_be_resumed
 
 def test_killed_and_resumed_in_windows_equals_one_never_killed(faces: Path, tmp_path: Path) -> None:
     """Real SIGKILLs, between and in windows, with the pack and with the pictures."""
-    arguments: list[str | Path] = ["train", SMALL_FACES, "--steps", "12", "--batch-size", "140", "--seed", "1",
-                 "--trace", "--shuffle-window", "256", "--data-root", faces, "--checkpoint-every", "1",
-                 "--sample-every", "0", "--no-tensorboard", "--no-pictures", "--threads", "1"]  # fmt: skip
+    arguments: list[str | Path] = [
+        "train",
+        SMALL_FACES,
+        "--steps",
+        "12",
+        "--batch-size",
+        "140",
+        "--seed",
+        "1",
+        "--trace",
+        "--shuffle-window",
+        "256",
+        "--data-root",
+        faces,
+        "--checkpoint-every",
+        "1",
+        "--sample-every",
+        "0",
+        "--no-tensorboard",
+        "--no-pictures",
+        "--threads",
+        "1",
+    ]
     whole = trace_of(on_faces(faces, shuffle_window=256, steps=12, pack="never"), tmp_path / "whole")
     out = tmp_path / "run"
     for rows, way in ((2, ("--pack", "auto")), (6, ("--pack", "never", "--workers", "0", "--resume"))):

@@ -40,9 +40,13 @@ def test_a_batch_beyond_32_bits_does_not_fit_either(said: str) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [RuntimeError("mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)"), KeyError("out of memory"),
-     ValueError("out of memory"), RuntimeError("CUDA error: an illegal memory access was encountered")],
-)  # fmt: skip
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)"),
+        KeyError("out of memory"),
+        ValueError("out of memory"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+    ],
+)
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
     assert how_it_ran_out(error) is None
 

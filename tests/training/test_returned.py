@@ -50,25 +50,38 @@ SLIPS: list[Slip] = [
     ("networks", lambda *_: {}, "a dict of networks by role, not an empty dict"),
     ("networks", lambda *_: None, "a dict of networks by role, not nothing"),
     ("networks", lambda *_: {"generator": nn.Linear}, "nn.Modules by role, and 'generator' is a type"),
-    ("networks", lambda *_: {"generator": nn.Linear(3, 2), "discriminator": nn.Linear(2, 1), "ema": nn.LazyLinear(2)},
-     "whose sizes are known or follow from a sample and a step; in ema are lazy layers that don't$"),
-    ("networks", lambda *_: {"generator": nn.Linear(4, 2), "discriminator": nn.LazyLinear(1)},
-     "in discriminator are lazy layers that don't: .*mat1 and mat2 shapes"),
+    (
+        "networks",
+        lambda *_: {"generator": nn.Linear(3, 2), "discriminator": nn.Linear(2, 1), "ema": nn.LazyLinear(2)},
+        "whose sizes are known or follow from a sample and a step; in ema are lazy layers that don't$",
+    ),
+    (
+        "networks",
+        lambda *_: {"generator": nn.Linear(4, 2), "discriminator": nn.LazyLinear(1)},
+        "in discriminator are lazy layers that don't: .*mat1 and mat2 shapes",
+    ),
     ("networks", lambda *_: {"generator": nn.Linear(1, 1, device="meta")}, "with values; 'generator' has some on meta"),
     ("networks", lambda *_: {0: nn.Linear(1, 1)}, "nn.Modules by role, and 0 is a Linear"),
     ("optimizers", lambda *_: None, "a dict of optimisers by role, not nothing"),
     ("optimizers", lambda *_: [torch.optim.SGD([ONE], 0.1)], "a dict of optimisers by role, not a list"),
     ("optimizers", lambda *_: {"generator": "Adam"}, "optimisers by role, and 'generator' is a str"),
-    ("optimizers", lambda *_: {"G": torch.optim.SGD([ONE], 0.1)},
-     "use the roles of networks\\(\\), generator, discriminator, and has 'G'"),
-]  # fmt: skip
+    (
+        "optimizers",
+        lambda *_: {"G": torch.optim.SGD([ONE], 0.1)},
+        "use the roles of networks\\(\\), generator, discriminator, and has 'G'",
+    ),
+]
 
 
 @pytest.mark.parametrize(("method", "answer", "said"), SLIPS)
 def test_a_slip_is_a_line_that_names_what_must_be_returned(
-    method: str, answer: Callable[..., Any], said: str, toy_config: Callable[..., RunConfig], tmp_path: Path,
+    method: str,
+    answer: Callable[..., Any],
+    said: str,
+    toy_config: Callable[..., RunConfig],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(toys.Toy, method, lambda _, *given: answer(*given))
     with pytest.raises(ValueError, match=rf"^{method}\(\) of toy-grid must .*{said}"):
         train(toy_config(), tmp_path / "run", show_log=False)
@@ -86,9 +99,12 @@ def test_a_slip_is_a_line_that_names_what_must_be_returned(
     ],
 )
 def test_slips_of_sample_are_one_line(
-    samples: Callable[[int], Any], said: str, toy_config: Callable[..., RunConfig], tmp_path: Path,
+    samples: Callable[[int], Any],
+    said: str,
+    toy_config: Callable[..., RunConfig],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(toys.Toy, "sample", lambda _, __, n, *___: samples(n))
     with pytest.raises(ValueError, match=rf"^sample\(\) of toy-grid must return a tensor of shape \(2048, 2\), {said}"):
         train(toy_config(steps=2, sample_every=1), tmp_path / "run", show_log=False)
@@ -115,8 +131,11 @@ def test_rows_hold_the_values_of_their_own_step(
         values = original(toy, players, batch, noise)
         count.add_(1)
         seen.append(players.generator.network[0].bias[0].item())
-        return values | {"bias": players.generator.network[0].bias[0].detach(), "count": count,
-                         "wide": values["loss_generator"].reshape(1, 1)}  # fmt: skip
+        return values | {
+            "bias": players.generator.network[0].bias[0].detach(),
+            "count": count,
+            "wide": values["loss_generator"].reshape(1, 1),
+        }
 
     monkeypatch.setattr(toys.Toy, "step", step)
     train(toy_config(steps=6), tmp_path / "run", show_log=False)
@@ -138,9 +157,10 @@ def test_networks_that_were_trained_before_are_no_fresh_ones(
     with pytest.raises(ValueError, match="make new networks each time; in its generator are layers that it made bef"):
         train(toy_config(steps=2), tmp_path / "twice", show_log=False)
     monkeypatch.setattr(
-        toys.Toy, "networks",
+        toys.Toy,
+        "networks",
         lambda _: {"generator": nn.Linear(3, 2), "discriminator": nn.Sequential(frozen, nn.Linear(2, 1))},
-    )  # fmt: skip
+    )
     for name in ("frozen", "frozen again"):  # as weights are that are loaded once
         train(toy_config(steps=2), tmp_path / name, show_log=False)
 

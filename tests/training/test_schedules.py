@@ -109,7 +109,7 @@ def test_learning_rates_that_a_step_sets_itself_can_be_resumed(
         (lambda _: {"generator": 0.9}, "schedulers by role, not"),
         (lambda optimizers: {r: lr_scheduler.ReduceLROnPlateau(o) for r, o in optimizers.items()}, "waits for"),
     ],
-)  # fmt: skip
+)
 def test_what_schedulers_must_return(
     returned: Callable[[Any], Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,9 +82,12 @@ def test_sampling_uses_batch_statistics_in_training_mode() -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("tpu", "unknown device 'tpu'; there are: auto, cpu, cuda"), ("cuda:x", "unknown device"),
-     ("cuda:99", "the device 'cuda:99' isn't there: ")],
-)  # fmt: skip
+    [
+        ("tpu", "unknown device 'tpu'; there are: auto, cpu, cuda"),
+        ("cuda:x", "unknown device"),
+        ("cuda:99", "the device 'cuda:99' isn't there: "),
+    ],
+)
 def test_devices_that_are_not_there_are_named(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         resolve_device(name)

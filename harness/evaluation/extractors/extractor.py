@@ -103,9 +103,16 @@ def open_extractor(
     module = _created(name, file, [FEATURES, LOGITS], device)
     kind = EXTRACTORS[name]
     return Extractor(
-        name, facts["hash"], module, DIMENSION, kind.CLASSES, kind.SIDE, device, lessons.title,
+        name,
+        facts["hash"],
+        module,
+        DIMENSION,
+        kind.CLASSES,
+        kind.SIDE,
+        device,
+        lessons.title,
         accuracy=float(facts["accuracy"]),
-    )  # fmt: skip
+    )
 
 
 def weights_path(name: str, root: Path | None = None) -> Path:
@@ -196,8 +203,12 @@ def train_weights(name: str, lessons: Lessons, said: Callable[[str], None]) -> t
 
 def write_weights(path: Path, trained: train.Trained, lessons: Lessons) -> None:
     """Write weights with what they were made from."""
-    metadata = {"recipe": str(train.RECIPE_VERSION), "data": lessons.fingerprint, "accuracy": f"{trained.accuracy:.4f}",
-                "title": lessons.title}  # fmt: skip
+    metadata = {
+        "recipe": str(train.RECIPE_VERSION),
+        "data": lessons.fingerprint,
+        "accuracy": f"{trained.accuracy:.4f}",
+        "title": lessons.title,
+    }
     write_tensors(path, trained.tensors, metadata)
 
 

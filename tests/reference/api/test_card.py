@@ -34,8 +34,11 @@ def test_impossible_conditions_are_refused(low: float, high: float) -> None:
 
 def test_conditions_read_as_a_person_writes_them() -> None:
     assert [str(c) for c in (exactly(9), at_most(0.35), at_least(3), between(1, 2))] == [
-        "= 9", "≤ 0.35", "≥ 3", "1 to 2",
-    ]  # fmt: skip
+        "= 9",
+        "≤ 0.35",
+        "≥ 3",
+        "1 to 2",
+    ]
 
 
 def test_log_schedules_count_from_one() -> None:

@@ -14,18 +14,30 @@ from reference.api import registry
 from reference.cards.mlp_gan_mnist import CARD
 
 SEVEN = {
-    "mlp-gan-mnist", "handson-dcgan-mnist", "pytorch-dcgan-celeba", "idl-gan-mnist", "idl-gan-grid",
-    "idl-wgan-gp-grid", "idl-wgan-gp-mnist",
-}  # fmt: skip
+    "mlp-gan-mnist",
+    "handson-dcgan-mnist",
+    "pytorch-dcgan-celeba",
+    "idl-gan-mnist",
+    "idl-gan-grid",
+    "idl-wgan-gp-grid",
+    "idl-wgan-gp-mnist",
+}
 
 
 def test_the_documents_systems_are_there() -> None:
     assert set(reference.names()) >= SEVEN
 
 
-@pytest.mark.parametrize("spec", [*sorted(SEVEN), "idl-wgan-gp-mnist@corrected", "idl-wgan-gp-grid@critic_updates=5",
-                                  "idl-wgan-gp-mnist@corrected,critic_updates=5",
-                                  "pytorch-dcgan-celeba@ngpu=2"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *sorted(SEVEN),
+        "idl-wgan-gp-mnist@corrected",
+        "idl-wgan-gp-grid@critic_updates=5",
+        "idl-wgan-gp-mnist@corrected,critic_updates=5",
+        "pytorch-dcgan-celeba@ngpu=2",
+    ],
+)
 def test_specs_come_back(spec: str) -> None:
     assert reference.spec_of(reference.get(spec)) == spec
 

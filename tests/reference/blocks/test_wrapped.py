@@ -22,10 +22,12 @@ def compiled(network: nn.Module) -> nn.Module:
         (nn.DataParallel, "'module.' (DataParallel) taken off"),
         (lambda network: nn.DataParallel(nn.DataParallel(network)), "'module.' (DataParallel) taken off"),
         (compiled, "'_orig_mod.' (torch.compile) taken off"),
-        (lambda network: nn.DataParallel(compiled(network)),
-         "'_orig_mod.' (torch.compile) and 'module.' (DataParallel) taken off"),
+        (
+            lambda network: nn.DataParallel(compiled(network)),
+            "'_orig_mod.' (torch.compile) and 'module.' (DataParallel) taken off",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrapped_network_has_the_names_of_its_own(wrap: object, said: str, caplog: pytest.LogCaptureFixture) -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     wrapped = wrap(network)  # type: ignore[operator]

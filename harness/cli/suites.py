@@ -1,0 +1,50 @@
+"""`gan-harness suites`: check references anywhere, without a clone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from harness.cli import app
+
+_ROOM = Path(__file__).parents[1]
+
+
+@app.command(
+    "suites",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
+)
+def run_suites(context: typer.Context) -> None:
+    """Check references with pytest, and write the tables: determinism, shapes, modes, quality, memory, loading.
+
+    Takes everything that `pytest suites/` takes in a clone, such as --references 'my-*', --profile smoke, --seeds 3,
+    --baseline FOLDER, -k modes; reports go to reports/latest in the current folder. --options lists them all.
+
+    Exit codes: 0 all is well, 1 a check failed or something got worse, 2 wrong use, 10 inconclusive.
+
+    Example: [bold]gan-harness suites --reference-module my_gan --references 'my-*'[/bold]
+    """
+    import pytest
+
+    arguments = ["--help" if argument == "--options" else argument for argument in context.args]
+    folder = suites_folder()
+    # Their own settings, so that those of the user's repository are not asked for what they don't know.
+    settings = ["-c", str(_ROOM / "suite" / "pytest.ini"), "--rootdir", str(Path.cwd()), "--import-mode", "importlib"]
+    chosen = [] if any(_names_a_suite(argument, folder) for argument in arguments) else [str(folder)]
+    arguments = [str(folder / argument) if _names_a_suite(argument, folder) else argument for argument in arguments]
+    # The plugin by name: pytest reads the options before it finds the suites' conftest.py.
+    code = int(pytest.main(["-p", "harness.suite.plugin", *settings, *chosen, *arguments]))
+    sys.exit(2 if code in (3, 4, 5) else code)  # pytest's own: an internal error, wrong use, nothing collected
+
+
+def suites_folder() -> Path:
+    """Where the suites lie: in the installed package, or beside it in a clone."""
+    packaged = _ROOM / "suites"
+    return packaged if packaged.is_dir() else _ROOM.parent / "suites"
+
+
+def _names_a_suite(argument: str, folder: Path) -> bool:
+    """Whether it is a file of the suites, as `test_modes.py` or `test_modes.py::test_modes`."""
+    return (folder / argument.partition("::")[0]).is_file()

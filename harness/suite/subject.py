@@ -1,0 +1,189 @@
+"""A reference under this session's profile, device and data: what a check in a suite is about."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import reference as registry
+from harness.data import Dataset, batches_per_epoch, open_dataset
+from harness.evaluation.extractors.extractor import Extractor, open_extractor
+from harness.evaluation.protocol import extractor_name
+from harness.files.kept import keep_array
+from harness.latents.probe import LinearReader, digits_of, labelled_faces
+from harness.memory.record import affordable_sizes
+from harness.records.metrics import Metric
+from harness.reporting.console import new_console
+from harness.training import RunConfig, TrainedRun, train
+from harness.training.device import computed
+from harness.training.flops import affordable_steps, step_operations
+from harness.training.networks import drawn_networks
+from harness.training.run_folder import folder_name
+from harness.training.sampler import Sampler
+from reference import Card, Reference
+
+if TYPE_CHECKING:
+    from harness.suite.session import Session
+
+_EXAMPLES = 4000  # labelled images that a probe gets to see
+
+
+class Subject:
+    """One reference, by its spec; everything that takes time is done once, when it is first asked for."""
+
+    def __init__(self, session: Session, spec: str) -> None:
+        self.session = session
+        self.spec = spec
+        self.reference: Reference = registry.get(spec)
+        self.card: Card = self.reference.card
+        self._trained: dict[int, TrainedRun] = {}
+
+    def __str__(self) -> str:
+        return self.spec
+
+    @cached_property
+    def trainable(self) -> Subject:
+        """What this profile trains of it: itself, or the reduced form that its card names."""
+        if self.session.profile.reduced_steps is None or not self.card.reduced:
+            return self
+        options = f"{self.spec}{',' if '@' in self.spec else '@'}{self.card.reduced}"
+        return ReducedSubject(self.session, registry.spec_of(registry.get(options)))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """Its data set, or the stand-in for it."""
+        return open_dataset(self.card, self.session.root)
+
+    @cached_property
+    def operations_per_sample(self) -> float:
+        """Floating-point operations that a step takes for each sample of its batch."""
+        return step_operations(self.reference, 1)
+
+    @property
+    def batch_size(self) -> int:
+        """The document's batch size, or all of a stand-in that is smaller, or what two steps may take of the budget."""
+        whole, budget = min(self.card.batch_size, len(self.dataset)), self.session.profile.training_flops
+        if budget is None:
+            return whole
+        return min(whole, max(2, affordable_sizes([whole], self.operations_per_sample, budget / 2)[0]))
+
+    @property
+    def steps(self) -> int:
+        """The document's steps, or as many as the profile's budget allows."""
+        operations, budget = self.batch_size * self.operations_per_sample, self.session.profile.training_flops
+        return affordable_steps(operations, budget, self._documented_steps)
+
+    @property
+    def _documented_steps(self) -> int:
+        return self.card.epochs * batches_per_epoch(len(self.dataset), self.batch_size, drop_last=self.card.drop_last)
+
+    def seeds(self) -> list[int]:
+        """The document's seed (or --first-seed) and those after it, as many as the profile or --seeds says."""
+        settings, profile = self.session.settings, self.session.profile
+        usual = profile.mode_seeds if self.card.dataset == "gaussian-grid" else profile.training_seeds
+        first = self.card.seed if settings.first_seed is None else settings.first_seed
+        return [first + i for i in range(settings.seeds or usual)]
+
+    def config(self, **changes: Any) -> RunConfig:
+        """A run's configuration under this session's settings."""
+        session = self.session
+        given: dict[str, Any] = {
+            "reference": self.spec,
+            "seed": self.card.seed,
+            "batch_size": self.card.batch_size,
+            "device": str(session.device),
+            "reference_modules": session.settings.modules,
+            "data_root": str(session.root) if session.root else None,
+            "tensorboard": False,
+            "pictures": session.profile.pictures,
+        }
+        return RunConfig(**(given | changes))
+
+    def trained(self, seed: int) -> TrainedRun:
+        """The reference trained under the profile, once per run of pytest, whichever suite asks first."""
+        if seed not in self._trained:
+            config = self.config(seed=seed, batch_size=self.batch_size, steps=self.steps, checkpoint_every=0)
+            folder = self.session.folder("runs", f"{folder_name(self.spec)}-seed{seed}")
+            with self.session.uncaptured():
+                self._trained[seed] = train(config, folder, console=new_console(), show_log=False)
+        return self._trained[seed]
+
+    def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
+        """A trained run, ready to be sampled; another `extra` draws otherwise."""
+        return Sampler(run.reference, run.networks, run.device, run.seed + extra)
+
+    def fresh_networks(self, device: torch.device | None = None) -> dict[str, nn.Module]:
+        """Its networks as a run with its card's seed starts from, on the CPU or `device`."""
+        return drawn_networks(self.reference, self.card.seed, device or torch.device("cpu"))
+
+    def untrained_sampler(self) -> Sampler:
+        """Its fresh networks, ready to be sampled."""
+        device = self.session.device
+        return Sampler(self.reference, self.fresh_networks(device), device, self.card.seed)
+
+    @property
+    def extractor(self) -> Extractor:
+        """What looks at its images.
+
+        Raises:
+            NoExtractorError: nothing here can, with the reason.
+        """
+        session, inception = self.session, self.session.settings.inception_weights
+        name = extractor_name(self.card, self.dataset, inception)
+        return session.once(("extractor", name), lambda: open_extractor(name, session.device, session.root, inception))
+
+    @property
+    def class_probe(self) -> LinearReader:
+        """A linear probe of its data set's classes."""
+        data = self.dataset
+        return self.session.once(("classes", data.fingerprint), lambda: LinearReader(digits_of(data, _EXAMPLES)))
+
+    def attribute_probe(self, attribute: str) -> LinearReader:
+        """A linear probe of an attribute of faces, in the shape and range of its samples."""
+        shape, value_range, root = self.card.data_shape, self.card.data_range, self.session.root
+        return self.session.once(
+            ("attribute", attribute, shape, value_range),
+            lambda: LinearReader(labelled_faces(shape, value_range, root, attribute, _EXAMPLES)),
+        )
+
+    def run_facts(self, run: TrainedRun) -> dict[str, Any]:
+        """What every record of a trained run says of it."""
+        return {
+            "data": run.dataset,
+            "seed": run.seed,
+            "batch_size": self.batch_size,
+            "epochs": run.steps / run.steps_per_epoch,
+            "threads": run.threads,
+            "computed": computed(run.device),
+        }
+
+    def record(self, metric: Metric, value: float | None, **more: Any) -> None:
+        """Write one record of it, at once: see `Recorder.record`."""
+        self.session.record(self.spec, metric, value, **more)
+
+    def keep(self, kind: str, title: str, array: NDArray[Any]) -> None:
+        """Put something that a closing check draws into the report's folder, `plots/KIND`."""
+        keep_array(self.session.folder("plots", kind), title, array)
+
+
+class ReducedSubject(Subject):
+    """The small form of a system that is too large for a laptop: its own batch, and the profile's steps."""
+
+    @property
+    def batch_size(self) -> int:
+        """The document's batch size, or all of a stand-in that is smaller."""
+        return min(self.card.batch_size, len(self.dataset))
+
+    @property
+    def steps(self) -> int:
+        """The profile's, or the document's if those are fewer."""
+        return min(self._documented_steps, self.session.profile.reduced_steps or self._documented_steps)
+
+    @property
+    def trainable(self) -> Subject:
+        """Itself."""
+        return self

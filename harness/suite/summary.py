@@ -1,0 +1,45 @@
+"""What a user wants to know at the end of a run of the suites, in a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from harness.comparison.compare import summary
+from harness.comparison.verdicts import Comparison
+from harness.reporting.scorecard import ClaimVerdict, judge_all
+from harness.suite.session import Session
+from harness.training.device import unusable_gpu
+
+
+def summary_lines(session: Session) -> list[str]:
+    """How much was recorded on what, what became of the claims, what the baseline says, and where everything lies."""
+    recorder, settings = session.recorder, session.settings
+    if not recorder.records:
+        return []
+    statuses = Counter(r.status for r in recorder.records)
+    counted = Counter(judgement.verdict for judgement in judge_all(session.cards, recorder.records))
+    why_no_gpu = unusable_gpu() if settings.device == "auto" else ""
+    return [
+        f"profile {session.profile.name} on {recorder.environment['device']}, torch {torch.__version__}; records: "
+        + ", ".join(f"{count} {status}" for status, count in statuses.items()),
+        *([f"computed on the CPU: {why_no_gpu}"] if why_no_gpu else []),
+        "claims: " + ", ".join(f"{counted[verdict]} {verdict}" for verdict in get_args(ClaimVerdict)),
+        *([f"the report that was there is kept: {recorder.kept}"] if recorder.kept else []),
+        *_against(session.comparisons, settings.baseline),
+        f"everything on one page: {settings.report_dir / 'report.md'}",
+        f"tables: {', '.join(sorted(path.name for path in settings.report_dir.glob('*.csv')))}",
+    ]
+
+
+def _against(comparisons: Sequence[Comparison], baseline: Path | None) -> list[str]:
+    """What the baseline says, a line for each verdict that isn't good."""
+    if not comparisons:
+        return []
+    bad = [c for c in comparisons if c.verdict not in ("kept", "better")]
+    lines = [f"  {c.reference} {c.series}: {c.verdict}" + (f", {c.reason}" if c.reason else "") for c in bad]
+    return [f"against {baseline}: {summary(comparisons)}", *lines]

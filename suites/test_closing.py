@@ -1,0 +1,54 @@
+"""What looks at all that was recorded, from files, when every suite has run: pictures, and claims without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.data.grid import SIGMA, mode_centres
+from harness.files.kept import kept_arrays
+from harness.reporting.plots import save_densities, save_strips
+from harness.reporting.scorecard import silent_claims
+from harness.suite.session import Session
+from harness.training.sample_grids import picture_of
+
+pytestmark = pytest.mark.closing
+N = 10_000
+SUITES = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")} - {"closing"}
+
+
+def test_density_plot(suite: Session) -> None:
+    points = kept_arrays(suite.folder("plots", "densities"))
+    if not points:
+        pytest.skip("no reference on the grid was asked for")
+    random, centres = np.random.default_rng(0), mode_centres().double().numpy()
+    real = centres[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
+    path = suite.folder("plots", "modes.png")
+    save_densities(path, {"real": real, **points})
+    assert path.stat().st_size > 1000
+
+
+def test_sample_strips(suite: Session) -> None:
+    strips = kept_arrays(suite.folder("plots", "strips"))
+    if not strips:
+        pytest.skip("no reference with images was measured")
+    path = suite.folder("plots", "quality.png")
+    pictures = {
+        spec: picture_of(torch.from_numpy(images).float() / 255, (0.0, 1.0), columns=len(images))
+        for spec, images in strips.items()
+    }
+    save_strips(path, pictures)
+    assert path.stat().st_size > 1000
+
+
+def test_every_claim_is_spoken_of(suite: Session) -> None:
+    """No claim is passed over in silence: some suite has measured what it names, or says why not."""
+    records = suite.records()
+    missing = SUITES - {record.suite for record in records}
+    if missing:
+        pytest.skip(f"not all suites were run: {', '.join(sorted(missing))}")
+    silent = silent_claims(suite.cards, records)
+    assert not silent, "; ".join(silent)
