@@ -14,7 +14,8 @@ from harness.data.erased import Erased
 from harness.data.registry import MissingAttributesError
 from harness.latents import metrics
 from harness.latents.modes import class_numbers, conditional_grid
-from harness.latents.vectors import Way, interpolate, semantic_vector
+from harness.latents.options import Interpolation
+from harness.latents.vectors import interpolate, semantic_vector
 from harness.records.metrics import (
     ATTRIBUTE,
     ENCODER_NEARER_OWN,
@@ -62,7 +63,7 @@ def test_interpolation(subject: Subject, seed: int, suite: Session) -> None:
     batch = run.dataset[torch.zeros(paths * STEPS, dtype=torch.int64)]
     condition = batch.condition if run.reference.card.condition else None
     ways = {}
-    for way in get_args(Way):
+    for way in get_args(Interpolation):
         pairs = zip(ends[::2], ends[1::2], strict=True)
         points = [interpolate(first, second, STEPS, way) for first, second in pairs]
         made = sampler.at(np.concatenate(points), labels, condition).double().numpy()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.checks.loss_curves import logged_values, means_over_last_epoch
-from harness.records.metrics import STEPS_PER_EPOCH
+from harness.checks.loss_curves import logged_values, means_over_last_epoch, untold_trends
+from harness.records.metrics import QUANTITY, STEPS_PER_EPOCH, TREND
 from harness.suite.subject import Subject
 from harness.training.run_folder import RunFolder, read_rows
 
@@ -19,6 +19,8 @@ def test_training_log(subject: Subject, seed: int) -> None:
     subject.record(STEPS_PER_EPOCH, run.steps_per_epoch, **common)
     for logged in logged_values(rows, card, run.steps_per_epoch):
         subject.record(logged.metric, logged.value, protocol=logged.protocol, **common)
+    for quantity, why in untold_trends(rows).items():
+        subject.record(TREND, None, status="skipped", reason=why, protocol={QUANTITY: quantity}, **common)
     means = means_over_last_epoch(rows, run.steps_per_epoch)
 
     assert run.steps == run.asked

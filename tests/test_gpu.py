@@ -36,7 +36,9 @@ def card() -> torch.device:
 
 def test_a_training_has_the_same_bits_twice_and_after_resuming(card: torch.device, tmp_path: Path) -> None:
     def config(steps: int) -> RunConfig:
-        return RunConfig(GRID, 0, 32, str(card), steps=steps, tensorboard=False, pictures=False, checkpoint_every=3)
+        return RunConfig(
+            GRID, 0, 32, device=str(card), steps=steps, tensorboard=False, pictures=False, checkpoint_every=3
+        )
 
     first, again = (train(config(6), tmp_path / name).digests for name in ("first", "again"))
     train(config(3), tmp_path / "resumed")
@@ -45,7 +47,7 @@ def test_a_training_has_the_same_bits_twice_and_after_resuming(card: torch.devic
 
 def test_bits_do_not_depend_on_what_the_process_did_before(card: torch.device, tmp_path: Path) -> None:
     """Autograd's thread of the device numbers the nodes that it makes, and a gradient penalty's order follows them."""
-    config = RunConfig(GRID, 0, 32, str(card), steps=3, tensorboard=False, pictures=False)
+    config = RunConfig(GRID, 0, 32, device=str(card), steps=3, tensorboard=False, pictures=False)
     before = train(config, tmp_path / "before").digests
     start, seed = (torch.ones(1, device=card, requires_grad=True) for _ in range(2))
     chain = start

@@ -23,6 +23,8 @@ from harness.records.metrics import (
 from harness.training.returned import PLACE
 from reference import Card
 
+_SETTLING, _WINDOW, _WINDOWS = 300, 100, 5  # steps, steps, windows
+
 
 def logged_values(rows: Sequence[Mapping[str, Any]], card: Card, steps_per_epoch: int) -> list[MetricValue]:
     """Everything that is made of a run's log, at the document's places, over its last epoch and over time."""
@@ -62,22 +64,30 @@ def means_over_last_epoch(rows: Sequence[Mapping[str, Any]], steps_per_epoch: in
     return means
 
 
-def trends(rows: Sequence[Mapping[str, Any]], settling: int = 300, window: int = 100) -> list[MetricValue]:
-    """Of every loss the rank correlation, with time, of its means over `window` steps.
+def trends(rows: Sequence[Mapping[str, Any]]) -> list[MetricValue]:
+    """Of every loss the rank correlation, with time, of its means over 100 steps.
 
-    1 rises all the way, −1 falls, 0 neither. The first `settling` steps are left out; without five windows after them
-    there is no trend.
+    1 rises all the way, −1 falls, 0 neither. The first 300 steps are left out; without five windows after them there
+    is no trend.
     """
-    late = rows[settling:]
-    count = len(late) // window
-    if count < 5:
+    late = rows[_SETTLING:]
+    count = len(late) // _WINDOW
+    if count < _WINDOWS:
         return []
     found = []
     for name in _losses(rows):
-        means = [fmean(row[name] for row in late[i * window : (i + 1) * window]) for i in range(count)]
+        means = [fmean(row[name] for row in late[i * _WINDOW : (i + 1) * _WINDOW]) for i in range(count)]
         if len(set(means)) > 1:
             found.append(_of(TREND, name, float(spearmanr(range(count), means).statistic)))
     return found
+
+
+def untold_trends(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The losses that have no trend, and why."""
+    told = {value.protocol[QUANTITY] for value in trends(rows)}
+    least = _SETTLING + _WINDOWS * _WINDOW
+    why = f"a trend takes {least} steps, this training had {len(rows)}" if len(rows) < least else "it is constant"
+    return {name: why for name in _losses(rows) if name not in told}
 
 
 def last_over_first(rows: Sequence[Mapping[str, Any]]) -> list[MetricValue]:

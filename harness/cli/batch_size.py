@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from harness.cli import Device, Modules, app
+from harness.cli.app import command
+from harness.memory.options import BatchSizeOptions
 from harness.reporting.console import new_console, new_table
 
 if TYPE_CHECKING:
@@ -20,27 +20,8 @@ if TYPE_CHECKING:
 _SECONDS_A_SIZE = 5.0  # whether a batch fits shows in its first steps
 
 
-@app.command("batch-size")
-def batch_size(
-    name: Annotated[str, typer.Argument(help="A reference, e.g. handson-dcgan-mnist.")],
-    budget: Annotated[
-        str, typer.Option(help="Memory to stay within, e.g. 8GiB: estimated, no GPU needed. Default: try on the GPU.")
-    ] = "",
-    context: Annotated[
-        str,
-        typer.Option(help="With --budget: what the CUDA context takes of it, as a card measured it: 500MiB."),
-    ] = "",
-    device: Device = None,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="On the GPU: deterministic algorithms, not cudnn.benchmark.")
-    ] = False,
-    steps: Annotated[int, typer.Option(help="On the GPU: steps to time at each size.")] = 10,
-    time_limit: Annotated[
-        float | None, typer.Option(help="On the GPU: seconds after which no further size is tried.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG for the memory curve.")] = None,
-    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
-) -> None:
+@command("batch-size")
+def batch_size(options: BatchSizeOptions) -> None:
     """Find the largest batch that fits: go on until one doesn't, then bisect, as document 000 advises.
 
     With a budget each size is estimated; without one each is really trained with, in a process of its own: the
@@ -49,72 +30,86 @@ def batch_size(
     Example: [bold]gan-harness batch-size handson-dcgan-mnist --budget 8GiB[/bold]
     """
     from harness.data.registry import documented_samples
-    from harness.memory.batch_size import in_mib, on_device, parse_size, within_budget
-    from harness.memory.cublas import Workspaces
-    from harness.memory.measure import NO_ANSWER, Cell
-    from harness.training.device import resolve_device, why_no_gpu
     from reference import get, load_module
 
-    for module in reference_module:
+    for module in options.modules:
         load_module(module)
-    reference = get(name)
-    chosen = resolve_device(device or "auto")
-    if plot is not None and plot.suffix != ".png":
-        raise ValueError(f"--plot must name a .png file, not {plot}")
-    cell = Cell(
-        name, 1, str(chosen), deterministic, steps=steps, seconds=_SECONDS_A_SIZE, modules=tuple(reference_module)
-    )
-    limit = documented_samples(reference.card) or 2**20
-    if time_limit is not None and not 0 < time_limit < math.inf:
-        raise ValueError(f"--time-limit must be more than 0 seconds, not {time_limit:g}")
+    card = get(options.name).card
+    limit = documented_samples(card) or 2**20
     tried: list[Tried] = []
     console = new_console()
-    if budget:
-        allowed = parse_size(budget, "--budget")
-        held = parse_size(context, "--context") if context else 0
-        with console.status("estimating") as status:
-
-            def said(one: Tried) -> None:
-                tried.append(one)
-                status.update(f"batch {one.batch_size}: {in_mib(one.estimated or 0)}, {_verdict(one)}")
-
-            found = within_budget(reference, allowed, held, limit, said)
-        beside = f"with {in_mib(held)} for the context" if held else "without the CUDA context, some hundred MiB"
-        how = f"estimated for any CUDA device under torch {Workspaces.of().version}, {beside}; budget {in_mib(allowed)}"
-    else:
-        if context:
-            raise ValueError("--context plays a part with --budget alone: on a GPU the context is measured")
-        if chosen.type != "cuda":
-            raise ValueError(
-                f"there is no GPU to try on ({why_no_gpu() or 'the CPU was asked for'}): name what must "
-                "suffice, such as --budget 8GiB"
-            )
-        with console.status("trying") as status:
-
-            def noted(one: Tried) -> None:
-                tried.append(one)
-                console.print(escape(f"batch {one.batch_size}: {_verdict(one)}"))
-                status.update(f"{len(tried)} sizes tried, the last {one.batch_size}")
-
-            answer = on_device(cell, reference, limit, noted, math.inf if time_limit is None else time_limit)
-        found = answer.batch_size
-        how = f"each size trained with on {chosen}"
-        if answer.guess is not None:
-            how += f"; the estimate said {answer.guess}"
-        if not answer.complete:
-            last = tried[-1]
-            why = f"{last.why} at batch {last.batch_size}" if last.why.startswith(NO_ANSWER) else "its time was over"
-            how += f"; the search was cut short, {why}: a larger one may fit"
-        others = sorted({other for one in tried for other in one.others})
-        if others:
-            console.print(escape(f"other processes held memory on the card: {'; '.join(others)}"))
+    found, how = (_estimated if options.budget else _measured)(options, limit, tried, console)
     console.print(_table(sorted(tried, key=lambda one: one.batch_size)))
-    if plot is not None:
+    if options.plot is not None:
         from harness.reporting.plots import save_curve
 
-        save_curve(plot, name, _curves(tried))
-    whole = f", the whole data set of {limit:,}" if found == limit and documented_samples(reference.card) else ""
-    console.print(f"the largest batch of {escape(name)} that fits: [bold]{found}[/bold]{whole} ({how})")
+        save_curve(options.plot, options.name, _curves(tried))
+    whole = f", the whole data set of {limit:,}" if found == limit and documented_samples(card) else ""
+    console.print(f"the largest batch of {escape(options.name)} that fits: [bold]{found}[/bold]{whole} ({how})")
+
+
+def _estimated(options: BatchSizeOptions, limit: int, tried: list[Tried], console: Console) -> tuple[int, str]:
+    """The largest batch within the budget, and how that is known."""
+    from harness.memory.batch_size import in_mib, parse_size, within_budget
+    from harness.memory.cublas import Workspaces
+    from reference import get
+
+    allowed = parse_size(options.budget, "--budget")
+    held = parse_size(options.cuda_context, "--cuda-context") if options.cuda_context else 0
+    with console.status("estimating") as status:
+
+        def noted(one: Tried) -> None:
+            tried.append(one)
+            status.update(f"batch {one.batch_size}: {in_mib(one.estimated or 0)}, {_verdict(one)}")
+
+        found = within_budget(get(options.name), allowed, held, limit, noted)
+    beside = f"with {in_mib(held)} for the context" if held else "without the CUDA context, some hundred MiB"
+    torch_version = Workspaces.of().version
+    return found, f"estimated for any CUDA device under torch {torch_version}, {beside}; budget {in_mib(allowed)}"
+
+
+def _measured(options: BatchSizeOptions, limit: int, tried: list[Tried], console: Console) -> tuple[int, str]:
+    """The largest batch that was trained with, and how that is known."""
+    from harness.memory.batch_size import on_device
+    from harness.memory.measure import NO_ANSWER, Cell
+    from harness.training.device import resolve_device, why_no_gpu
+    from reference import get
+
+    device = resolve_device(options.device)
+    if device.type != "cuda":
+        raise ValueError(
+            f"there is no GPU to try on ({why_no_gpu() or 'the CPU was asked for'}): name what must "
+            "suffice, such as --budget 8GiB"
+        )
+    cell = Cell(
+        options.name,
+        1,
+        str(device),
+        options.deterministic,
+        steps=options.steps,
+        seconds=_SECONDS_A_SIZE,
+        modules=options.modules,
+    )
+    with console.status("trying") as status:
+
+        def noted(one: Tried) -> None:
+            tried.append(one)
+            console.print(escape(f"batch {one.batch_size}: {_verdict(one)}"))
+            status.update(f"{len(tried)} sizes tried, the last {one.batch_size}")
+
+        time_limit = math.inf if options.time_limit is None else options.time_limit
+        answer = on_device(cell, get(options.name), limit, noted, time_limit)
+    how = f"each size trained with on {device}"
+    if answer.guess is not None:
+        how += f"; the estimate said {answer.guess}"
+    if not answer.complete:
+        last = tried[-1]
+        why = f"{last.why} at batch {last.batch_size}" if last.why.startswith(NO_ANSWER) else "its time was over"
+        how += f"; the search was cut short, {why}: a larger one may fit"
+    others = sorted({other for one in tried for other in one.others})
+    if others:
+        console.print(escape(f"other processes held memory on the card: {'; '.join(others)}"))
+    return answer.batch_size, how
 
 
 def _verdict(one: Tried) -> str:

@@ -5,29 +5,38 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli import Modules, app
+from harness.cli.app import command
+from harness.records.options import Modules
 from harness.reporting.console import new_console, new_table
 
 
-@app.command("list")
-def list_references(
-    as_json: Annotated[bool, typer.Option("--json", help="Every card in full, as JSON.")] = False,
-    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
-) -> None:
+@dataclass(frozen=True)
+class ListOptions:
+    """How to show them, and where else to look."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="Every card in full, as JSON.")] = False
+    modules: Modules = ()
+
+
+@command("list")
+def list_references(options: ListOptions) -> None:
     """Show every reference and its variants.
+
+    `idl` is the book *Inside Deep Learning*, whose chapter on GANs is document 004.
 
     Example: [bold]gan-harness list[/bold]
     """
     import reference
 
-    for module in reference_module:
+    for module in options.modules:
         reference.load_module(module)
     cards = [(spec, reference.get(spec).card) for spec in reference.specs()]
-    if as_json:
+    if options.as_json:
         described = [_strict({"spec": spec, **dataclasses.asdict(card)}) for spec, card in cards]
         print(json.dumps(described, indent=1, allow_nan=False))
         return

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.markup import escape
 
-from harness.cli import DataRoot, Device, Modules, app
+from harness.cli.app import command
+from harness.memory.options import MemoryOptions
 from harness.reporting.console import new_console
 
 if TYPE_CHECKING:
@@ -22,36 +21,16 @@ if TYPE_CHECKING:
     from harness.memory.record import Write
 
 
-@app.command()
-def memory(
-    references: Annotated[str, typer.Option(help="Only references that match; '*' with all variants.")] = "",
-    batch_sizes: Annotated[str, typer.Option(help="Such as 64,128; default the documents'.")] = "",
-    out: Annotated[Path, typer.Option(help="The report folder.")] = Path("reports/memory"),
-    device: Device = None,
-    data_root: DataRoot = None,
-    reference_module: Modules = [],  # noqa: B006 - typer reads it and never changes it
-) -> None:
+@command("memory")
+def memory(options: MemoryOptions) -> None:
     """Make the tables of memory by batch size: estimated on any machine, and measured where there is a GPU.
 
     Example: [bold]gan-harness memory --references handson-dcgan-mnist[/bold]
     """
-    options = MemoryOptions(references, batch_sizes, device or "auto", data_root, out, tuple(reference_module))
     with new_console().status("starting") as status:
         written = write_memory_report(options, lambda text: status.update(escape(text)))
     for path in written:
         print(path)
-
-
-@dataclass(frozen=True)
-class MemoryOptions:
-    """What `gan-harness memory` is asked for; "" stands for every system, and for the documents' batch sizes."""
-
-    references: str
-    batch_sizes: str
-    device: str
-    data_root: Path | None
-    out: Path
-    modules: tuple[str, ...]
 
 
 def write_memory_report(asked: MemoryOptions, said: Callable[[str], None]) -> list[Path]:

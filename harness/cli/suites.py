@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from harness.cli import app
+from harness.cli.app import app
 
 _ROOM = Path(__file__).parents[1]
 

@@ -1,10 +1,8 @@
-"""What `gan-harness compare` and `pytest suites --baseline` do: find both sides, judge, show."""
+"""What `gan-harness compare`, `gan-harness ab` and the suites' `--baseline` do: find both sides, judge, show."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness.comparison.baseline import read_record_set
+from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, measure_revisions
+from harness.comparison.rule import ALPHA
 from harness.comparison.speed import Timing, pace_exit_code, pace_table, time_revisions
-from harness.comparison.verdicts import ALPHA, Comparison, Rule, compare, exit_code, least_seeds, tally
-from harness.data.registry import ROOT_VARIABLE, documented_samples
+from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
+from harness.data.registry import documented_samples
 from harness.files.writing import free_name
 from harness.memory.record import affordable_sizes
 from harness.records.environment import device_name
@@ -35,59 +35,47 @@ _SPEED = "speed"
 _COLOURS = {"kept": "green", "better": "green", "worse": "red"}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a user asks for.
+def compare_records(options: CompareOptions, console: Console) -> int:
+    """Compare two sets of records, print the table, and return the exit code.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a side that holds no records.
     """
-
-    base: str
-    candidate: str
-    alpha: float
-    margin: float
-    metrics: str
-    seeds: int
-    first_seed: int
-    references: str
-    profile: str
-    device: str | None
-    data_root: Path | None
-    out: Path
-    modules: tuple[str, ...]
-    speed: bool = False
-    rounds: int = 20
-    batch_size: int | None = None
-
-    def __post_init__(self) -> None:
-        get_profile(self.profile)
-        if self.seeds < 1 or self.first_seed < 0:
-            raise ValueError(f"--seeds must be 1 or more and --first-seed 0 or more, not {self.seeds, self.first_seed}")
-        if self.rounds < 1:
-            raise ValueError(f"--rounds must be 1 or more, not {self.rounds}")
-        if self.batch_size is not None and not self.speed:
-            raise ValueError("--batch-size plays a part with --speed alone")
-
-    @property
-    def rule(self) -> Rule:
-        """How the verdicts are reached."""
-        patterns = tuple(part.strip() for part in self.metrics.split(",") if part.strip())
-        return Rule(self.alpha, self.margin, patterns)
+    base, candidate = read_record_set(options.base), read_record_set(options.candidate)
+    return _judge(base, candidate, options, console, "table")
 
 
-def compare_and_show(asked: Asked, console: Console) -> int:
-    """Compare, print the table, and return the exit code."""
-    if asked.speed:
-        return _compare_speed(asked, console)
-    rule = asked.rule
-    base, candidate = _sides(asked, console)
-    comparisons = compare(base, candidate, rule)
-    show(comparisons, console, rule.alpha)
-    heading = f"# {asked.candidate} against {asked.base}\n\n{tally(comparisons)}"
-    _write_table(asked.out, COMPARISON, comparison_table(comparisons), heading, console)
-    kept = "table" if _is_record_set(asked.base) else "records and table"
-    console.print(f"{kept}: {escape(str(asked.out))}")
+def compare_revisions(options: RevisionOptions, console: Console) -> int:
+    """Train, or time, two git revisions, compare them, print the table, and return the exit code.
+
+    Raises:
+        ValueError: something that is no revision, or whose suites don't run.
+    """
+    for name in (options.base, options.candidate):
+        if is_record_set(name):
+            raise ValueError(f"{name} holds records: `gan-harness compare` compares those, `ab` git revisions")
+    if options.speed:
+        return _compare_speed(options, console)
+    what = Measurement(options.seeds, options.first_seed, options.for_suites)
+    with console.status("starting") as status:
+        base, candidate = measure_revisions(
+            options.base, options.candidate, what, options.out, lambda text: status.update(escape(text))
+        )
+    return _judge(base, candidate, options, console, "records and table")
+
+
+def _judge(
+    base: Sequence[Record],
+    candidate: Sequence[Record],
+    options: CompareOptions | RevisionOptions,
+    console: Console,
+    written: str,
+) -> int:
+    comparisons = compare(base, candidate, options.rule)
+    show(comparisons, console, options.alpha)
+    heading = f"# {options.candidate} against {options.base}\n\n{tally(comparisons)}"
+    _write_table(options.out, COMPARISON, comparison_table(comparisons), heading, console)
+    console.print(f"{written}: {escape(str(options.out))}")
     return exit_code(comparisons)
 
 
@@ -99,14 +87,11 @@ def _write_table(out: Path, name: str, table: pd.DataFrame, heading: str, consol
     write_table(out, name, table, heading)
 
 
-def _compare_speed(asked: Asked, console: Console) -> int:
+def _compare_speed(asked: RevisionOptions, console: Console) -> int:
     """Time two revisions' steps in turn."""
-    for name in (asked.base, asked.candidate):
-        if _is_record_set(name):
-            raise ValueError(f"--speed compares git revisions, which it runs itself, not records: {name}")
     for module in asked.modules:
         load_module(module)
-    rule, device = asked.rule, resolve_device(asked.device or "auto")
+    rule, device = asked.rule, resolve_device(asked.device)
     chosen = [spec for spec in matching(specs(), asked.references) if "@" not in spec or asked.references != "*"]
     what = Timing(
         {spec: _batch_to_time(asked, spec, device) for spec in chosen},
@@ -126,7 +111,7 @@ def _compare_speed(asked: Asked, console: Console) -> int:
     return pace_exit_code(found)
 
 
-def _batch_to_time(asked: Asked, spec: str, device: torch.device) -> int:
+def _batch_to_time(asked: RevisionOptions, spec: str, device: torch.device) -> int:
     """What was asked for; else the document's, on a CPU as much of it as the profile affords."""
     card = get(spec).card
     if asked.batch_size is not None:
@@ -170,22 +155,5 @@ def summary(comparisons: Sequence[Comparison], alpha: float = ALPHA) -> str:
     return tally(comparisons) + hint
 
 
-def _sides(asked: Asked, console: Console) -> tuple[list[Record], list[Record]]:
-    kinds = {_is_record_set(asked.base), _is_record_set(asked.candidate)}
-    if kinds == {True}:
-        return read_record_set(Path(asked.base)), read_record_set(Path(asked.candidate))
-    if kinds == {True, False}:
-        missing = asked.candidate if _is_record_set(asked.base) else asked.base
-        raise ValueError(f"{missing} isn't there: records can be compared with records, revisions with revisions")
-    root = asked.data_root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
-    options = ["--references", asked.references, "--profile", asked.profile]
-    options += ["--device", asked.device] if asked.device else []
-    options += ["--data-root", str(root.resolve())] if root else []
-    options += [part for module in asked.modules for part in ("--reference-module", module)]
-    what = Measurement(asked.seeds, asked.first_seed, tuple(options))
-    with console.status("starting") as status:
-        return measure_revisions(asked.base, asked.candidate, what, asked.out, lambda text: status.update(escape(text)))
-
-
-def _is_record_set(name: str) -> bool:
+def is_record_set(name: str) -> bool:
     return Path(name).exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ import numpy as np
 from scipy.stats import t as student
 
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
+from harness.comparison.rule import ALPHA, Rule
 from harness.records.environment import CONVOLUTIONS, PRODUCTS
 from harness.records.metrics import EXTRACTOR, METRICS, NUMERICS, TRAINING, UNTRAINED
 from harness.records.record import Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
-ALPHA, MARGIN = 0.05, 0.1
 OPEN = 10  # the exit code for what nobody can decide; pytest's own codes are 0 to 5
 _MOST_SEEDS = 200
 SAME = "the same values for the same seeds"
@@ -36,38 +35,6 @@ class NotComparableError(ValueError):
     """Two sets of records that no verdict can be given on."""
 
     exit_code = OPEN
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a verdict is reached.
-
-    `alpha` is the chance of any false alarm in the whole comparison; `margin` the change, relative to the base's mean,
-    that doesn't matter; `metrics` shell patterns of the series to compare, none for the headline metrics.
-
-    Raises:
-        ValueError: a value out of its range.
-    """
-
-    alpha: float = ALPHA
-    margin: float = MARGIN
-    metrics: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, not {self.alpha}")
-        if not 0 < self.margin < math.inf:
-            raise ValueError(f"the margin must be a positive share of the base's mean, such as 0.1, not {self.margin}")
-
-    def covers(self, record: Record) -> bool:
-        """Whether this record takes part."""
-        if record.status != "measured" or record.better not in ("higher", "lower"):
-            return False
-        if record.protocol.get(TRAINING) == UNTRAINED:  # where a training began, not what it came to
-            return False
-        if not self.metrics:
-            return record.headline
-        return any(fnmatch.fnmatchcase(record.series, pattern.replace("[", "[[]")) for pattern in self.metrics)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 
 from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, ReadsOn, Recycled, scaled
+from harness.records.options import PREFETCH
 from reference import Batch
 
-PREFETCH = 2  # batches that each worker reads ahead, as PyTorch's loader does
 _Place = tuple[int, Tensor]
 
 

@@ -30,12 +30,10 @@ from harness.data.synthetic import (
     faces_in_a_database,
     title_of,
 )
+from harness.records.options import AUTO, NEVER, ROOT_VARIABLE
 from reference import Card, Shape
 
 Range = tuple[float, float]
-
-ROOT_VARIABLE = "GAN_HARNESS_DATA"
-AUTO, NEVER = "auto", "never"
 
 
 class MissingAttributesError(ValueError):

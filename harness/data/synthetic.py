@@ -75,7 +75,7 @@ def draw_into(root: Path, kind: str, n: int, seed: int, said: Counted) -> Path:
     if kind not in DRAWN:
         raise ValueError(f"unknown data {kind!r}; there are: {', '.join(DRAWN)}")
     if n < 1:
-        raise ValueError(f"--n must be 1 or more, not {n}")
+        raise ValueError(f"-n must be 1 or more, not {n}")
     if seed < 0:
         raise ValueError(f"--seed must be 0 or more, not {seed}")
     folder, title, write = DRAWN[kind]

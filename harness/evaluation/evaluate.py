@@ -23,6 +23,7 @@ from harness.evaluation.extractors.extractor import Extractor, open_extractor
 from harness.evaluation.features import Said
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
 from harness.evaluation.metrics import COVERED
+from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.protocol import (
     RealImages,
     evaluate_images,
@@ -57,46 +58,6 @@ from reference.api.user_modules import import_user_module
 
 _DEFAULT_N = 10_000
 _BYTES = (0.0, 255.0)
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a user asks for.
-
-    Attributes:
-        count: samples; None for 10,000, or as many as there are.
-        against: for images that come from no run: a reference, for its data, or a folder of real images.
-        extractor: None for the one that fits the data.
-        value_range: what values mean; None for the range of `against`, for bytes 0 to 255.
-        any_data: let the extractor look at data that it wasn't trained on.
-        pack: where the pack lies that a run was trained on, if it isn't where it was.
-        name: what the records call the images, so that two sets of them can be compared; "" for where they come from.
-
-    Raises:
-        ValueError: a value out of its range.
-    """
-
-    count: int | None
-    seed: int
-    device: str
-    data_root: Path | None
-    against: str
-    extractor: str | None
-    inception: Path | None
-    value_range: tuple[float, float] | None
-    out: Path | None
-    name: str
-    modules: tuple[str, ...]
-    any_data: bool = False
-    pack: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.count is not None and self.count < 1:
-            raise ValueError(f"--count must be 1 or more, not {self.count}")
-        if not 0 <= self.seed < 2**62:
-            raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise ValueError(f"--range must be two rising numbers such as -1,1, not {self.value_range}")
 
 
 @dataclass(frozen=True)
@@ -143,49 +104,47 @@ class StoredImages:
         return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
 
 
-def evaluate(target: str, question: Question, said: Said) -> Answer:
-    """Measure the samples of `target` and write their records, all of them or none.
-
-    Args:
-        target: a run's folder, a folder of images, or `module:callable`.
+def evaluate(options: EvaluateOptions, said: Said) -> Answer:
+    """Measure the samples of a target and write their records, all of them or none.
 
     Raises:
         ValueError: something that can't be measured, in one line.
     """
-    for module in question.modules:
+    target = options.target
+    for module in options.modules:
         load_module(module)
-    device = resolve_device(question.device)
+    device = resolve_device(options.device)
     if (Path(target) / RUN_FILE).is_file():
-        return _evaluate_run(Path(target), question, device, said)
+        return _evaluate_run(Path(target), options, device, said)
     if not Path(target).is_dir() and ":" not in target:
         raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
-    real, extractor = _real_side(question, device, said)
-    images, n, found = _given_images(target, question, real)
-    name = question.name or found
-    folder = question.out or Path("runs") / "evaluated" / _place(question.name or target)
+    real, extractor = _real_side(options, device, said)
+    images, n, found = _given_images(target, options, real)
+    name = options.name or found
+    folder = options.out or Path("runs") / "evaluated" / _place(options.name or target)
     drawn = {"images": "as given"}
-    if Path(question.against).is_dir():
+    if Path(options.against).is_dir():
         drawn["extractor trained on"] = extractor.trained_on
     values = evaluate_images(
-        images, real, extractor, drawn, count=n, strange=_is_strange(question, real.dataset, extractor), said=said
+        images, real, extractor, drawn, count=n, strange=_is_strange(options, real.dataset, extractor), said=said
     )
-    facts = {"reference": name, "seed": question.seed, "n": n}
+    facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
     where, kept = _write(folder, values, facts, real.dataset, device)
     return Answer(name, real.dataset.title, values, where, kept, n, len(images))
 
 
-def _evaluate_run(path: Path, question: Question, device: torch.device, said: Said) -> Answer:
-    if question.against or question.value_range:
+def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device, said: Said) -> Answer:
+    if options.against or options.value_range:
         raise ValueError("--against and --range play no part for a run: its card says what it is held against")
     run = restore_run(path, device, said)
     card, config = run.reference.card, run.config
-    dataset, root = run_data(run, question.data_root, Told(said, said), question.pack)
-    extractor = _fitting(question, card, dataset, device, root, said)
-    sampler = Sampler(run.reference, run.networks, device, question.seed)
-    n = sample_size(question.count or _DEFAULT_N, dataset)
-    if question.count and n < question.count:
-        raise ValueError(f"{question.count} samples can't be compared with {len(dataset)} of {dataset.title}")
+    dataset, root = run_data(run, options.data_root, Told(said, said), options.pack)
+    extractor = _fitting(options, card, dataset, device, root, said)
+    sampler = Sampler(run.reference, run.networks, device, options.seed)
+    n = sample_size(options.count or _DEFAULT_N, dataset)
+    if options.count and n < options.count:
+        raise ValueError(f"{options.count} samples can't be compared with {len(dataset)} of {dataset.title}")
     strange = not was_trained_for(extractor.name, card, dataset)
     seen: list[str] = []
     values = evaluate_sampler(
@@ -195,14 +154,14 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
     try:  # held against where it began: a training that is no better says nothing of a change
-        begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, question.seed)
+        begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, options.seed)
         values += evaluate_start(
             begun, dataset, n, extractor, lambda text: said(f"before training: {text}"), strange=strange
         )
     except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
         why_no_start = " ".join(str(error).split())[:300]
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
-    name = question.name or config.reference
+    name = options.name or config.reference
     facts = {
         "reference": name,
         "seed": config.seed,
@@ -211,7 +170,7 @@ def _evaluate_run(path: Path, question: Question, device: torch.device, said: Sa
         "epochs": epochs,
         "threads": config.threads,
     }
-    where, kept = _write(question.out or path, values, facts, dataset, device, _computed(path, device), why_no_start)
+    where, kept = _write(options.out or path, values, facts, dataset, device, _computed(path, device), why_no_start)
     note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
     return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note)
 
@@ -228,37 +187,37 @@ def _computed(path: Path, device: torch.device) -> dict[str, str]:
     return trained | other
 
 
-def _real_side(question: Question, device: torch.device, said: Said) -> tuple[RealImages, Extractor]:
+def _real_side(options: EvaluateOptions, device: torch.device, said: Said) -> tuple[RealImages, Extractor]:
     """What images of one's own are held against, and who looks."""
-    root = find_root(question.data_root)
-    if not question.against:
+    root = find_root(options.data_root)
+    if not options.against:
         raise ValueError("images of your own need --against: a reference for its data, or a folder of real images")
-    if Path(question.against).is_dir():
-        if question.extractor is None:
+    if Path(options.against).is_dir():
+        if options.extractor is None:
             raise ValueError("against a folder of images, --extractor must say who looks at them")
-        images = _in_bytes(read_images(Path(question.against)), _BYTES, question, question.against)
-        check_varied(images, question.against)
+        images = _in_bytes(read_images(Path(options.against)), _BYTES, options, options.against)
+        check_varied(images, options.against)
         if bool((images[:, :1] == images).all()):
             images = images[:, :1]
-        dataset: Dataset = StoredImages(images, str(question.against))
+        dataset: Dataset = StoredImages(images, str(options.against))
         real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
-        return real, open_extractor(question.extractor, device, root, question.inception, said)
-    card = get(question.against).card
+        return real, open_extractor(options.extractor, device, root, options.inception_weights, said)
+    card = get(options.against).card
     dataset = open_dataset(card, root)
-    return RealImages.of(card, dataset), _fitting(question, card, dataset, device, root, said)
+    return RealImages.of(card, dataset), _fitting(options, card, dataset, device, root, said)
 
 
 def _fitting(
-    question: Question, card: Card, dataset: Dataset, device: torch.device, root: Path | None, said: Said
+    options: EvaluateOptions, card: Card, dataset: Dataset, device: torch.device, root: Path | None, said: Said
 ) -> Extractor:
     """The extractor asked for, else the one that fits a card's data.
 
     Raises:
         ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
     """
-    name = question.extractor or extractor_name(card, dataset, question.inception)
-    opened = open_extractor(name, device, root, question.inception, said)
-    if not (question.any_data or was_trained_for(name, card, dataset)):
+    name = options.extractor or extractor_name(card, dataset, options.inception_weights)
+    opened = open_extractor(name, device, root, options.inception_weights, said)
+    if not (options.any_data or was_trained_for(name, card, dataset)):
         raise ValueError(
             f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "
             "fits, or let it look with --any-data, which the figures then say"
@@ -266,38 +225,38 @@ def _fitting(
     return opened
 
 
-def _given_images(target: str, question: Question, real: RealImages) -> tuple[Tensor, int, str]:
+def _given_images(target: str, options: EvaluateOptions, real: RealImages) -> tuple[Tensor, int, str]:
     """The images of a folder or a function, uint8 (n, C, H, W), how many to compare, and a name for them."""
     if Path(target).is_dir():
-        images = _grey(_in_bytes(read_images(Path(target)), _BYTES, question, target), real, target)
-        n = min(len(images), len(real.dataset)) if question.count is None else question.count
+        images = _grey(_in_bytes(read_images(Path(target)), _BYTES, options, target), real, target)
+        n = min(len(images), len(real.dataset)) if options.count is None else options.count
         if n > len(images):
             raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
         return images, n, Path(target).resolve().name
-    n = sample_size(question.count or _DEFAULT_N, real.dataset)
-    if question.count and n < question.count:
-        raise ValueError(f"{question.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
-    made = _call(target, n, question.seed)
+    n = sample_size(options.count or _DEFAULT_N, real.dataset)
+    if options.count and n < options.count:
+        raise ValueError(f"{options.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
+    made = _call(target, n, options.seed)
     if len(made) != n:
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
-    images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, question, target)
+    images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, options, target)
     return _grey(images, real, target), n, target
 
 
-def _in_bytes(images: Tensor, usual: tuple[float, float], question: Question, what: str) -> Tensor:
+def _in_bytes(images: Tensor, usual: tuple[float, float], options: EvaluateOptions, what: str) -> Tensor:
     """Images as uint8 (n, C, H, W): in the range that the user declares, else in the usual one, if they use it."""
-    if question.value_range is not None:
-        return to_bytes(images.float(), question.value_range)
+    if options.value_range is not None:
+        return to_bytes(images.float(), options.value_range)
     made = as_images(images) if images.dtype == torch.uint8 else to_bytes(images, usual)
     check_range(images, usual, what)
     return made
 
 
-def _is_strange(question: Question, dataset: Dataset, extractor: Extractor) -> bool:
+def _is_strange(options: EvaluateOptions, dataset: Dataset, extractor: Extractor) -> bool:
     """Whether it is known that the extractor wasn't trained on such data; of a folder nobody knows."""
-    if Path(question.against).is_dir():
+    if Path(options.against).is_dir():
         return False
-    return not was_trained_for(extractor.name, get(question.against).card, dataset)
+    return not was_trained_for(extractor.name, get(options.against).card, dataset)
 
 
 def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:

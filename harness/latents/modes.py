@@ -15,10 +15,10 @@ from torch import Tensor
 from harness.data import Dataset
 from harness.data.erased import Erased
 from harness.latents import metrics
+from harness.latents.options import SampleOptions
 from harness.latents.probe import LinearReader, digits_of
 from harness.latents.vectors import (
     Terms,
-    Way,
     arithmetic,
     interpolate,
     load_vectors,
@@ -31,29 +31,6 @@ from harness.records.metrics import PROBE_ACCURACY, REQUESTED_CLASS, STYLE_SHARE
 from harness.training.sampler import Sampler
 
 _READ = 4000
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a user asks of a sheet; None and empty mean the documents' own choice.
-
-    As written, the noise of the arithmetic has mean −1 and a semantic vector is zero; without a wish, the first is done
-    as written and the second as meant.
-
-    `pick` names vectors by number, as 2,9 or 0,6,8-1,2,4+3,4,6. `vectors` is a file of latents that takes the place of
-    drawn ones, `labels` one of zeros and ones. `digit` is the class where one is needed. `reader` says of images
-    whether they have the attribute `attribute`.
-    """
-
-    count: int | None = None
-    way: Way = "ends"
-    pick: str = ""
-    vectors: Path | None = None
-    labels: Path | None = None
-    digit: int = 0
-    as_written: bool | None = None
-    attribute: str = ""
-    reader: Callable[[str], LinearReader] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,85 +52,99 @@ def modes(sampler: Sampler) -> list[str]:
     return [name for name, (possible, _) in _MODES.items() if possible(sampler)]
 
 
-def make_sheet(mode: str, sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
-    """The sheet called `mode`; `data` opens the run's data set, for those that need it.
+def make_sheet(
+    sampler: Sampler,
+    options: SampleOptions,
+    data: Callable[[], Dataset],
+    probe: Callable[[str], LinearReader] | None = None,
+) -> Sheet:
+    """The sheet that the options ask for.
+
+    Args:
+        data: opens the run's data set, for those that need it.
+        probe: what tells whether images have an attribute, for those that name one.
 
     Raises:
-        ValueError: a mode that the reference doesn't have (the message names those that it has), or a wish that can't
+        ValueError: a mode that the reference doesn't have (the message names those that it has), or options that can't
             be met.
     """
+    mode = options.mode
     if mode not in _MODES or mode not in modes(sampler):
         known = "" if mode in _MODES else "unknown "
         raise ValueError(
             f"{known}sampling mode {mode!r}: {sampler.reference.card.name} has {', '.join(modes(sampler))}"
         )
-    return _MODES[mode][1](sampler, data, wish)
+    if mode == "semantic":
+        found = probe(options.attribute) if probe is not None and options.attribute else None
+        return _semantic(sampler, data, options, found)
+    return _MODES[mode][1](sampler, data, options)
 
 
-def _random(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _random(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
     card = sampler.reference.card
     if card.condition:
-        return _triples(sampler, data(), wish)[0]
+        return _triples(sampler, data(), options)[0]
     if card.latent_shape is None:
-        n = wish.count or 64
+        n = options.count or 64
         return Sheet(sampler.draw(n), math.ceil(math.sqrt(n)))
-    latents = _vectors(sampler, wish, wish.count or 64)
+    latents = _vectors(sampler, options, options.count or 64)
     n = len(latents)
     labels = torch.arange(n) % card.classes if card.classes else None
     return Sheet(sampler.at(latents, labels), card.classes or math.ceil(math.sqrt(n)), latents)
 
 
-def _interpolate(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _interpolate(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
     """Document 000 goes from vector 2 to vector 9 of ten; document 004 between the two it has."""
-    steps = wish.count or (8 if wish.way == "midpoints" else 10)
-    numbers = _numbers(wish.pick or ("0,1" if wish.way == "midpoints" else "2,9"))
+    steps = options.count or (8 if options.path == "midpoints" else 10)
+    numbers = _numbers(options.pick or ("0,1" if options.path == "midpoints" else "2,9"))
     if len(numbers) != 2:
-        raise ValueError(f"an interpolation is between two vectors, picked as 2,9, not {wish.pick!r}")
-    first, second = picked(_vectors(sampler, wish, 10), numbers)
-    latents = interpolate(first, second, steps, wish.way)
-    images = _at(sampler, data, wish, latents)
-    others = _at(sampler, data, wish, sampler.latents(64, stream=1))
+        raise ValueError(f"an interpolation is between two vectors, picked as 2,9, not {options.pick!r}")
+    first, second = picked(_vectors(sampler, options, 10), numbers)
+    latents = interpolate(first, second, steps, options.path)
+    images = _at(sampler, data, options, latents)
+    others = _at(sampler, data, options, sampler.latents(64, stream=1))
     largest = metrics.largest_step(_array(images)[None], _array(others))
     return Sheet(images, steps, latents, numbers={"largest_step": largest})
 
 
-def _arithmetic(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
-    n = wish.count or 10
-    centre = arithmetic(_vectors(sampler, wish, 10), Terms.parse(wish.pick) if wish.pick else Terms())
+def _arithmetic(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+    n = options.count or 10
+    centre = arithmetic(_vectors(sampler, options, 10), Terms.parse(options.pick) if options.pick else Terms())
     random = np.random.default_rng(sampler.seed)
-    latents = scattered(centre, n, random, mean=0.0 if wish.as_written is False else -1.0)
-    return Sheet(_at(sampler, data, wish, latents), min(n, 10), latents)
+    latents = scattered(centre, n, random, mean=0.0 if options.literal is False else -1.0)
+    return Sheet(_at(sampler, data, options, latents), min(n, 10), latents)
 
 
-def _semantic(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _semantic(
+    sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions, reader: LinearReader | None = None
+) -> Sheet:
     """Rows of three: the vector subtracted, the sample, the vector added; as many as make a page."""
-    n = wish.count or 32
-    latents = _vectors(sampler, wish, n)
-    base = _at(sampler, data, wish, latents)
-    reader = wish.reader(wish.attribute) if wish.reader is not None and wish.attribute else None
-    if wish.labels is not None and wish.attribute:
+    n = options.count or 32
+    latents = _vectors(sampler, options, n)
+    base = _at(sampler, data, options, latents)
+    if options.labels is not None and options.attribute:
         raise ValueError("--labels and --attribute exclude each other")
-    if wish.labels is not None:
-        labels = _read_labels(wish.labels, len(latents))
+    if options.labels is not None:
+        labels = _read_labels(options.labels, len(latents))
     elif reader is not None:
         labels = reader.read(base).astype(bool)
     else:
         raise ValueError("a semantic vector takes --labels FILE (0 or 1 per sample) or --attribute NAME")
-    vector = semantic_vector(latents, labels, as_written=bool(wish.as_written))
-    minus, plus = (_at(sampler, data, wish, latents + sign * vector) for sign in (-1, 1))
+    vector = semantic_vector(latents, labels, as_written=bool(options.literal))
+    minus, plus = (_at(sampler, data, options, latents + sign * vector) for sign in (-1, 1))
     numbers = {"length": float(np.linalg.norm(vector)), "labelled": float(labels.sum())}
     if reader is not None:
         numbers |= {
-            "reader_accuracy": reader.accuracy,
+            "probe_accuracy": reader.accuracy,
             "shift": float(reader.probability(plus).mean() - reader.probability(minus).mean()),
         }
     return Sheet(torch.stack([minus, base, plus], dim=1).flatten(0, 1), 6, latents, vector, numbers)
 
 
-def _conditional(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _conditional(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
     """One latent per row, one class per column (document 004, section 9.5.3)."""
     classes = sampler.reference.card.classes
-    latents = _vectors(sampler, wish, wish.count or 10)
+    latents = _vectors(sampler, options, options.count or 10)
     images = conditional_grid(sampler, latents)
     reader = LinearReader(digits_of(data(), _READ))
     values = class_numbers(images, classes, sampler.reference.card.data_range, reader)
@@ -161,9 +152,9 @@ def _conditional(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> S
     return Sheet(images, classes, latents, numbers=numbers)
 
 
-def _round_trip(sampler: Sampler, _: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _round_trip(sampler: Sampler, _: Callable[[], Dataset], options: SampleOptions) -> Sheet:
     """Rows of three: G(z), G(E(G(z))), G(E(G(E(G(z))))) (document 004, exercise 3)."""
-    latents = _vectors(sampler, wish, wish.count or 10)
+    latents = _vectors(sampler, options, options.count or 10)
     images = [sampler.at(latents)]
     found = latents
     numbers = {}
@@ -175,10 +166,10 @@ def _round_trip(sampler: Sampler, _: Callable[[], Dataset], wish: Wish) -> Sheet
     return Sheet(torch.stack(images, dim=1).flatten(0, 1), 6, latents, numbers=numbers)
 
 
-def _inpaint(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet:
+def _inpaint(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
     """Rows of triples: erased, filled, real (document 004, exercises 4 and 5)."""
     dataset = data()
-    sheet, indices = _triples(sampler, dataset, wish)
+    sheet, indices = _triples(sampler, dataset, options)
     numbers = {}
     if isinstance(dataset, Erased):
         filled, real = _array(sheet.images[1::3]), _array(sheet.images[2::3])
@@ -186,19 +177,21 @@ def _inpaint(sampler: Sampler, data: Callable[[], Dataset], wish: Wish) -> Sheet
     return replace(sheet, numbers=numbers)
 
 
-def _triples(sampler: Sampler, dataset: Dataset, wish: Wish) -> tuple[Sheet, Tensor]:
+def _triples(sampler: Sampler, dataset: Dataset, options: SampleOptions) -> tuple[Sheet, Tensor]:
     """Condition, sample and real picture of each of some samples, and their indices."""
     latents = None
-    n = min(wish.count or 16, len(dataset))
+    n = min(options.count or 16, len(dataset))
     if sampler.reference.card.latent_shape is not None:
-        latents = _vectors(sampler, wish, n)[: len(dataset)]
+        latents = _vectors(sampler, options, n)[: len(dataset)]
         n = len(latents)
     indices, condition, real = _conditions(dataset, n)
     samples = sampler.draw(n, None, condition) if latents is None else sampler.at(latents, None, condition)
     return Sheet(torch.stack([condition, samples, real], dim=1).flatten(0, 1), 6, latents), indices
 
 
-_MODES: dict[str, tuple[Callable[[Sampler], bool], Callable[[Sampler, Callable[[], Dataset], Wish], Sheet]]] = {
+_MODES: dict[
+    str, tuple[Callable[[Sampler], bool], Callable[[Sampler, Callable[[], Dataset], SampleOptions], Sheet]]
+] = {
     "random": (lambda _: True, _random),
     "interpolate": (lambda s: s.reference.card.latent_shape is not None, _interpolate),
     "arithmetic": (lambda s: s.reference.card.latent_shape is not None, _arithmetic),
@@ -240,10 +233,10 @@ def conditional_grid(sampler: Sampler, latents: Floats) -> Tensor:
     return sampler.at(np.repeat(latents, classes, axis=0), torch.arange(classes).repeat(len(latents)))
 
 
-def _at(sampler: Sampler, data: Callable[[], Dataset], wish: Wish, latents: Floats) -> Tensor:
+def _at(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions, latents: Floats) -> Tensor:
     """Samples that differ in nothing but their latents: one class, one condition."""
     card, n = sampler.reference.card, len(latents)
-    labels = torch.full((n,), wish.digit) if card.classes else None
+    labels = torch.full((n,), options.label) if card.classes else None
     condition = None
     if card.condition:
         _, condition, _ = _conditions(data(), 1)
@@ -251,8 +244,8 @@ def _at(sampler: Sampler, data: Callable[[], Dataset], wish: Wish, latents: Floa
     return sampler.at(latents, labels, condition)
 
 
-def _vectors(sampler: Sampler, wish: Wish, n: int) -> Floats:
-    return load_vectors(wish.vectors, sampler.latent_shape) if wish.vectors else sampler.latents(n)
+def _vectors(sampler: Sampler, options: SampleOptions, n: int) -> Floats:
+    return load_vectors(options.latents, sampler.latent_shape) if options.latents else sampler.latents(n)
 
 
 def _conditions(dataset: Dataset, n: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What `gan-harness sample` does: a run or a reference, one way of looking, and the files that come of it."""
+"""What `gan-harness sample` does: a run or a reference, one way of optionsing, and the files that come of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -17,9 +15,10 @@ from harness.data import Dataset
 from harness.data.content import Told
 from harness.files.figures import save_picture
 from harness.files.writing import write_text
-from harness.latents.modes import ALL_MODES, Wish, make_sheet
+from harness.latents.modes import make_sheet
+from harness.latents.options import SampleOptions
 from harness.latents.probe import Labelled, LinearReader, digits_of, labelled_faces
-from harness.latents.vectors import Way, save_vectors
+from harness.latents.vectors import save_vectors
 from harness.training.device import resolve_device
 from harness.training.load_run import RestoredRun, restore_run, run_data, untrained_run
 from harness.training.run_folder import folder_name
@@ -27,94 +26,31 @@ from harness.training.sample_grids import picture_of
 from harness.training.sampler import Sampler
 from reference import Card, get, load_module, names
 
-_MOST_SAMPLES = 100_000
 _READ = 10_000
 _SUFFIXES = (".png", ".npy", ".txt", ".safetensors", ".json")
-# Which modes an option speaks to; a wish that changes nothing is a mistake.
-_PLAYED = {
-    "way": ("interpolate",),
-    "pick": ("interpolate", "arithmetic"),
-    "labels": ("semantic",),
-    "attribute": ("semantic",),
-    "as_written": ("arithmetic", "semantic"),
-}
 
 
-@dataclass(frozen=True)
-class Look:
-    """What a user asks for.
-
-    Raises:
-        ValueError: a value out of its range, named with the choices.
-    """
-
-    mode: str
-    count: int | None
-    seed: int
-    device: str
-    out: Path | None
-    data_root: Path | None
-    vectors: Path | None
-    pick: str
-    way: str | None
-    labels: Path | None
-    attribute: str
-    digit: int
-    as_written: bool | None
-    untrained: bool
-    modules: tuple[str, ...]
-    pack: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.mode not in ALL_MODES:
-            raise ValueError(f"unknown sampling mode {self.mode!r}; there are: {', '.join(ALL_MODES)}")
-        for option, played in _PLAYED.items():
-            if getattr(self, option) not in (None, "") and self.mode not in played:
-                name = option.replace("_", "-")
-                raise ValueError(f"--{name} plays no part in the mode {self.mode}, only in {', '.join(played)}")
-        if self.way is not None and self.way not in get_args(Way):
-            raise ValueError(f"unknown way {self.way!r} to interpolate; there are: {', '.join(get_args(Way))}")
-        if self.count is not None and not 1 <= self.count <= _MOST_SAMPLES:
-            raise ValueError(f"--count must be from 1 to {_MOST_SAMPLES}, not {self.count}")
-        if not 0 <= self.seed < 2**62:
-            raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
-        if self.out is not None and (self.out.suffix != ".png" or (self.out.exists() and not self.out.is_file())):
-            raise ValueError(f"--out must name a .png file, not {self.out}")
-
-
-def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
+def sample_run(options: SampleOptions, say: Callable[[str], None]) -> str:
     """Make the sheet and write its files; returns what to tell the user.
 
     Raises:
         ValueError: neither a run's folder nor a reference; or what `make_sheet` says.
     """
-    for module in look.modules:
+    for module in options.modules:
         load_module(module)
-    restored, default = _restored(run, look, say)
+    restored, default = _restored(options, say)
     config, card = restored.config, restored.reference.card
-    if card.classes and not 0 <= look.digit < card.classes:
-        raise ValueError(f"--digit must be from 0 to {card.classes - 1}, not {look.digit}")
+    if card.classes and not 0 <= options.label < card.classes:
+        raise ValueError(f"--label must be from 0 to {card.classes - 1}, not {options.label}")
 
     @functools.cache
     def data() -> tuple[Dataset, Path | None]:  # only asked for by those who need them: the folder may have gone since
-        return run_data(restored, look.data_root, Told(say, say), look.pack)
+        return run_data(restored, options.data_root, Told(say, say), options.pack)
 
-    sampler = Sampler(restored.reference, restored.networks, restored.device, look.seed)
-    way: Way = next((way for way in get_args(Way) if way == look.way), "ends")
-    wish = Wish(
-        count=look.count,
-        way=way,
-        pick=look.pick,
-        vectors=look.vectors,
-        labels=look.labels,
-        digit=look.digit,
-        as_written=look.as_written,
-        attribute=look.attribute,
-        reader=lambda attribute: _reader(card, *data(), attribute),
-    )
-    sheet = make_sheet(look.mode, sampler, lambda: data()[0], wish)
+    sampler = Sampler(restored.reference, restored.networks, restored.device, options.seed)
+    sheet = make_sheet(sampler, options, lambda: data()[0], lambda attribute: _reader(card, *data(), attribute))
 
-    target = look.out or default
+    target = options.out or default
     aside = _set_aside(target)
     save_picture(target, picture_of(sheet.images, card.data_range, sheet.columns))
     np.save(target.with_suffix(".npy"), sheet.images.numpy())
@@ -129,7 +65,7 @@ def sample_run(run: str, look: Look, say: Callable[[str], None]) -> str:
     broken = int((~sheet.images.isfinite().flatten(1).all(1)).sum())
     told = f"; {broken} hold NaN or infinite values" if broken else ""
     told += "".join(f"; {name} {value:.4g}" for name, value in sheet.numbers.items())
-    what = f"{len(sheet.images)} samples" if look.mode == "random" else f"{look.mode}, {len(sheet.images)} images"
+    what = f"{len(sheet.images)} samples" if options.mode == "random" else f"{options.mode}, {len(sheet.images)} images"
     return (
         f"{what} of {config.reference} after step {restored.step}{told}: {target}, beside it {', '.join(suffixes)}"
         + (f"; what was there is kept: {aside}" if aside else "")
@@ -158,18 +94,18 @@ def _set_aside(target: Path) -> Path | None:
     return others[target]
 
 
-def _restored(run: str, look: Look, say: Callable[[str], None]) -> tuple[RestoredRun, Path]:
+def _restored(options: SampleOptions, say: Callable[[str], None]) -> tuple[RestoredRun, Path]:
     """The run, and where its picture goes by default."""
-    device = resolve_device(look.device)
-    stem = "sample" if look.mode == "random" else look.mode
+    run, device = options.run, resolve_device(options.device)
+    stem = "sample" if options.mode == "random" else options.mode
     if not Path(run).is_dir() and run.partition("@")[0] in names():
-        if not (look.untrained or getattr(get(run), "checkpoint", None)):
+        if not (options.untrained or getattr(get(run), "checkpoint", None)):
             raise ValueError(
                 f"{run} is a reference and no run: train it and name the run's folder, name its weights where it has "
                 "an option `checkpoint`, or ask for its untrained networks with --untrained"
             )
-        return untrained_run(run, device), Path("runs") / f"{folder_name(run)}-{stem}-seed{look.seed}.png"
-    return restore_run(Path(run), device, say), Path(run) / f"{stem}-seed{look.seed}.png"
+        return untrained_run(run, device), Path("runs") / f"{folder_name(run)}-{stem}-seed{options.seed}.png"
+    return restore_run(Path(run), device, say), Path(run) / f"{stem}-seed{options.seed}.png"
 
 
 def _reader(card: Card, dataset: Dataset, root: Path | None, attribute: str) -> LinearReader:

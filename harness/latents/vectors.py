@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -21,12 +21,11 @@ from scipy.interpolate import interp1d
 
 from harness.files.tensors import SafetensorError, read_tensors, write_tensors
 from harness.files.writing import write_text
+from harness.latents.options import Interpolation
 from harness.records.arrays import Floats
 
-Way = Literal["ends", "midpoints", "spherical"]
 
-
-def interpolate(first: Floats, second: Floats, n: int, way: Way) -> Floats:
+def interpolate(first: Floats, second: Floats, n: int, way: Interpolation) -> Floats:
     """`n` vectors between two, as (n, *shape).
 
     `ends` goes from the first to the second in equal steps, both included (document 000). `midpoints` takes the shares
@@ -49,7 +48,7 @@ def interpolate(first: Floats, second: Floats, n: int, way: Way) -> Floats:
             return np.asarray(shares * first + (1 - shares) * second)
         case "spherical":
             return _spherical(first, second, np.linspace(0, 1, n))
-    raise ValueError(f"unknown way {way!r} to interpolate; there are: {', '.join(get_args(Way))}")
+    raise ValueError(f"unknown interpolation {way!r}; there are: {', '.join(get_args(Interpolation))}")
 
 
 def _spherical(first: Floats, second: Floats, shares: Floats) -> Floats:

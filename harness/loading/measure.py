@@ -21,12 +21,13 @@ from torchvision import datasets, transforms
 from harness.data.dataset import Dataset
 from harness.data.device_transfer import Delivery
 from harness.data.image_folder import ImageFolder
-from harness.data.loader import PREFETCH, Loader, batches, chunks_of
+from harness.data.loader import Loader, batches, chunks_of
 from harness.data.lsun import DATA, Lsun, write_lmdb
 from harness.data.packed import PackedImages, read_pack
 from harness.data.packing import pack_of, write_pack
 from harness.data.page_cache import drop
 from harness.data.storage import Disk, OwnDisk, SimulatedDisk, Work
+from harness.records.options import PREFETCH
 
 if sys.platform != "win32":
     import resource

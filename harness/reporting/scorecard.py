@@ -43,9 +43,12 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
     found = [r for r in named if r.status == "measured"]
     deciding = [] if claim.obstacle else [r for r in found if _reason_against(claim, r) == ""]
     if not deciding:
+        smaller = {r.reference for r in records if r.reference.startswith(f"{reference}@") and speaks_of(claim, r)}
         failed = [r for r in records if r.reference == reference and r.status == "failed" and r not in named]
         shown = tuple(r.value for r in found if r.value is not None)
-        return Judgement(reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found, failed))
+        return Judgement(
+            reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found, failed, smaller)
+        )
     unit, lacking = _unit(claim, records, deciding)
     if lacking:
         return Judgement(reference, claim, "not measured", (), tuple(deciding), lacking)
@@ -133,7 +136,9 @@ def _lost_seeds(records: Sequence[Record], deciding: Sequence[Record]) -> list[s
     ]
 
 
-def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record], failed: Sequence[Record]) -> str:
+def _why_not(
+    claim: Claim, named: Sequence[Record], found: Sequence[Record], failed: Sequence[Record], smaller: Iterable[str]
+) -> str:
     if claim.obstacle:
         return claim.obstacle
     reasons = [_reason_against(claim, r) for r in found]
@@ -142,4 +147,6 @@ def _why_not(claim: Claim, named: Sequence[Record], found: Sequence[Record], fai
         f"simulated, which decides nothing: {r.value:.3g}, {r.reason}" for r in named if r.status == "simulated"
     ]
     reasons += [f"{r.metric} failed: {r.reason}" for r in failed]
+    if not reasons:
+        reasons += [f"measured was {form}, which is another system" for form in sorted(smaller)]
     return "; ".join(dict.fromkeys(reasons)) or f"no record of {claim}"

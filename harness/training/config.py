@@ -1,14 +1,16 @@
-"""The resolved configuration of a run: everything that was decided, and nothing that is looked up later."""
+"""What a run is asked for: the settings, the configuration that `run.json` keeps, and the command's options."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
 
-from harness.data.loader import PREFETCH
-from harness.data.registry import AUTO
+import typer
+
+from harness.records.options import AUTO, DETERMINISTIC, PREFETCH, Device, Modules, NumericsOption, is_deterministic
 
 _OPTIONAL = {
     "steps",
@@ -23,17 +25,50 @@ _OPTIONAL = {
 _MOST = {"threads": 1024, "workers": 256, "prefetch": 1024, "sample_count": 100_000}
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """What `train` is asked to do.
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run may be asked for beside its reference, seed and batch: the command line and `RunConfig` share it.
 
-    Exactly one of `steps` and `epochs` is given. A cadence of None is the document's, 0 is never; the last step is
-    always sampled and checkpointed. `keep_checkpoints` 0 writes none at all. `threads` None is one for a small
-    step on the CPU, else as many as there are processors for; a run's own file has the number.
-    `trace` writes the digest of the whole state after every step. `workers` None means 0 for data in memory and 2
-    otherwise; `prefetch` is what each reads ahead. `pack` is auto, never, or a pack's file. `shuffle_window` is how
-    many samples are shuffled at a time, 0 all of them; None decides by the data's size. `pin_memory` plays a part on a
-    GPU.
+    Neither `steps` nor `epochs` means the document's length; a cadence of None is the document's, 0 is never.
+    """
+
+    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs; default is the document's.")] = None
+    device: Device = "auto"
+    data_root: Annotated[
+        str | None,
+        typer.Option(help="Folder of data sets (MNIST/, celeba/, …); default is $GAN_HARNESS_DATA, else stand-ins."),
+    ] = None
+    workers: Annotated[int | None, typer.Option(help="Loader workers; default 0, or 2 for data on disk.")] = None
+    prefetch: Annotated[int, typer.Option(help="Batches that each worker reads ahead.")] = PREFETCH
+    persistent_workers: Annotated[bool, typer.Option(help="Keep workers from epoch to epoch.")] = True
+    pin_memory: Annotated[bool, typer.Option(help="On a GPU: page-locked batches.")] = True
+    pack: Annotated[
+        str, typer.Option(help="auto takes the pack beside the pictures if it is theirs; never; or a file.")
+    ] = AUTO
+    shuffle_window: Annotated[
+        int | None,
+        typer.Option(help="Shuffle so many samples at a time, 0 all; default all that fit half of the memory."),
+    ] = None
+    skip_damaged: Annotated[
+        bool,
+        typer.Option("--skip-damaged/--refuse-damaged", help="Leave out pictures that can't be read, and list them."),
+    ] = False
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default one where steps are small.")] = None
+    log_every: Annotated[int | None, typer.Option(help="Steps between log lines; default is the document's.")] = None
+    sample_every: Annotated[int | None, typer.Option(help="Steps between grids, 0 for none.")] = None
+    sample_count: Annotated[int, typer.Option(help="About how many samples a grid shows.")] = 64
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints; default an epoch.")] = None
+    keep_checkpoints: Annotated[int, typer.Option(help="How many checkpoints to keep; 0 writes none.")] = 3
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard events.")] = True
+    pictures: Annotated[bool, typer.Option(help="Loss plot and animation at the end.")] = True
+    trace: Annotated[bool, typer.Option("--trace", help="Write the state's digest after every step.")] = False
+    reference_modules: Modules = ()
+
+
+@dataclass(frozen=True)
+class RunConfig(RunSettings):
+    """What `train` is asked to do, as `run.json` keeps it: exactly one of `steps` and `epochs` is given.
 
     Raises:
         ValueError: a value out of its range, named.
@@ -42,28 +77,7 @@ class RunConfig:
     reference: str
     seed: int
     batch_size: int
-    device: str = "cpu"
-    steps: int | None = None
-    epochs: int | None = None
-    reference_modules: tuple[str, ...] = ()
-    data_root: str | None = None
-    deterministic: bool = True
-    threads: int | None = None
-    workers: int | None = None
-    prefetch: int = PREFETCH
-    persistent_workers: bool = True
-    pin_memory: bool = True
-    pack: str = AUTO
-    skip_damaged: bool = False
-    shuffle_window: int | None = None
-    log_every: int | None = None
-    sample_every: int | None = None
-    checkpoint_every: int | None = None
-    keep_checkpoints: int = 3
-    sample_count: int = 64
-    tensorboard: bool = True
-    pictures: bool = True
-    trace: bool = False
+    deterministic: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -124,3 +138,41 @@ class RunConfig:
         if unknown:
             raise ValueError(f"unknown keys in a run's configuration: {', '.join(sorted(unknown))}")
         return cls(**(dict(values) | {"reference_modules": tuple(values.get("reference_modules", ()))}))
+
+
+@dataclass(frozen=True)
+class TrainOptions(RunSettings):
+    """The options of `gan-harness train`; `given` are the names of those that the command line named.
+
+    Raises:
+        ValueError: options that exclude each other.
+    """
+
+    name: Annotated[str, typer.Argument(help="A reference, e.g. mlp-gan-mnist or idl-wgan-gp-mnist@corrected.")]
+    seed: Annotated[int | None, typer.Option(help="Seed of the run; default is the document's, else 0.")] = None
+    batch_size: Annotated[int | None, typer.Option(help="Default is the document's.")] = None
+    numerics: NumericsOption = DETERMINISTIC
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME-seedS.")] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False
+    auto_resume: Annotated[
+        bool, typer.Option("--auto-resume", help="Go on with the run in the folder, or start where there is none.")
+    ] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run in the folder first.")] = False
+    given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if (self.resume or self.auto_resume) and self.overwrite:
+            raise ValueError("--resume and --overwrite exclude each other")
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("--steps and --epochs exclude each other")
+        is_deterministic(self.numerics)
+
+    def settings(self) -> dict[str, Any]:
+        """What the command line named, as a run's configuration calls it."""
+        shared = {field.name for field in dataclasses.fields(RunConfig)} & self.given
+        found = {name: getattr(self, name) for name in shared}
+        if self.steps is not None or self.epochs is not None:
+            found |= {"steps": self.steps, "epochs": self.epochs}
+        if "numerics" in self.given:
+            found["deterministic"] = is_deterministic(self.numerics)
+        return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.checks.loss_curves import last_over_first, log_line_values, means_over_last_epoch, trends
+from harness.checks.loss_curves import last_over_first, log_line_values, means_over_last_epoch, trends, untold_trends
 from harness.records.metrics import (
     EPOCH,
     GENERATOR_LOSS_ABOVE,
@@ -71,3 +71,10 @@ def test_what_is_left_of_a_loss() -> None:
     rows = [{"step": 1, "loss": 8.0, "loss_critic": -1.0}, {"step": 2, "loss": 2.0, "loss_critic": 3.0}]
     assert last_over_first(rows) == [MetricValue(LAST_OVER_FIRST, 0.25, {QUANTITY: "loss"})]
     assert last_over_first([]) == []
+
+
+def test_a_loss_without_a_trend_says_why() -> None:
+    short = [{"step": i, "loss": float(i)} for i in range(100)]
+    assert untold_trends(short) == {"loss": "a trend takes 800 steps, this training had 100"}
+    assert untold_trends([{"step": i, "loss": 1.0} for i in range(900)]) == {"loss": "it is constant"}
+    assert untold_trends([{"step": i, "loss": float(i)} for i in range(900)]) == {}

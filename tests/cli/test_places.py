@@ -56,7 +56,7 @@ def test_a_folder_whose_name_is_no_text_holds_runs_figures_and_reports(odd: Path
     run(COMMAND, "sample", odd / "run", "-n", "4", "--device", "cpu", code=0)
     assert (odd / "run" / "sample-seed0.safetensors").is_file()
     run(SUITES, *QUALITY, odd / "report", code=0)
-    run(COMMAND, "baseline", "accept", odd / "report", "--name", "kept", code=0, cwd=odd)
+    run(COMMAND, "baseline", "save", odd / "report", "--name", "kept", code=0, cwd=odd)
     assert read_records(odd / "reports" / "baselines" / "kept" / "records.jsonl")
     shown = run(COMMAND, "compare", odd / "run", odd / "report", code=10, cwd=odd)
     assert "not comparable" in shown

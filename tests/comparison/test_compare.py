@@ -142,11 +142,11 @@ def test_a_report_becomes_a_baseline_that_it_is_held_against(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert called(monkeypatch, "baseline", "accept", base) == 0
+    assert called(monkeypatch, "baseline", "save", base) == 0
     assert capsys.readouterr().out == "reports/baselines/main\n"
     assert called(monkeypatch, "compare", "reports/baselines/main", base) == 0
     capsys.readouterr()
-    assert called(monkeypatch, "baseline", "accept", base) == 2
+    assert called(monkeypatch, "baseline", "save", base) == 2
     assert "main is there already; --overwrite replaces it" in capsys.readouterr().err
-    assert called(monkeypatch, "baseline", "accept", base, "--overwrite") == 0
-    assert called(monkeypatch, "baseline", "accept", base, "--name", "../main") == 2
+    assert called(monkeypatch, "baseline", "save", base, "--overwrite") == 0
+    assert called(monkeypatch, "baseline", "save", base, "--name", "../main") == 2

@@ -25,7 +25,7 @@ def timeless(record: Record) -> Record:
 def test_a_revision_against_itself_has_the_same_bits_and_leaves_no_worktree(tmp_path: Path) -> None:
     before = git("worktree", "list")
     done = run(
-        "compare",
+        "ab",
         "HEAD",
         "HEAD",
         "--seeds",
@@ -37,7 +37,7 @@ def test_a_revision_against_itself_has_the_same_bits_and_leaves_no_worktree(tmp_
         "--reference-module",
         "tests.toys",
         "--metrics",
-        "high_quality_share_9,reverse_kl_9",
+        "high_quality_fraction,reverse_kl",
         "--out",
         tmp_path / "out",
         code=0,
@@ -77,7 +77,7 @@ def test_what_is_no_revision_gets_one_line(
 ) -> None:
     monkeypatch.chdir(ROOT)
     before = git("worktree", "list")
-    assert called(monkeypatch, "compare", base, candidate, "--out", tmp_path / "out") == 2
+    assert called(monkeypatch, "ab", base, candidate, "--out", tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert said.startswith(f"gan-harness: {message}")
     assert said.count("\n") == 1
@@ -90,7 +90,7 @@ def test_outside_a_repository_revisions_get_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert called(monkeypatch, "compare", "HEAD", "HEAD~1") == 2
+    assert called(monkeypatch, "ab", "HEAD", "HEAD~1") == 2
     said = capsys.readouterr().err
     assert said.startswith("gan-harness: 'HEAD' can't be compared")
     assert said.count("\n") == 1

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from harness.comparison.permutation import smallest_p
-from harness.comparison.verdicts import Comparison, NotComparableError, Rule, compare, exit_code, least_seeds, tally
+from harness.comparison.rule import Rule
+from harness.comparison.verdicts import Comparison, NotComparableError, compare, exit_code, least_seeds, tally
 from harness.records.record import Record
 from tests.records.test_record import record
 

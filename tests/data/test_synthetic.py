@@ -122,7 +122,7 @@ def test_what_fails_in_the_middle_leaves_nothing(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_killed_in_the_middle_there_is_no_data_set(kind: str, tmp_path: Path) -> None:
-    life = Life(["data", kind, "--out", tmp_path, "--n", "100000"], ROOT)
+    life = Life(["make-data", kind, "--out", tmp_path, "-n", "100000"], ROOT)
     end = time.monotonic() + 60
     while not any(file.is_file() and file.stat().st_size for file in tmp_path.rglob("*")):
         assert time.monotonic() < end
@@ -137,7 +137,7 @@ def test_killed_in_the_middle_there_is_no_data_set(kind: str, tmp_path: Path) ->
 
 
 def test_the_command_says_how_to_use_what_it_drew(tmp_path: Path) -> None:
-    done = call(["data", "faces", "--out", tmp_path / "new" / "root", "--n", "2", "--seed", "3"], ROOT)
+    done = call(["make-data", "faces", "--out", tmp_path / "new" / "root", "-n", "2", "--seed", "3"], ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"2 drawn: {tmp_path / 'new' / 'root' / FOLDER}; use them with --data-root ")
     draw_into(tmp_path / "same", "faces", 2, 3, silent)
@@ -148,9 +148,9 @@ def test_the_command_says_how_to_use_what_it_drew(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("bedrooms",), "unknown data 'bedrooms'; there are: faces, lsun-like, pairs"),
-        (("faces", "--n", "0"), "--n must be 1 or more, not 0"),
-        (("faces", "--n", "-5"), "--n must be 1 or more, not -5"),
-        (("faces", "--n", "many"), "Invalid value for '--n'"),
+        (("faces", "-n", "0"), "-n must be 1 or more, not 0"),
+        (("faces", "-n", "-5"), "-n must be 1 or more, not -5"),
+        (("faces", "-n", "many"), "Invalid value for '-n'"),
         (("faces", "--seed", "-1"), "--seed must be 0 or more, not -1"),
         ((), "Missing argument"),
     ],
@@ -162,7 +162,7 @@ def test_mistakes_get_one_line_and_draw_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["gan-harness", "data", *arguments, "--out", str(tmp_path / "root")])
+    monkeypatch.setattr(sys, "argv", ["gan-harness", "make-data", *arguments, "--out", str(tmp_path / "root")])
     with pytest.raises(SystemExit) as ended:
         main()
     (line,) = capsys.readouterr().err.strip().splitlines()

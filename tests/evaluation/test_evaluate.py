@@ -20,8 +20,9 @@ from harness.cli.__main__ import main
 from harness.data import open_dataset
 from harness.data.content import silent
 from harness.data.idx import write_idx
-from harness.evaluation.evaluate import Answer, Question, evaluate
+from harness.evaluation.evaluate import Answer, evaluate
 from harness.evaluation.images import to_bytes, write_images
+from harness.evaluation.options import EvaluateOptions
 from harness.records.record import read_records
 from harness.training import RunConfig, train
 from reference import get
@@ -145,20 +146,8 @@ def digits(n: int, first: int = 0) -> Tensor:
 
 
 def ask(target: str | Path, **changes: object) -> Answer:
-    question = Question(
-        count=None,
-        seed=0,
-        device="cpu",
-        data_root=None,
-        against=GAN,
-        extractor=None,
-        inception=None,
-        value_range=None,
-        out=Path("out"),
-        name="",
-        modules=(),
-    )
-    return evaluate(str(target), dataclasses.replace(question, **changes), silent)  # type: ignore[arg-type]
+    options = EvaluateOptions(str(target), device="cpu", against=GAN, out=Path("out"))
+    return evaluate(dataclasses.replace(options, **changes), silent)  # type: ignore[arg-type]
 
 
 def values(answer: Answer) -> dict[str, float]:
@@ -309,7 +298,7 @@ def test_floats_and_bytes_of_the_same_images_give_the_same_values() -> None:
     floats = ask(f"{MODULE}:floats", count=200)
     assert values(floats) == values(ask(f"{MODULE}:levels", count=200))
     assert values(floats) == values(ask(f"{MODULE}:rows", count=200))
-    assert values(floats) == values(ask(f"{MODULE}:signed", count=200, value_range=(-1.0, 1.0)))
+    assert values(floats) == values(ask(f"{MODULE}:signed", count=200, pixels="-1,1"))
     assert values(floats) != values(ask(f"{MODULE}:floats", count=200, seed=1))
 
 
@@ -392,7 +381,7 @@ def test_a_range_of_which_half_is_used_is_refused_unless_it_is_declared(function
         against=signed,
     )
     largest = {"halved": 0.5, "dark": 85.0}.get(function, 1.0)
-    assert ask(f"{MODULE}:{function}", count=100, against=signed, value_range=(0.0, largest)).n == 100  # declared
+    assert ask(f"{MODULE}:{function}", count=100, against=signed, pixels=f"0,{largest}").n == 100  # declared
 
 
 def test_a_stray_pixel_is_no_range() -> None:
@@ -444,12 +433,12 @@ def test_masks_in_files_are_masks_too() -> None:
     masks = (digits(100) > 127).byte()
     write_images(Path("masks"), masks)
     refused("masks: the values 0 and 1 alone, where black is 0 and white 255", "masks")
-    declared = ask("masks", value_range=(0.0, 1.0), out=None)
+    declared = ask("masks", pixels="0,1", out=None)
     write_images(Path("white"), 255 * masks)
     refused("white: the values 0 and 255 alone", "white")
-    assert values(ask("white", value_range=(0.0, 255.0), out=None)) == values(declared)
+    assert values(ask("white", pixels="0,255", out=None)) == values(declared)
     write_images(Path("real"), masks)
-    refused("real: the values 0 and 1 alone", "white", against="real", extractor="digitsnet", value_range=None)
+    refused("real: the values 0 and 1 alone", "white", against="real", extractor="digitsnet", pixels="")
 
 
 @pytest.mark.parametrize("function", ["backwards", "foreign"])
@@ -557,8 +546,8 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
     [
         ({"count": 0}, "--count must be 1 or more, not 0"),
         ({"seed": -1}, "--seed must be from 0"),
-        ({"value_range": (1.0, 1.0)}, "--range must be two rising numbers"),
-        ({"value_range": (float("nan"), 1.0)}, "--range must be two rising numbers"),
+        ({"pixels": "1,1"}, "--range must be two rising numbers"),
+        ({"pixels": "nan,1"}, "--range must be two rising numbers"),
     ],
 )
 def test_values_out_of_their_range_are_refused(changes: dict[str, object], said: str) -> None:

@@ -125,8 +125,8 @@ def test_whole_numbers_of_bytes_and_mebibytes_come_back(size: int) -> None:
 )
 def test_what_is_no_size_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as refused:
-        parse_size(text, "--context")
-    assert str(refused.value) == f"--context must be a size such as 8GiB, 512MiB or 6GB, not {text!r}"
+        parse_size(text, "--cuda-context")
+    assert str(refused.value) == f"--cuda-context must be a size such as 8GiB, 512MiB or 6GB, not {text!r}"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_the_command_prints_a_table_and_the_answer_and_draws_it(tmp_path: Path) 
 def test_the_command_says_what_it_left_for_the_context(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("--budget", str(reserved(1, DCGAN) + 10 * MIB), "--context", "10MiB")
+    arguments = ("--budget", str(reserved(1, DCGAN) + 10 * MIB), "--cuda-context", "10MiB")
     assert called(monkeypatch, "batch-size", DCGAN, *arguments) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "with 10.0 MiB for the context" in told
@@ -253,12 +253,12 @@ def test_the_command_says_what_it_left_for_the_context(
     ("arguments", "said"),
     [
         (("--device", "cpu"), "such as --budget 8GiB"),
-        (("--context", "500MiB"), "--context plays a part with --budget alone"),
+        (("--cuda-context", "500MiB"), "--cuda-context has no effect without --budget"),
         (("--budget", "1KiB"), "a budget of 0.0 MiB is smaller than the weights of mlp-gan-mnist: 2.1 MiB"),
         (("--budget", "8MiB"), "a budget of 8.0 MiB holds no batch of mlp-gan-mnist"),
-        (("--budget", "80MiB", "--context", "79MiB"), "a budget of 80.0 MiB holds no batch of mlp-gan-mnist"),
+        (("--budget", "80MiB", "--cuda-context", "79MiB"), "a budget of 80.0 MiB holds no batch of mlp-gan-mnist"),
         (("--budget", "rubbish"), "--budget must be a size such as 8GiB, 512MiB or 6GB, not 'rubbish'"),
-        (("--budget", "80MiB", "--context", "rubbish"), "--context must be a size such as 8GiB"),
+        (("--budget", "80MiB", "--cuda-context", "rubbish"), "--cuda-context must be a size such as 8GiB"),
         (("--device", "cuda:99"), "the device 'cuda:99' isn't there"),
         (("--device", "tpu"), "unknown device 'tpu'"),
         (("--steps", "many"), "Invalid value for '--steps'"),

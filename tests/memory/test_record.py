@@ -233,7 +233,7 @@ def test_tables_memory_writes_a_report_that_waits_for_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "memory"
-    shown = run("tables", "memory", "--references", f"{MLP},{DCGAN}", "--device", "cpu", "--out", out).stdout
+    shown = run("memory", "--references", f"{MLP},{DCGAN}", "--device", "cpu", "--out", out).stdout
     names = {"memory", "footprint", "memory_fit", "scorecard"}
     assert {f"{name}.{kind}" for name in names for kind in ("md", "csv")} <= {p.name for p in out.iterdir()}
     assert set(shown.split()) == {str(p) for p in out.iterdir() if p.suffix in (".md", ".csv")}
@@ -261,16 +261,11 @@ def test_tables_memory_writes_a_report_that_waits_for_a_gpu(
     capsys.readouterr()
     assert {name: (out / name).read_bytes() for name in before} == before
 
-    assert called(monkeypatch, "tables", out, "--batch-sizes", "64") == 2
-    assert "play a part for `tables memory` alone" in capsys.readouterr().err
-    assert called(monkeypatch, "tables", out, "--references", MLP) == 2
-    assert "play a part for `tables memory` alone" in capsys.readouterr().err
-
 
 def test_tables_memory_takes_the_sizes_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "memory"
     arguments = ("--references", MLP, "--batch-sizes", "16,4,4", "--device", "cpu", "--out", out)
-    assert called(monkeypatch, "tables", "memory", *arguments) == 0
+    assert called(monkeypatch, "memory", *arguments) == 0
     found = [r.batch_size for r in read_records(out / "records.jsonl") if r.metric == "peak_reserved_mib"]
     assert found == [4, 16]
     assert list(pd.read_csv(out / "footprint.csv")["batch size"]) == [4, 16]
@@ -299,7 +294,7 @@ def test_mistakes_get_one_line_and_leave_an_earlier_report(
 ) -> None:
     record_not_yet(write, DCGAN, get(DCGAN).card)
     before = (recorder.report / "records.jsonl").read_bytes()
-    common = ("tables", "memory", "--references", MLP, "--device", "cpu", "--out", recorder.report)
+    common = ("memory", "--references", MLP, "--device", "cpu", "--out", recorder.report)
     assert called(monkeypatch, *common, *arguments) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
@@ -315,7 +310,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_keeps_it(
     thesis.parent.mkdir()
     thesis.write_text("three years of work")
     arguments = ("--references", MLP, "--device", "cpu", "--out", thesis.parent)
-    assert called(monkeypatch, "tables", "memory", *arguments) == 2
+    assert called(monkeypatch, "memory", *arguments) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "holds 'thesis.tex', which no report has: nothing is deleted" in said

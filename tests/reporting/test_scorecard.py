@@ -122,3 +122,29 @@ def test_what_does_not_decide_a_claim_does_not_count_for_the_other_either() -> N
 def test_without_values_of_its_own_a_claim_against_another_says_so() -> None:
     judgement = judge("toy-grid", VERSUS, others(2))
     assert (judgement.verdict, judgement.reason) == ("not measured", "no record of m")
+
+
+def test_what_was_measured_of_a_reduced_form_is_named() -> None:
+    small = measured(1.0, reference="toy-grid@size=4")
+    judgement = judge("toy-grid", CLAIM, [small])
+    assert judgement.reason == "measured was toy-grid@size=4, which is another system"
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "reason"),
+    [
+        ({"n_at_least": 100}, {"n": 99}, "of 99 samples, the claim takes 100"),
+        ({"n_at_least": 100}, {"n": 100}, ""),
+        ({"extractor": "mnistnet"}, {"protocol": {"extractor": "digitsnet 01"}}, "looked at by digitsnet 01"),
+        ({"extractor": "mnistnet"}, {"protocol": {"extractor": "mnistnet 01"}}, ""),
+        ({"where": {"numerics": "x"}}, {"protocol": {"numerics": "y"}}, "numerics: y, the claim is about x"),
+        ({"where": {"numerics": "x"}}, {"protocol": {"numerics": "x"}}, ""),
+    ],
+)
+def test_a_value_under_other_conditions_decides_nothing(
+    changes: dict[str, Any], facts: dict[str, Any], reason: str
+) -> None:
+    claim = dataclasses.replace(CLAIM, **changes)
+    judgement = judge("toy-grid", claim, [measured(1.0, **facts)])
+    assert (judgement.verdict == "reproduced") is not bool(reason)
+    assert reason in judgement.reason

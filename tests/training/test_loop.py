@@ -606,7 +606,7 @@ def test_the_number_of_threads_is_resolved_into_the_runs_file(
 ) -> None:
     run = train(toy_config(threads=None), tmp_path / "small")
     assert run_json(tmp_path / "small")["config"]["threads"] == run.threads == 1, "a toy's step is a small one"
-    monkeypatch.setattr("harness.training.loop.step_threads", lambda *_: 2)
+    monkeypatch.setattr("harness.training.resolve.step_threads", lambda *_: 2)
     run = train(toy_config(threads=None), tmp_path / "larger")
     found = run_json(tmp_path / "larger")
     assert found["config"]["threads"] == found["environment"]["threads"] == run.threads == 2
@@ -673,7 +673,7 @@ def test_a_run_of_three_epochs_makes_one_delivery_and_so_one_copy_stream(
 def test_a_gpu_that_cannot_be_used_is_said_and_not_passed_over(
     toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.training.loop.unusable_gpu", lambda: "the driver is older than needed")
+    monkeypatch.setattr("harness.training.resolve.unusable_gpu", lambda: "the driver is older than needed")
     train(toy_config(device="auto", steps=1), tmp_path / "auto")
     assert "computing on the CPU: the driver is older than needed" in log_of(tmp_path / "auto")
     train(toy_config(device="cpu", steps=1), tmp_path / "asked")

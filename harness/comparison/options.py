@@ -1,0 +1,95 @@
+"""What `gan-harness compare` and `gan-harness ab` are asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.comparison.rule import ALPHA, MARGIN, Rule
+from harness.records.options import ROOT_VARIABLE, DataRoot, Device, Modules
+from harness.records.profiles import get_profile
+
+Margin = Annotated[float, typer.Option(help="The change that doesn't matter, as a share of the base.")]
+Alpha = Annotated[float, typer.Option(help="Chance of any false alarm in the whole comparison.")]
+Metrics = Annotated[str, typer.Option(help="Shell patterns of metrics, such as 'fid,kid'; default the headline ones.")]
+Out = Annotated[Path, typer.Option(help="Where the table, and revisions' records, go.")]
+_OUT = Path("runs/compare")
+
+
+def rule(alpha: float, margin: float, metrics: str) -> Rule:
+    """How the verdicts are reached."""
+    return Rule(alpha, margin, tuple(part.strip() for part in metrics.split(",") if part.strip()))
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Two sets of records."""
+
+    base: Annotated[Path, typer.Argument(help="A report folder, baseline or file of records.")]
+    candidate: Annotated[Path, typer.Argument(help="The same for what is to be judged.")]
+    margin: Margin = MARGIN
+    alpha: Alpha = ALPHA
+    metrics: Metrics = ""
+    out: Out = _OUT
+
+    @property
+    def rule(self) -> Rule:
+        """How the verdicts are reached."""
+        return rule(self.alpha, self.margin, self.metrics)
+
+
+@dataclass(frozen=True)
+class RevisionOptions:
+    """Two git revisions, which are trained or timed.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    base: Annotated[str, typer.Argument(help="A git revision.")]
+    candidate: Annotated[str, typer.Argument(help="The one that is to be judged.")]
+    seeds: Annotated[int, typer.Option(help="Seeds to train on either side.")] = 8
+    first_seed: Annotated[int, typer.Option(help="The first seed.")] = 0
+    references: Annotated[str, typer.Option(help="Which references, as for the suites.")] = "*"
+    profile: Annotated[str, typer.Option(help="How much to train.")] = "smoke"
+    margin: Margin = MARGIN
+    alpha: Alpha = ALPHA
+    metrics: Metrics = ""
+    device: Device = "auto"
+    data_root: DataRoot = None
+    out: Out = _OUT
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Time and memory of a step instead of quality: both sides in turn.")
+    ] = False
+    rounds: Annotated[int, typer.Option(help="With --speed: rounds of either side, in turn.")] = 20
+    batch_size: Annotated[
+        int | None, typer.Option(help="With --speed: default the document's, on a CPU what the profile affords.")
+    ] = None
+    modules: Modules = ()
+
+    def __post_init__(self) -> None:
+        get_profile(self.profile)
+        if self.seeds < 1 or self.first_seed < 0:
+            raise ValueError(f"--seeds must be 1 or more and --first-seed 0 or more, not {self.seeds, self.first_seed}")
+        if self.rounds < 1:
+            raise ValueError(f"--rounds must be 1 or more, not {self.rounds}")
+        if self.batch_size is not None and not self.speed:
+            raise ValueError("--batch-size has no effect without --speed")
+
+    @property
+    def rule(self) -> Rule:
+        """How the verdicts are reached."""
+        return rule(self.alpha, self.margin, self.metrics)
+
+    @property
+    def for_suites(self) -> tuple[str, ...]:
+        """What the suites of either side are told."""
+        root = self.data_root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
+        told = ["--references", self.references, "--profile", self.profile]
+        told += ["--device", self.device] if self.device != "auto" else []
+        told += ["--data-root", str(root.resolve())] if root else []
+        return (*told, *(part for module in self.modules for part in ("--reference-module", module)))

@@ -1,0 +1,35 @@
+"""Options that several commands have, spelt alike: the fields of their dataclasses are annotated with these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DETERMINISTIC, CUDNN_BENCHMARK = "deterministic", "cudnn-benchmark"
+ROOT_VARIABLE = "GAN_HARNESS_DATA"
+AUTO, NEVER = "auto", "never"  # of packs
+PREFETCH = 2  # batches that each worker reads ahead
+
+Modules = Annotated[tuple[str, ...], typer.Option("--reference-module", help="Module that registers more references.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder of data sets (MNIST/, celeba/, …); default is $GAN_HARNESS_DATA, else stand-ins."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+NumericsOption = Annotated[
+    str, typer.Option(help="On CUDA: deterministic, or cudnn-benchmark as the documents compute.")
+]
+Count = Annotated[int | None, typer.Option("-n", "--count", help="How many samples.")]
+
+
+def is_deterministic(numerics: str) -> bool:
+    """What `--numerics` means.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if numerics not in (DETERMINISTIC, CUDNN_BENCHMARK):
+        raise ValueError(f"--numerics must be {DETERMINISTIC} or {CUDNN_BENCHMARK}, not {numerics!r}")
+    return numerics == DETERMINISTIC

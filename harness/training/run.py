@@ -1,0 +1,91 @@
+"""`train`: from a configuration to a run folder. Resolve, build, loop."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from harness.data.loader import naming_dead_workers
+from harness.files.writing import held
+from harness.training.checkpoint import checkpoint_folders
+from harness.training.config import RunConfig
+from harness.training.device import numerics
+from harness.training.loop import Loop, OnStep, TrainedRun
+from harness.training.resolve import check_last_batch, check_resumable, resolve, resolve_threads
+from harness.training.run_folder import RUN_FILE, RunFolder
+from harness.training.signals import noticing_signals
+
+
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool | Literal["auto"] = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+    on_step: OnStep | None = None,
+    show_log: bool = True,
+    stop_on_signal: bool = False,
+) -> TrainedRun:
+    """Train as `config` says, in the folder `out`, or go on with the run that is there.
+
+    `resume` True goes on with a run; where a kill came before anything had begun it starts, and says so. "auto" starts
+    also where there is no folder, or an empty one. Nobody else may write into the folder meanwhile.
+
+    The console shows progress and, with `show_log`, the log's lines. `on_step` is called after every step with its
+    number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
+    a checkpoint and returns.
+
+    Raises:
+        ValueError: a setting, a file or a folder that can't be used, named in one line.
+        NonFiniteError: a loss or a parameter became NaN or infinite; the last good checkpoint is kept.
+        OSError: the folder can't be written; what was complete stays.
+    """
+    folder = RunFolder(out)
+    afresh = ""
+    if resume and folder.nothing_has_begun() and (resume == "auto" or folder.was_killed()):
+        resume, afresh = False, "nothing had begun here: starting with the first step"
+    if resume and not (out / RUN_FILE).is_file():
+        raise ValueError(f"{folder.no_run}; --auto-resume starts where nothing has begun")
+    going_on = bool(resume)
+    reference, device, threads = resolve_threads(config, folder, resume=going_on)
+    with numerics(device, deterministic=config.deterministic, threads=threads):
+        # What can fail for a user's mistake comes before anything is written.
+        resolved = resolve(config, reference, device, threads, folder, console, resume=going_on)
+        facts = resolved.facts
+        _check_folder(folder, resume=going_on, overwrite=overwrite)
+        with held(out):
+            _check_folder(folder, resume=going_on, overwrite=overwrite)  # until now another process may have been at it
+            moved = check_resumable(folder, resolved.config, facts) if going_on else []
+            check_last_batch(resolved.config, reference, resolved.dataset)
+            notes = [*resolved.decided, *([afresh] if afresh else []), *moved]
+            loop = Loop(resolved, folder, console, on_step, show_log=show_log, notes=notes)
+            if going_on:
+                folder.clear_leftovers()
+            else:
+                folder.start()
+            folder.write_run(resolved.config, facts)
+            return _run(loop, folder, stop_on_signal=stop_on_signal)
+
+
+def _check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    if resume:
+        folder.read_run()
+    else:
+        folder.check_free(overwrite=overwrite)
+
+
+def _run(loop: Loop, folder: RunFolder, *, stop_on_signal: bool) -> TrainedRun:
+    """The loop; where writing fails, what is kept."""
+    try:
+        with naming_dead_workers(), noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
+            return loop.run()
+    except OSError as error:
+        why = error.strerror or error
+        kept = ", its checkpoints are kept" if checkpoint_folders(folder.checkpoints) else ""
+        raise OSError(
+            error.errno, f"writing the run failed{kept}: {why}", str(error.filename or folder.path)
+        ) from error
