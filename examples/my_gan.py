@@ -75,7 +75,7 @@ CARD = Card(
             place="examples/my_gan.py",
             statement="at least three of the nine modes are learned",
             documented="3 or more of 9",
-            metric="modes_mass_9",
+            metric="modes_with_mass",
             condition=at_least(3),
             epochs=5,
         ),

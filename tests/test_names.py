@@ -40,7 +40,7 @@ def test_every_test_has_the_module_that_it_tests_or_says_what_else() -> None:
     several = {
         "cli": {"commands", "places"},
         "data": {"flat_memory"},
-        "comparison": {"error_rates"},
+        "comparison": {"across_versions", "error_rates"},
         "evaluation": {"extractors"},
         "reporting": {"measured"},
         "suite": {"claims", "loading_suite", "memory_suites"},

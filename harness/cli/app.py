@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-import click
 import typer
 
+_CONTEXT = "context"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 app = typer.Typer(
@@ -40,27 +40,32 @@ def command(name: str, to: typer.Typer = app) -> Callable[[_F], _F]:
         def run(**values: Any) -> Any:
             values = {n: tuple(v) if n in several else v for n, v in values.items()}
             if knows_given:
-                context = click.get_current_context()
-                named = click.core.ParameterSource.COMMANDLINE
-                values["given"] = frozenset(n for n in fields if context.get_parameter_source(n) is named)
+                context = values.pop(_CONTEXT)
+                values["given"] = frozenset(n for n in fields if _from_command_line(context, n))
             return function(options(**values))
 
         run.__doc__ = function.__doc__
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=_default(field),
-                    annotation=_as_list(annotated[name]) if name in several else annotated[name],
-                )
-                for name, field in fields.items()
-            ]
-        )
+        context = inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=_default(field),
+                annotation=_as_list(annotated[name]) if name in several else annotated[name],
+            )
+            for name, field in fields.items()
+        ]
+        signature = inspect.Signature([*([context] if knows_given else []), *parameters])
+        run.__signature__ = signature  # type: ignore[attr-defined]
         to.command(name)(run)
         return function
 
     return enter
+
+
+def _from_command_line(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -92,7 +92,8 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     if found is None:
         return record
     metric, told = found
-    better = "none" if record.get("better") == "none" else metric.better  # calibrations aren't judged
+    calibration = record.get("better") == "none" or str(record.get("reference", "")).startswith("calibration: ")
+    better = "none" if calibration else metric.better  # no direction of what is known
     protocol = dict(record.get("protocol") or {})
     unit = str(record.get("unit", ""))
     if metric is m.CLASS_COVERAGE and unit.startswith("of "):

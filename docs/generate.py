@@ -1,0 +1,110 @@
+"""The pages of the manual that are made: `python docs/generate.py`. A test says when they are out of date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from harness.cli.__main__ import app
+from harness.records.metrics import METRICS
+from harness.records.record import read_records
+from harness.reporting.check_tables import mutants_table
+from harness.reporting.tables import TABLES
+
+ROOT = Path(__file__).parents[1]
+MUTANTS = ROOT / "reports" / "measured" / "amd-epyc-2-cores" / "mutants"
+
+
+def command_line() -> str:
+    """Every command with its options."""
+    parts = ["# Command line\n\nMade from the commands themselves. `gan-harness COMMAND --help` says the same."]
+    for name, command in _commands(typer.main.get_command(app), ""):
+        said = (command.help or "").replace("[bold]", "`").replace("[/bold]", "`")
+        said = "\n".join(line.strip() for line in said.strip().splitlines())
+        rows = [_row(parameter) for parameter in command.params if parameter.name != "help"]
+        table = "\n".join(["| | | default |", "| --- | --- | --- |", *rows]) if rows else ""
+        parts.append(f"## `gan-harness {name}`\n\n{said}\n\n{table}".rstrip())
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name in sorted(group.commands):
+        command = group.commands[name]
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def _row(parameter: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+    if not names.startswith("`-"):
+        names = f"`{(parameter.name or '').upper()}`"
+    default = parameter.default
+    nothing = default is None or default is False or default == "" or default in ([], ()) or callable(default)
+    shown = "" if nothing else f"`{default}`"
+    return f"| {names} | {_cell(getattr(parameter, 'help', '') or '')} | {'' if parameter.required else shown} |"
+
+
+def metrics() -> str:
+    """Every metric, with its unit and direction."""
+    rows = [
+        f"| `{m.name}` | {_cell(m.title)} | {m.unit or '–'} | {m.better} | {', '.join(m.by) or '–'} | "
+        f"{'yes' if m.headline else ''} |"
+        for m in METRICS.values()
+    ]
+    return (
+        "# Metrics\n\nMade from `harness/records/metrics.py`. How many samples, which extractor, which batch size "
+        "stand in each record, never in a name. *Told apart by*: keys of the protocol that make several series of "
+        "one metric. "
+        "*Gate*: tested unless told otherwise.\n\n"
+        "| metric | what | unit | better | told apart by | gate |\n| --- | --- | --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\n## Tables\n\n| file | what |\n| --- | --- |\n"
+        + "\n".join(f"| `{table.name}` | {_cell(table.title)} |" for table in TABLES)
+        + "\n"
+    )
+
+
+def mutants() -> str:
+    """What the suites notice, as it was measured."""
+    table = mutants_table(read_records(MUTANTS / "records.jsonl"), [])
+    controls = table["mutant"] == "none"
+    broken = table[~controls]
+    noticed = int((broken["as it should be"] == "yes").sum())
+    quiet = int((table[controls]["as it should be"] == "yes").sum())
+    rows = [
+        f"| {_cell(row['what is wrong'])} | `{row['applied to']}` | "
+        f"{row['noticed by'] if row['as it should be'] == 'yes' else '**nobody** at this cost'} |"
+        for _, row in broken.iterrows()
+    ]
+    return (
+        "# Mutants\n\nDo the suites notice broken code? `test_mutants` breaks references from outside, in ways in "
+        "which GAN code really breaks, and asks the suites' own checks, the cheapest first. Made from the records in "
+        f"`{MUTANTS.relative_to(ROOT)}`, at the cost of the profile `smoke`.\n\n"
+        f"{noticed} of {len(broken)} are noticed, and {quiet} of {int(controls.sum())} clean references that serve as "
+        "controls raise no alarm. *training*: the values that trainings log over several seeds, held against as many "
+        "of the clean reference.\n\n"
+        "| what is broken | in | noticed by |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+PAGES = {"cli.md": command_line, "metrics.md": metrics, "mutants.md": mutants}
+
+
+def main(folder: Path) -> None:
+    """Write the pages into a folder."""
+    for name, make in PAGES.items():
+        (folder / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

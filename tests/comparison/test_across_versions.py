@@ -1,0 +1,37 @@
+"""Revisions of before 0.2 and of today are comparable: other rooms, other names of metrics, another plugin."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import ROOT, call, run
+
+BEFORE = "4f9cfda417efbace6a54ef34a61c24f6dcb8642e"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def history() -> None:
+    found = subprocess.run(["git", "cat-file", "-e", BEFORE], cwd=ROOT, capture_output=True, check=False)
+    if found.returncode:
+        pytest.skip("this clone lacks the history")
+
+
+def test_quality_and_modes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
+    asked = ("--seeds", "1", "--references", "idl-gan-grid,idl-gan-mnist", "--device", "cpu", "--out", tmp_path / "out")
+    metrics = ("--metrics", "modes_captured,high_quality_fraction,reverse_kl,fid,kid,recall,inception_score")
+    run("ab", BEFORE, "HEAD", *asked, *metrics)
+    rows = [line for line in (tmp_path / "out" / "comparison.md").read_text().splitlines() if line.startswith("| idl-")]
+    assert len(rows) == 7
+    assert all("kept (the same values for the same seeds)" in line for line in rows), rows
+
+
+def test_steps_are_timed_in_turn(tmp_path: Path) -> None:
+    asked = ("--speed", "--rounds", "2", "--references", "idl-gan-grid", "--batch-size", "8", "--device", "cpu")
+    done = call(("ab", BEFORE, "HEAD", *asked, "--out", tmp_path / "out"), ROOT)
+    assert done.returncode in (0, 1, 10), done.stderr
+    assert "idl-gan-grid" in (tmp_path / "out" / "speed.md").read_text()

@@ -1,0 +1,41 @@
+"""The manual: what is made is current, every page is in the navigation, the README is short."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def test_made_pages_are_current(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, DOCS / "generate.py", tmp_path], cwd=ROOT, check=True)
+    made = sorted(tmp_path.iterdir())
+    assert [page.name for page in made] == ["cli.md", "metrics.md", "mutants.md"]
+    for page in made:
+        assert page.read_text() == (DOCS / page.name).read_text(), "run: python docs/generate.py"
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    nav = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+    listed = [page for entry in nav for page in entry.values()]
+    assert sorted(listed) == sorted(page.name for page in DOCS.glob("*.md"))
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.encode()) <= 8 * 1024
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        assert link.startswith("http") or (ROOT / link).exists(), link
+
+
+def test_commands_that_the_manual_shows_exist() -> None:
+    known = set(re.findall(r"^## `gan-harness ([\w-]+)", (DOCS / "cli.md").read_text(), re.M))
+    assert len(known) >= 13
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")):
+        for command in re.findall(r"(?:^|`|/)gan-harness ([a-z][\w-]*)", page.read_text(), re.M):
+            assert command in known, f"{page.name}: gan-harness {command}"
