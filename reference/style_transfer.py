@@ -27,25 +27,7 @@ RATE = 0.02
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures that VGG-19 was trained on
 
 # VGG-19 up to the last style layer: a number is a 3×3 convolution's channels, each followed by ReLU; P pools.
-VGG19: tuple[int | str, ...] = (
-    64,
-    64,
-    "P",
-    128,
-    128,
-    "P",
-    256,
-    256,
-    256,
-    256,
-    "P",
-    512,
-    512,
-    512,
-    512,
-    "P",
-    512,
-)
+VGG19: tuple[int | str, ...] = (*(64, 64, "P"), *(128, 128, "P"), *(256,) * 4, "P", *(512,) * 4, "P", 512)
 
 CONTENT_LAYER, STYLE_LAYERS = 22, "1+6+11+20+29"  # after the ReLU of conv4_2; of conv1_1, 2_1, 3_1, 4_1, 5_1
 
@@ -75,18 +57,7 @@ class StyleTransfer:
         Raises:
             ValueError: the feature network or its weights can't be had.
         """
-        picture = Picture(self.size)
-        layers = vgg19() if self.features == "vgg19" else _called(self.features)
-        if self.weights:
-            _load(layers, Path(self.weights))
-        most = max(self.content_layer, *self._layers())
-        if most >= len(layers):
-            raise ValueError(f"{self.features} has the layers 0 to {len(layers) - 1}, there is no layer {most}")
-        try:
-            features = Features(layers, self.content_layer, self._layers(), self.size)
-        except Exception as error:  # whatever a stranger's network makes of a picture
-            raise ValueError(f"{self.features} can't look at a picture of side {self.size}: {error}") from error
-        return {"picture": picture, "features": features}
+        return {"picture": Picture(self.size), "features": self._feature_network()}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Adam(0.02) for the picture alone."""
@@ -127,6 +98,18 @@ class StyleTransfer:
         for name in ("content_weight", "style_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a finite number from 0 on, not {getattr(self, name)}")
+
+    def _feature_network(self) -> Features:
+        layers = vgg19() if self.features == "vgg19" else _called(self.features)
+        if self.weights:
+            _load(layers, Path(self.weights))
+        most = max(self.content_layer, *self._layers())
+        if most >= len(layers):
+            raise ValueError(f"{self.features} has the layers 0 to {len(layers) - 1}, there is no layer {most}")
+        try:
+            return Features(layers, self.content_layer, self._layers(), self.size)
+        except Exception as error:  # whatever a stranger's network makes of a picture
+            raise ValueError(f"{self.features} can't look at a picture of side {self.size}: {error}") from error
 
     def _layers(self) -> tuple[int, ...]:
         try:

@@ -5,25 +5,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from harness.data.dataset import evenly_spread
-from harness.data.image_folder import FOLDER as FACES
-from harness.data.images import picture_files
 from harness.data.loader import batches
 from harness.data.order import epoch_order
 from harness.data.packed import PackedImages
-from harness.data.registry import faces_root
 from harness.data.storage import OwnDisk
-from harness.loading.measure import FOLDER, FORMATS, LoadingCell, Stored, load, store
+from harness.loading.copies import Copies
+from harness.loading.measure import FOLDER, FORMATS, LoadingCell, load
 from harness.loading.record import WORKERS as NUMBERS_OF_WORKERS
 from harness.loading.record import Storage, images_digest, record_computing, record_loading, record_speed_up
 from harness.records.metrics import (
@@ -44,29 +39,11 @@ MOST_COMPARED = 128  # pictures
 ON_A_CPU = 4  # a step at the document's batch takes seconds there
 
 
-class Copies:
-    """The pictures in every format, once on each disk that is asked for."""
-
-    def __init__(self, session: Session, stack: ExitStack) -> None:
-        root, self.title, self.real = faces_root(session.root)
-        files = picture_files(root / FACES)
-        self.files = [files[index] for index in evenly_spread(len(files), session.profile.loading_pictures).tolist()]
-        self.session, self.stack = session, stack
-        self.stored: dict[Path | None, Stored] = {}
-
-    def on(self, place: Path | None) -> Stored:
-        if place not in self.stored:
-            on = place or self.session.folder("runs")
-            on.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(prefix="gan-harness-loading-", dir=on)
-            self.stored[place] = store(self.files, Path(self.stack.enter_context(made)), SIDE)
-        return self.stored[place]
-
-
 @pytest.fixture(scope="module")
 def copies(whole_session: Session) -> Iterator[Copies]:
     with ExitStack() as stack:
-        yield Copies(whole_session, stack)
+        most, own = whole_session.profile.loading_pictures, whole_session.folder("runs")
+        yield Copies(whole_session.root, most, SIDE, own, stack)
 
 
 @pytest.fixture

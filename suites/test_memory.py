@@ -23,7 +23,7 @@ from harness.memory.record import (
 )
 from harness.memory.storage_tracer import NotFollowableError
 from harness.records.environment import allocator_settings
-from harness.records.metrics import COMPUTED_ON, CPU_PEAK_EVERYTHING, CPU_PEAK_TENSORS, LEAKED_BYTES, STEPS
+from harness.records.metrics import BY, COMPUTED_ON, CPU_PEAK_EVERYTHING, CPU_PEAK_TENSORS, LEAKED_BYTES, STEPS
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 from harness.training.device import IS_DETERMINISTIC
@@ -128,6 +128,6 @@ def test_leak(subject: Subject, suite: Session) -> None:
         LEAKED_BYTES,
         late - early,
         batch_size=batch,
-        protocol={STEPS: f"{first} and {last}", "by": how},
+        protocol={STEPS: f"{first} and {last}", BY: how},
     )
     assert late == early, f"{late - early:,} bytes more are held after {last} steps than after {first}"

@@ -28,6 +28,7 @@ from harness.records.metrics import (
     FOUND_INCOMPARABLE,
     INCEPTION_SCORE,
     KID,
+    MEASURED_ON,
     NN_DISTANCE_RATIO,
     PRECISION,
     RECALL,
@@ -99,7 +100,7 @@ def test_extractors_read_well(name: str, suite: Session) -> None:
         f"calibration: {name}",
         EXTRACTOR_ACCURACY,
         accuracy,
-        protocol={EXPECTED: f"≥ {LEAST_ACCURACY[name]:g}", "on": "its held-out images"},
+        protocol={EXPECTED: f"≥ {LEAST_ACCURACY[name]:g}", MEASURED_ON: "its held-out images"},
     )
     assert accuracy >= LEAST_ACCURACY[name]
 

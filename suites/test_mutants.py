@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.checks.mutants import CHANGES
-from harness.records.metrics import CONTROL_LEFT_ALONE, MUTANT, MUTANT_CAUGHT
+from harness.records.metrics import CONTROL_LEFT_ALONE, MUTANT, MUTANT_CAUGHT, NOTICED_BY, WHAT
 from harness.suite.mutant_checks import SHUFFLING_OFF, MutantChecks
 from harness.suite.session import Session
 
@@ -56,7 +56,7 @@ def record(suite: Session, of: str, change: str, what: str, noticed: str, said: 
         MUTANT_CAUGHT if change != "none" else CONTROL_LEFT_ALONE,
         float(bool(said) == (change != "none")),
         reason=said[:200],
-        protocol={MUTANT: change, "what": what, "suite": noticed if said else "–"},
+        protocol={MUTANT: change, WHAT: what, NOTICED_BY: noticed if said else "–"},
     )
 
 

@@ -20,7 +20,7 @@ _COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("tables", "memory"): ("memory",),
     ("data",): ("make-data",),
 }
-_FOR_REVISIONS = {"--seeds", "--first-seed", "--references", "--profile", "--speed", "--rounds", "--batch-size"}
+_FLAGS = {"--speed", "-h", "--help"}
 
 
 def translate(words: list[str]) -> tuple[list[str], list[str]]:
@@ -48,8 +48,12 @@ def translate(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _of_revisions(words: list[str]) -> bool:
-    """Whether what `compare` is given are git revisions: an option says so, or neither of both is a path."""
-    if any(word.partition("=")[0] in _FOR_REVISIONS for word in words):
-        return True
-    sides = [word for word in words[:2] if not word.startswith("-")]
-    return len(sides) == 2 and not any(Path(side).exists() or "/" in side for side in sides)
+    """Whether what `compare` is given are git revisions: neither of both is a path that is there."""
+    sides: list[str] = []
+    values = iter(words)
+    for word in values:
+        if not word.startswith("-"):
+            sides.append(word)
+        elif "=" not in word and word not in _FLAGS:
+            next(values, None)  # its value
+    return len(sides) >= 2 and not any(Path(side).exists() for side in sides[:2])

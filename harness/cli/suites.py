@@ -32,8 +32,9 @@ def run_suites(context: typer.Context) -> None:
     folder = suites_folder()
     # Their own settings, so that those of the user's repository are not asked for what they don't know.
     settings = ["-c", str(_ROOM / "suite" / "pytest.ini"), "--rootdir", str(Path.cwd()), "--import-mode", "importlib"]
-    chosen = [] if any(_names_a_suite(argument, folder) for argument in arguments) else [str(folder)]
-    arguments = [str(folder / argument) if _names_a_suite(argument, folder) else argument for argument in arguments]
+    selected = {argument: path for argument in arguments if (path := suite_at(argument, folder)) is not None}
+    chosen = [] if selected else [str(folder)]
+    arguments = [selected.get(argument, argument) for argument in arguments]
     # The plugin by name: pytest reads the options before it finds the suites' conftest.py.
     code = int(pytest.main(["-p", "harness.suite.plugin", *settings, *chosen, *arguments]))
     sys.exit(2 if code in (3, 4, 5) else code)  # pytest's own: an internal error, wrong use, nothing collected
@@ -45,6 +46,11 @@ def suites_folder() -> Path:
     return packaged if packaged.is_dir() else _ROOM.parent / "suites"
 
 
-def _names_a_suite(argument: str, folder: Path) -> bool:
-    """Whether it is a file of the suites, as `test_modes.py` or `test_modes.py::test_modes`."""
-    return (folder / argument.partition("::")[0]).is_file()
+def suite_at(argument: str, folder: Path) -> str | None:
+    """The suite that an argument names, as `test_modes.py`, `test_modes.py::test_modes` or by its path; else None."""
+    name, colons, test = argument.partition("::")
+    path = Path(name)
+    named = path.name.startswith("test_") and path.suffix == ".py" and (folder / path.name).is_file()
+    if not named or (len(path.parts) > 1 and path.resolve().parent != folder.resolve()):
+        return None
+    return f"{folder / path.name}{colons}{test}"

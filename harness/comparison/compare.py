@@ -13,7 +13,7 @@ from rich.markup import escape
 from harness.comparison.baseline import read_record_set
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
-from harness.comparison.revisions import Measurement, measure_revisions
+from harness.comparison.revisions import Measurement, commit_of, measure_revisions
 from harness.comparison.rule import ALPHA
 from harness.comparison.speed import Timing, pace_exit_code, pace_table, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
@@ -52,8 +52,13 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
         ValueError: something that is no revision, or whose suites don't run.
     """
     for name in (options.base, options.candidate):
-        if is_record_set(name):
-            raise ValueError(f"{name} holds records: `gan-harness compare` compares those, `ab` git revisions")
+        try:
+            commit_of(name)
+        except ValueError as error:
+            if is_record_set(name):
+                why = f"{name} is a path and no git revision: `gan-harness compare` compares records"
+                raise ValueError(why) from error
+            raise
     if options.speed:
         return _compare_speed(options, console)
     what = Measurement(options.seeds, options.first_seed, options.for_suites)

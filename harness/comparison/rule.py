@@ -17,7 +17,8 @@ class Rule:
     """How a verdict is reached.
 
     `alpha` is the chance of any false alarm in the whole comparison; `margin` the change, relative to the base's mean,
-    that doesn't matter; `metrics` shell patterns of the series to compare, none for the headline metrics.
+    that doesn't matter; `metrics` shell patterns of the metrics, or of series of them, to compare, none for the
+    headline metrics.
 
     Raises:
         ValueError: a value out of its range.
@@ -41,4 +42,5 @@ class Rule:
             return False
         if not self.metrics:
             return record.headline
-        return any(fnmatch.fnmatchcase(record.series, pattern.replace("[", "[[]")) for pattern in self.metrics)
+        names = (record.metric, record.series)
+        return any(fnmatch.fnmatchcase(n, pattern.replace("[", "[[]")) for n in names for pattern in self.metrics)

@@ -72,7 +72,12 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     sides = _grouped(base, rule), _grouped(candidate, rule)
     keys = list(dict.fromkeys([*sides[0], *sides[1]]))
     if not keys:
-        raise NotComparableError("there is nothing to compare: neither side has a measured metric that takes part")
+        there = (
+            ", ".join(sorted({r.metric for r in (*base, *candidate) if r.status == "measured"})) or "nothing measured"
+        )
+        raise NotComparableError(
+            f"there is nothing to compare: neither side has a measured metric that takes part; there are: {there}"
+        )
     settled: dict[tuple[str, str], Comparison] = {}
     tested: dict[tuple[str, str], Permutation] = {}
     same = _unchanged(keys, *sides)

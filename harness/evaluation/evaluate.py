@@ -38,6 +38,7 @@ from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment, fin
 from harness.records.metrics import (
     CLASS,
     CLASS_SHARE,
+    DATA,
     FID,
     NUMERICS,
     STATISTICS,
@@ -328,7 +329,7 @@ def _write(
 
     lines = []
     for found in values:
-        protocol = {**(computed or {}), **found.protocol, "data": dataset.fingerprint}
+        protocol = {**(computed or {}), **found.protocol, DATA: dataset.fingerprint}
         headline = is_headline(found.metric, protocol)
         lines.append(line(found.metric, protocol, value=found.value, status="measured", headline=headline))
     if why_no_start:

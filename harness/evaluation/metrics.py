@@ -26,6 +26,7 @@ from harness.records.metrics import (
     CLASS_COVERAGE,
     CLASS_KL,
     CLASS_SHARE,
+    CLASSES,
     FID,
     FID_INFINITE,
     INCEPTION_SCORE,
@@ -204,7 +205,7 @@ def measure_quality(
 
 def _coverage_values(found: ClassCoverage, classes: Sequence[str], *, digits: bool) -> list[MetricValue]:
     values = [
-        MetricValue(CLASS_COVERAGE, found.covered, {"classes": str(len(classes))}),
+        MetricValue(CLASS_COVERAGE, found.covered, {CLASSES: str(len(classes))}),
         MetricValue(CLASS_KL, found.divergence),
     ]
     if digits:

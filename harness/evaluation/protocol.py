@@ -16,7 +16,16 @@ from harness.evaluation.extractors.extractor import NAMES, Extractor, NoExtracto
 from harness.evaluation.features import Said, features_of, real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
 from harness.evaluation.metrics import distances, measure_quality
-from harness.records.metrics import BATCH_NORM, EXTRACTOR, RUNNING, STATISTICS, TRAINING, UNTRAINED, MetricValue
+from harness.records.metrics import (
+    BATCH_NORM,
+    EXTRACTOR,
+    GENERATED,
+    RUNNING,
+    STATISTICS,
+    TRAINING,
+    UNTRAINED,
+    MetricValue,
+)
 from harness.training.sampler import Sampler
 from reference import Card
 
@@ -180,7 +189,7 @@ def evaluate_images(
         values = measure_quality(chosen, compared, training, classes, digits=real.digits, everything=generated)
     protocol = {**extractor.protocol(), "size": "×".join(map(str, shape)), "real": f"{n}, evenly spread", **drawn}
     if n < len(images):
-        protocol["generated"] = f"{n} of {len(images)}, evenly spread"
+        protocol[GENERATED] = f"{n} of {len(images)}, evenly spread"
     if strange:
         protocol[EXTRACTOR] += f", trained on {extractor.trained_on}, looks at {dataset.title}"
     if running:

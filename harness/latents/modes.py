@@ -130,7 +130,7 @@ def _semantic(
         labels = reader.read(base).astype(bool)
     else:
         raise ValueError("a semantic vector takes --labels FILE (0 or 1 per sample) or --attribute NAME")
-    vector = semantic_vector(latents, labels, as_written=bool(options.literal))
+    vector = semantic_vector(latents, labels, literal=bool(options.literal))
     minus, plus = (_at(sampler, data, options, latents + sign * vector) for sign in (-1, 1))
     numbers = {"length": float(np.linalg.norm(vector)), "labelled": float(labels.sum())}
     if reader is not None:
@@ -200,7 +200,6 @@ _MODES: dict[
     "roundtrip": (lambda s: "encoder" in s.networks, _round_trip),
     "inpaint": (lambda s: s.reference.card.condition == "erased", _inpaint),
 }
-ALL_MODES = tuple(_MODES)
 
 
 def class_numbers(

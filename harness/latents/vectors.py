@@ -105,10 +105,10 @@ def scattered(centre: Floats, n: int, random: np.random.Generator, mean: float =
     return np.asarray(centre + 0.1 * random.normal(mean, 1.0, (n, *centre.shape)))
 
 
-def semantic_vector(latents: Floats, labels: NDArray[np.bool_], *, as_written: bool = False) -> Floats:
+def semantic_vector(latents: Floats, labels: NDArray[np.bool_], *, literal: bool = False) -> Floats:
     """Mean of the labelled latents minus mean of the others, (*shape,).
 
-    `as_written` computes what document 004 prints: both means over the labelled ones, so that zero comes out.
+    `literal` computes what document 004 prints: both means over the labelled ones, so that zero comes out.
 
     Raises:
         ValueError: not one label per latent, or all labels alike.
@@ -118,7 +118,7 @@ def semantic_vector(latents: Floats, labels: NDArray[np.bool_], *, as_written: b
         raise ValueError(f"a semantic vector takes one label per latent, not {labels.shape[0]} for {len(latents)}")
     if labels.all() or not labels.any():
         raise ValueError(f"a semantic vector takes labels of both kinds; all {len(labels)} are {bool(labels.all())}")
-    others = labels if as_written else ~labels
+    others = labels if literal else ~labels
     return np.asarray(latents[labels].mean(axis=0) - latents[others].mean(axis=0))
 
 

@@ -43,6 +43,12 @@ NUMERICS = "numerics"
 STEPS = "steps"
 THREADS = "threads"
 EXPECTED = "expected"
+BY = "by"  # who counted
+CLASSES = "classes"  # how many there are
+DATA = "data"  # the fingerprint of what it was measured on
+GENERATED = "generated"  # how many of those that were given
+MEASURED_ON = "on"
+NOTICED_BY, WHAT = "suite", "what"  # of a mutant
 
 RUNNING = "running"  # of STATISTICS: batch normalisation's running ones, where a sample takes the batch's
 UNTRAINED = "none"  # of TRAINING: before the first step
@@ -106,7 +112,7 @@ def series(metric: str, protocol: Mapping[str, str]) -> str:
     """What a value is one of: the metric, and what tells it from others of its reference; `class_share [class 3]`."""
     known = METRICS.get(metric)
     keys = [key for key in known.by if key in protocol] if known else []
-    return metric + (f" [{', '.join(f'{key} {protocol[key]}' for key in keys)}]" if keys else "")
+    return metric + (f" [{'; '.join(f'{key} {protocol[key]}' for key in keys)}]" if keys else "")
 
 
 # Sample quality.
@@ -161,8 +167,8 @@ TREND = Metric("trend", "rank correlation", "none", "trend over time", (QUANTITY
 LAST_OVER_FIRST = Metric("last_over_first", "ratio", "none", "last value / first value", (QUANTITY,))
 
 # What must hold.
-SAME_BITS = Metric("same_bits", "yes/no", "higher", "the same bits", (VARIATION,))
-OTHER_BITS = Metric("other_bits", "yes/no", "higher", "other bits", (VARIATION,))
+SAME_BITS = Metric("same_bits", "yes/no", "higher", "the same bits", (VARIATION, NUMERICS))
+OTHER_BITS = Metric("other_bits", "yes/no", "higher", "other bits", (VARIATION, NUMERICS))
 PARAMETERS = Metric("parameters", "parameters", "equal", "parameters, measured", (NETWORK,))
 LAYER_MISMATCHES = Metric("layer_mismatches", "layers", "lower", "wrong layer shapes", (NETWORK,))
 INITIAL_VALUE_MISMATCHES = Metric("initial_value_mismatches", "tensors", "lower", "wrong initial values", (NETWORK,))
@@ -172,7 +178,7 @@ REFUSAL_MISMATCHES = Metric("refusal_mismatches", "inputs", "lower", "wrong inpu
 TRAINING_RULE = Metric("training_rule", "yes/no", "higher", "a rule is kept", (RULE,))
 MUTANT_CAUGHT = Metric("mutant_caught", "yes/no", "higher", "a mutant is caught", (MUTANT,))
 CONTROL_LEFT_ALONE = Metric("control_left_alone", "yes/no", "higher", "what isn't broken is left alone")
-DEVICE_CHECK = Metric("device_check", "yes/no", "higher", "a check of the device", (CHECK,))
+DEVICE_CHECK = Metric("device_check", "yes/no", "higher", "a check of the device", (CHECK, NUMERICS))
 TENSORS_OVER_ESTIMATE = Metric("tensors_over_estimate", "ratio", "none", "tensors over estimate")
 
 # Memory.

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-DETERMINISTIC, CUDNN_BENCHMARK = "deterministic", "cudnn-benchmark"
+from harness.records.metrics import DETERMINISTIC
+
+CUDNN_BENCHMARK = "cudnn-benchmark"  # of --numerics, beside `deterministic`
 ROOT_VARIABLE = "GAN_HARNESS_DATA"
 AUTO, NEVER = "auto", "never"  # of packs
 PREFETCH = 2  # batches that each worker reads ahead
@@ -21,7 +23,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 NumericsOption = Annotated[
     str, typer.Option(help="On CUDA: deterministic, or cudnn-benchmark as the documents compute.")
 ]
-Count = Annotated[int | None, typer.Option("-n", "--count", help="How many samples.")]
 
 
 def is_deterministic(numerics: str) -> bool:

@@ -84,6 +84,8 @@ class Record:
         Raises:
             ValueError: a key that records don't have, or one that they need is missing.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"not a record: an object is, not {values!r}")
         if values.get("version", 1) == 1:
             values = upgraded(values) | {"version": RECORD_VERSION}
         try:

@@ -97,7 +97,7 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     protocol = dict(record.get("protocol") or {})
     unit = str(record.get("unit", ""))
     if metric is m.CLASS_COVERAGE and unit.startswith("of "):
-        protocol["classes"] = unit.split()[1]
+        protocol[m.CLASSES] = unit.split()[1]
     return record | {"metric": metric.name, "unit": metric.unit, "better": better, "protocol": protocol | told}
 
 

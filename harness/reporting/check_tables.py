@@ -13,6 +13,7 @@ from harness.records.metrics import (
     LAYER_MISMATCHES,
     MUTANT,
     NETWORK,
+    NOTICED_BY,
     NUMERICS,
     OPTIMIZER_MISMATCHES,
     PARAMETERS,
@@ -22,6 +23,7 @@ from harness.records.metrics import (
     STEPS,
     THREADS,
     VARIATION,
+    WHAT,
 )
 from harness.records.record import Record
 from harness.reporting.table import Cards, Table, grouped, of_suite
@@ -102,8 +104,8 @@ def mutants_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
             {
                 "mutant": r.protocol[MUTANT],
                 "applied to": r.reference,
-                "what is wrong": r.protocol["what"],
-                "noticed by": r.protocol["suite"],
+                "what is wrong": r.protocol[WHAT],
+                "noticed by": r.protocol[NOTICED_BY],
                 "as it should be": "yes" if r.value == 1 else "NO",
                 "what it said": r.reason,
             }

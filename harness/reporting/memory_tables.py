@@ -11,6 +11,7 @@ from scipy.stats import linregress
 
 from harness.records.metrics import (
     BARE_CONTEXT_MIB,
+    BY,
     COMPUTED_ON,
     CONTEXT_MIB,
     CPU_PEAK_EVERYTHING,
@@ -209,7 +210,7 @@ def leaks_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
                 "batch": r.batch_size,
                 "steps": r.protocol.get(STEPS, ""),
                 "more bytes after the last": "" if r.value is None else f"{r.value:,.0f}",
-                "measured on": f"{r.device}, {r.protocol.get('by', '')}",
+                "measured on": f"{r.device}, {r.protocol.get(BY, '')}",
             }
             for r in records
             if (r.suite, r.metric, r.status) == ("memory", LEAKED_BYTES.name, "measured")
@@ -291,7 +292,7 @@ def _cell(value: float | str | None) -> str:
 
 def _ratios(records: Sequence[Record], estimated: float) -> str:
     return ", ".join(
-        f"{r.value / estimated:.3f} ({r.protocol.get('numerics', '')})"
+        f"{r.value / estimated:.3f} ({r.protocol.get(NUMERICS, '')})"
         for r in records
         if (r.metric, r.status) == (PEAK_ALLOCATED.name, "measured") and r.value is not None
     )

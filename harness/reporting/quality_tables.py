@@ -24,6 +24,7 @@ from harness.records.metrics import (
     KID,
     LAST_EPOCH_MEAN,
     LOG_VALUE,
+    MEASURED_ON,
     MODE,
     MODE_SHARE,
     MODE_SPREAD,
@@ -90,7 +91,7 @@ def mode_by_mode_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
                 row[record.protocol[MODE]] = f"{record.value:.1%}"
         for record in group:
             if record.metric == MODE_SPREAD.name and record.value is not None:
-                row[record.protocol[MODE]] = f"{row[record.protocol['mode']]}, {record.value:.2f} σ"
+                row[record.protocol[MODE]] = f"{row[record.protocol[MODE]]}, {record.value:.2f} σ"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -145,7 +146,7 @@ def calibration_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
                 "metric": r.metric,
                 "measured": "" if r.value is None else f"{r.value:.4g}",
                 "expected": r.protocol.get(EXPECTED, ""),
-                "measured on": r.data or r.protocol.get("on", "drawn numbers"),
+                "measured on": r.data or r.protocol.get(MEASURED_ON, "drawn numbers"),
             }
             for r in of_suite(records, "metrics")
         ]

@@ -14,7 +14,7 @@ import torch
 from harness.data.dataset import Dataset
 from harness.files.writing import held, write_text
 from harness.records.environment import environment, fingerprint
-from harness.records.metrics import Better, Metric
+from harness.records.metrics import DATA, Better, Metric
 from harness.records.record import Record, Status, append_record, is_headline
 from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, foreign_files, set_aside
 from harness.reporting.tables import TABLE_NAMES
@@ -92,7 +92,7 @@ class Recorder:
         mark = {}
         if not isinstance(data, str):
             given = {"data": data.title, "real_data": data.real and data.complete}
-            mark = {"data": data.fingerprint}
+            mark = {DATA: data.fingerprint}
         joined = {**(computed or {}), **(protocol or {}), **mark}
         facts = {"protocol": joined, "headline": judged and value is not None and is_headline(metric, joined)}
         self._append(

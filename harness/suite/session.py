@@ -42,7 +42,7 @@ class Session:
     """What the suites share.
 
     Raises:
-        ValueError: a setting that can't be used, or a claim that names no metric.
+        ValueError: a setting that can't be used, or a claim that names a metric which doesn't exist.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -124,7 +124,7 @@ class Session:
 
 
 def _check_claims(subjects: list[Subject]) -> None:
-    """Refuse claims that name no metric: they would be `not measured` for ever, without a word."""
+    """Refuse claims that name a metric which doesn't exist: they would be `not measured` for ever, without a word."""
     for subject in subjects:
         for claim in subject.card.claims:
             try:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.records.options import AUTO, DETERMINISTIC, PREFETCH, Device, Modules, NumericsOption, is_deterministic
+from harness.records.metrics import DETERMINISTIC
+from harness.records.options import AUTO, PREFETCH, Device, Modules, NumericsOption, is_deterministic
 
 _OPTIONAL = {
     "steps",

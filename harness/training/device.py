@@ -11,13 +11,14 @@ from typing import Any, cast
 import torch
 
 from harness.records.environment import float32_precision
+from harness.records.metrics import AS_DOCUMENTED, DETERMINISTIC
 from harness.records.processors import usable_processors
 
 # cuBLAS is deterministic only with a fixed workspace, and reads this once, when it starts.
 WORKSPACE_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 os.environ.setdefault(WORKSPACE_VARIABLE, ":4096:8")
 _REPRODUCIBLE_WORKSPACES = (":4096:8", ":16:8")  # those with which PyTorch lets cuBLAS take part in deterministic mode
-IS_DETERMINISTIC = {"deterministic": True, "as documented (cudnn.benchmark)": False}
+IS_DETERMINISTIC = {DETERMINISTIC: True, AS_DOCUMENTED: False}
 
 
 def resolve_device(name: str) -> torch.device:
@@ -69,7 +70,7 @@ def unusable_gpu() -> str:
 
 def numerics_of(device: torch.device) -> list[str]:
     """The ways of computing that there are on a device: on CUDA both of IS_DETERMINISTIC, on the CPU only one."""
-    return list(IS_DETERMINISTIC) if device.type == "cuda" else ["deterministic"]
+    return list(IS_DETERMINISTIC) if device.type == "cuda" else [DETERMINISTIC]
 
 
 def computed(device: torch.device, *, deterministic: bool = True) -> dict[str, str]:

@@ -83,7 +83,8 @@ CARD = Card(
               "smooth", "interpolation_largest_step", at_most(0.5), n_at_least=20, where={"path": "midpoints"},
               needs_data=True,
               obstacle="needs the hub's checkpoint, which isn't here: with its path, "
-              "`gan-harness sample 'idl-pgan-celebahq512@checkpoint=PATH' --mode interpolate --way midpoints` "
+              "`gan-harness sample 'idl-pgan-celebahq512@checkpoint=PATH' --mode interpolate "
+              "--interpolation midpoints` "
               "makes the picture and the numbers"),
         Claim("semantic", "004, 9.6.3", "adding the vector of a label moves the labelled attribute", "moves",
               "semantic_shift", at_least(0.2), n_at_least=1000, where={"attribute": "Smiling"}, needs_data=True,

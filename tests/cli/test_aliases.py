@@ -21,7 +21,8 @@ from harness.cli.aliases import translate
         ("baseline accept f", "baseline save f"),
         ("tables memory --references x", "memory --references x"),
         ("compare HEAD~1 HEAD", "ab HEAD~1 HEAD"),
-        ("compare a/b HEAD --seeds 3", "ab a/b HEAD --seeds 3"),
+        ("compare origin/main HEAD --seeds 3", "ab origin/main HEAD --seeds 3"),
+        ("compare --metrics fid main HEAD --speed", "ab --metrics fid main HEAD --speed"),
         ("--traceback data faces", "--traceback make-data faces"),
     ],
 )
@@ -36,7 +37,12 @@ def test_old_words_become_those_of_today_and_it_is_said(old: str, today: str) ->
 def test_records_stay_with_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base").mkdir()
-    for words in (["compare", "base", "base"], ["compare", "base", "nowhere"], ["compare", "reports/x", "reports/y"]):
+    for words in (
+        ["compare", "base", "base"],
+        ["compare", "base", "nowhere"],
+        ["compare", "--margin", "0.2", "base", "x"],
+        ["compare", "--help"],
+    ):
         assert translate(words) == (words, [])
     assert translate([]) == ([], [])
     assert translate(["train", "x", "--digit", "3"]) == (["train", "x", "--digit", "3"], []), "of another command"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import ROOT, call, run
+from tests.cli.test_commands import ROOT, run
+from tests.processes import call
 
 BEFORE = "4f9cfda417efbace6a54ef34a61c24f6dcb8642e"
 

@@ -85,7 +85,7 @@ def test_records_are_found_in_a_folder_or_as_a_file(tmp_path: Path) -> None:
 
 
 def of_another_version(text: str) -> str:
-    return text + json.dumps(json.loads(text.splitlines()[0]) | {"version": 2}) + "\n"
+    return text + json.dumps(json.loads(text.splitlines()[0]) | {"version": 3}) + "\n"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def of_another_version(text: str) -> str:
     [
         (lambda text: text[:-20], r"records\.jsonl, line 2 is cut off: whoever wrote it was interrupted"),
         (lambda text: text[:40] + "\n" + text, r"records\.jsonl, line 1: "),
-        (of_another_version, r"records\.jsonl, line 3: written as version 2 of records, this is version 1"),
+        (of_another_version, r"records\.jsonl, line 3: written as version 3 of records, this is version 2"),
         (lambda text: text + "[1]\n", r"records\.jsonl, line 3: not a record"),
         (lambda text: "", r"records\.jsonl"),
     ],

@@ -1,4 +1,4 @@
-"""`gan-harness compare` and `baseline accept` on records: exit codes, tables, and one line for every mistake."""
+"""`gan-harness compare` and `baseline save` on records: exit codes, tables, and one line for every mistake."""
 
 from __future__ import annotations
 
@@ -108,8 +108,6 @@ def test_margin_alpha_and_metrics_count(base: Path, tmp_path: Path, monkeypatch:
         (("--margin", "much"), "Invalid value for '--margin'", 2),
         (("--alpha", "1"), "alpha must lie between 0 and 1, not 1.0", 2),
         (("--alpha", "-0.05"), "alpha must lie between 0 and 1, not -0.05", 2),
-        (("--profile", "huge"), "unknown profile 'huge'", 2),
-        (("--seeds", "0"), "--seeds must be 1 or more", 2),
         (("--metrics", "nothing*"), "there is nothing to compare", 10),
     ],
 )
@@ -150,3 +148,32 @@ def test_a_report_becomes_a_baseline_that_it_is_held_against(
     assert "main is there already; --overwrite replaces it" in capsys.readouterr().err
     assert called(monkeypatch, "baseline", "save", base, "--overwrite") == 0
     assert called(monkeypatch, "baseline", "save", base, "--name", "../main") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("HEAD", "HEAD", "--profile", "huge"), "unknown profile 'huge'"),
+        (("HEAD", "HEAD", "--seeds", "0"), "--seeds must be 1 or more"),
+        (("HEAD", "HEAD", "--batch-size", "4"), "--batch-size has no effect without --speed"),
+        (("HEAD", "HEAD", "--speed", "--rounds", "0"), "--rounds must be 1 or more"),
+        (("BASE", "HEAD"), "BASE is a path and no git revision: `gan-harness compare` compares records"),
+    ],
+)
+def test_mistakes_with_revisions_get_one_line(
+    arguments: tuple[str, ...],
+    message: str,
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [str(base) if word == "BASE" else word for word in arguments]
+    assert called(monkeypatch, "ab", *given) == 2
+    assert capsys.readouterr().err.startswith(f"gan-harness: {message.replace('BASE', str(base))}")
+
+
+def test_what_holds_no_records_is_sent_to_ab(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(monkeypatch, "compare", base, tmp_path / "nowhere") == 2
+    assert "nowhere holds no records to compare; if it is a git revision: gan-harness ab" in capsys.readouterr().err

@@ -63,8 +63,8 @@ def test_a_revision_is_named_by_its_commit() -> None:
         ("no-such-branch", "HEAD", "'no-such-branch' can't be compared: no such revision, and no folder or file of"),
         ("HEAD", "no-such-branch", "'no-such-branch' can't be compared: no such revision, and no folder or file of"),
         ("HEAD:README.md", "HEAD", "'HEAD:README.md' can't be compared"),
-        (".", "no-such-branch", "no-such-branch isn't there: records can be compared with records, revisions with"),
-        ("HEAD", ".", "HEAD isn't there: records can be compared with records, revisions with revisions"),
+        (".", "no-such-branch", ". is a path and no git revision: `gan-harness compare` compares records"),
+        ("HEAD", ".", ". is a path and no git revision: `gan-harness compare` compares records"),
     ],
 )
 def test_what_is_no_revision_gets_one_line(

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import resource
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,53 +13,20 @@ import pytest
 import torch
 
 import reference
-from harness.cli.__main__ import main
 from harness.data import Reading, open_dataset
-from harness.data import batches as batches_of
 from harness.data.content import Told
 from harness.data.dataset import Dataset
-from harness.data.filter import Undamaged, damaged_pictures
-from harness.data.image_folder import HIGH_QUALITY_FOLDER, ImageFolder
+from harness.data.image_folder import ImageFolder
 from harness.data.lsun import FOLDER, Lsun, write_lmdb
 from harness.data.packed import NO_DIGEST, PackedImages, digest_of, header_bytes, read_pack
-from harness.data.packing import fingerprint_of, open_source, pack_of, write_pack
+from harness.data.packing import fingerprint_of, pack_of
 from harness.data.synthetic import draw_into
 from tests import processes
-from tests.data.samples import call_with_mounts, encoded, packed, why_no_mounts, write_pictures
-from tests.processes import Life
+from tests.data.samples import encoded, packed, write_pictures
 
 SYSTEM = "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3"
 ROOT = Path(__file__).parents[2]
 RANGE = (-1.0, 1.0)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it didn't happen"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one line that a mistake gets."""
-
-    def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["gan-harness", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        (line,) = capsys.readouterr().err.strip().splitlines()
-        assert ended.value.code == 2, line
-        assert line.startswith("gan-harness: ")
-        return str(line)
-
-    return run
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """The folder of a data root that holds five pictures."""
-    return write_pictures(tmp_path / "root" / HIGH_QUALITY_FOLDER, 5)
 
 
 def opened(folder: Path, said: list[str] | None = None, **how: Any) -> Dataset:
@@ -75,10 +38,6 @@ def opened(folder: Path, said: list[str] | None = None, **how: Any) -> Dataset:
 def call(arguments: Sequence[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Without workers: in a process of `tests.processes` each takes the seconds that importing PyTorch takes."""
     return processes.call([*arguments, "--workers", "0"], cwd)
-
-
-def part_files(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.name.endswith(".part")]
 
 
 @pytest.mark.parametrize(("n", "workers"), [(1, 0), (255, 0), (256, 0), (257, 0), (513, 0), (513, 2)])
@@ -311,304 +270,3 @@ def test_hidden_files_do_not_stale_a_pack(pictures: Path) -> None:
     assert fingerprint_of(pictures, Told()) == before
     add_one(pictures)
     assert fingerprint_of(pictures, Told()) != before
-
-
-@pytest.fixture
-def slow(tmp_path: Path) -> Path:
-    """More pictures than are decoded in the time that a test needs to look."""
-    folder = tmp_path / "slow"
-    folder.mkdir()
-    content = encoded(0, "JPEG", 700, 700)
-    for index in range(700):
-        (folder / f"{index}.jpg").write_bytes(content)
-    return folder
-
-
-def started(source: Path) -> Life:
-    """A process that packs, and has written the first pixels."""
-    life = Life(["pack", source, "--workers", "0"], ROOT)
-    wait_until(lambda: any(file.stat().st_size for file in part_files(source.parent)))
-    return life
-
-
-def test_killed_while_writing_leaves_no_pack_and_the_next_clears_up(slow: Path) -> None:
-    life = started(slow)
-    life.kill()
-    assert life.wait(60) == -signal.SIGKILL, "it ended before it was killed: it needs more pictures"
-    assert not pack_of(slow, 64).exists()
-    assert len(part_files(slow.parent)) == 1
-    for file in sorted(slow.iterdir())[3:]:
-        file.unlink()
-    done = call(["pack", slow], ROOT)
-    assert done.returncode == 0, done.stderr
-    assert not part_files(slow.parent)
-    assert read_pack(pack_of(slow, 64)).samples == 3
-
-
-def test_of_two_writers_the_second_refuses_and_the_first_goes_on(slow: Path) -> None:
-    life = started(slow)
-    first = life._process.pid
-    assert first is not None
-    os.kill(first, signal.SIGSTOP)
-    try:
-        done = call(["pack", slow, "--overwrite"], ROOT)
-    finally:
-        os.kill(first, signal.SIGCONT)
-    assert done.returncode == 2
-    assert "another process is writing this pack" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert life.wait(60) == 0
-    assert read_pack(pack_of(slow, 64)).samples == 700
-    assert not part_files(slow.parent)
-
-
-def test_interrupted_writing_leaves_nothing(slow: Path) -> None:
-    life = started(slow)
-    assert life._process.pid is not None
-    os.kill(life._process.pid, signal.SIGINT)
-    assert life.wait(60) == 130
-    assert [file.name for file in slow.parent.iterdir()] == ["slow"]
-
-
-@pytest.mark.parametrize("change", [replace_one, add_one, remove_one, exchange_one_in_secret])
-def test_a_source_that_changes_while_it_is_packed_is_no_pack(change: Callable[[Path], None], pictures: Path) -> None:
-    path = pack_of(pictures, 8)
-    with pytest.raises(ValueError, match="celeba_hq changed while it was packed: nothing was written"):
-        write_pack(pictures, path, 8, workers=0, skip_damaged=False, said=lambda *_: change(pictures))
-    assert [file.name for file in pictures.parent.iterdir()] == [pictures.name]
-
-
-def test_a_failure_leaves_the_pack_that_was_there(pictures: Path) -> None:
-    path = pack_of(pictures, 16)
-    packed(pictures, path, 16)
-    before = path.read_bytes()
-    (pictures / "00003.png").write_bytes(b"broken")
-    done = call(["pack", pictures, "--side", "16", "--overwrite"], ROOT)
-    assert done.returncode == 2
-    assert "00003.png can't be read as an image" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert path.read_bytes() == before
-    assert not part_files(path.parent)
-
-
-DAMAGED = [1, 4]
-
-
-@pytest.fixture
-def damaged(pictures: Path) -> Path:
-    (pictures / "00001.png").write_bytes(b"broken")
-    (pictures / "00004.png").write_bytes(encoded(4)[:60])
-    return pictures
-
-
-@pytest.mark.parametrize("kind", ["folder", "database"])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_without_damaged_pictures_a_pack_is_the_undamaged_data_set(
-    kind: str, workers: int, damaged: Path, tmp_path: Path
-) -> None:
-    source = damaged
-    if kind == "database":
-        source = tmp_path / "lmdb"
-        write_lmdb(source, ((file.name.encode(), file.read_bytes()) for file in sorted(damaged.iterdir())))
-    whole = open_source(source, 16)
-    counted: list[int] = []
-    found = damaged_pictures(whole, workers, counted.append)
-    assert (found, counted) == (DAMAGED, [5])
-    expected = Undamaged(whole, found)
-    pack = packed(source, tmp_path / "x.safetensors", 16, workers=workers, skip_damaged=True)
-    assert pack.skipped == tuple(whole.name(index) for index in DAMAGED)
-    data = PackedImages(pack, RANGE, "", True)
-    order = torch.tensor([2, 0, 1, 1])
-    assert (len(data), data.fingerprint) == (len(expected), expected.fingerprint)
-    assert data.fingerprint != whole.fingerprint
-    assert torch.equal(data[order].data, expected[order].data)
-    assert torch.equal(data.pixels(order).data, whole.pixels(torch.tensor([3, 0, 2, 2])).data)
-
-
-def test_damaged_pictures_are_counted_and_listed_and_only_left_out_if_asked(damaged: Path) -> None:
-    assert call(["pack", damaged, "--side", "16"], ROOT).returncode == 2
-    assert not pack_of(damaged, 16).exists()
-    shown = call(["pack", damaged, "--side", "16", "--skip-damaged"], ROOT).stdout
-    assert "3 pictures" in shown
-    assert shown.splitlines()[1:] == ["left out, because they can't be read: 2", "  00001.png", "  00004.png"]
-    said: list[str] = []
-    assert isinstance(opened(damaged, said), ImageFolder)
-    assert "it leaves out 2 pictures that can't be read, which only --skip-damaged allows" in said[0]
-    with pytest.raises(ValueError, match="it leaves out 2 pictures"):
-        opened(damaged, pack=str(pack_of(damaged, 16)))
-    said.clear()
-    with_pack = opened(damaged, said, skip_damaged=True)
-    assert isinstance(with_pack, PackedImages)
-    assert said == [f"reading the pack {pack_of(damaged, 16)}, without 2 that can't be read: 00001.png, 00004.png"]
-    said.clear()
-    without = opened(damaged, said, skip_damaged=True, pack="never")
-    assert said == ["left out 2 of 5 pictures, which can't be read: 00001.png, 00004.png"]
-    assert without.fingerprint == with_pack.fingerprint
-    order = torch.tensor([2, 1, 0])
-    for workers in (0, 2):
-        read = [
-            next(batches_of(data, order, 3, drop_last=False, seed=0, workers=workers)) for data in (without, with_pack)
-        ]
-        assert torch.equal(read[0].data, read[1].data)
-
-
-def test_where_nothing_is_damaged_skipping_changes_nothing(pictures: Path) -> None:
-    plain, skipping = opened(pictures), opened(pictures, skip_damaged=True)
-    assert plain.fingerprint == skipping.fingerprint
-    pack = packed(pictures, pack_of(pictures, 16), 16, skip_damaged=True)
-    assert (pack.skipped, pack.fingerprint) == ((), plain.fingerprint)
-    assert isinstance(opened(pictures), PackedImages)
-
-
-def test_where_all_is_damaged_there_is_no_data_set(pictures: Path) -> None:
-    for file in pictures.iterdir():
-        file.write_bytes(b"broken")
-    with pytest.raises(ValueError, match="celeba_hq: none of its 5 pictures can be read"):
-        packed(pictures, pack_of(pictures, 16), 16, skip_damaged=True)
-    with pytest.raises(ValueError, match="celeba_hq: none of its 5 pictures can be read"):
-        opened(pictures, skip_damaged=True)
-    assert [file.name for file in pictures.parent.iterdir()] == [pictures.name]
-
-
-@pytest.mark.parametrize(
-    ("n", "lost"),
-    [
-        (300, [0, 255, 256, 299]),
-        (513, list(range(250, 510))),
-        (512, list(range(256))),
-        pytest.param(257, [256]),
-        pytest.param(512, list(range(256, 512))),
-    ],
-)
-def test_blocks_are_full_wherever_pictures_were_left_out(n: int, lost: list[int], tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "pictures", n, 4, 4)
-    for index in lost:
-        (folder / f"{index:05d}.png").write_bytes(b"broken")
-    pack = packed(folder, tmp_path / "x.safetensors", 4, skip_damaged=True)
-    whole = ImageFolder(folder, (3, 4, 4), RANGE)
-    assert pack.skipped == tuple(whole.name(index) for index in lost)
-    left = torch.tensor([index for index in range(n) if index not in lost])
-    data = PackedImages(pack, RANGE, "", True)
-    assert torch.equal(data.pixels(torch.arange(len(data))).data, whole.pixels(left).data)
-
-
-def test_a_full_disk_is_said_before_and_while_it_is_written(tmp_path: Path, pictures: Path) -> None:
-    if why_no_mounts():
-        pytest.skip(why_no_mounts())
-    small = tmp_path / "small"
-    small.mkdir()
-    mount: list[str | Path] = ["-t", "tmpfs", "-o", "size=16k", "tmpfs", small]
-    code, told, names = call_with_mounts([mount], ["pack", pictures, small, "--side", "64"], tmp_path / "told", small)
-    assert (code, names) == (2, [""])
-    assert told.startswith("gan-harness: the pack takes 0 MB and ")
-    # What is free says little of what may be written: a limit on files stops it on the way.
-    code, told, names = call_with_mounts(
-        [["-t", "tmpfs", "-o", "nr_inodes=1", "tmpfs", small]],
-        ["pack", pictures, small, "--side", "8"],
-        tmp_path / "told2",
-        small,
-    )
-    assert (code, names) == (2, [""])
-    assert told.startswith(f"gan-harness: {small}/celeba_hq-8x8.safetensors can't be written: the disk is full")
-    assert len(told.strip().splitlines()) == 1
-
-
-def test_a_disk_that_fills_up_leaves_nothing(pictures: Path) -> None:
-    """Another fills it while the pack is written, after there was room enough."""
-    path = pack_of(pictures, 64)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(ValueError, match=r"64x64\.safetensors can't be written: the disk is full; nothing is left"):
-            write_pack(pictures, path, 64, workers=0, skip_damaged=False, said=lambda *_: None)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handled)
-    assert [file.name for file in pictures.parent.iterdir()] == [pictures.name]
-
-
-def test_a_folder_that_cannot_be_written_gets_one_line_and_can_be_read(tmp_path: Path, pictures: Path) -> None:
-    if why_no_mounts():
-        pytest.skip(why_no_mounts())
-    root = pictures.parent
-    packed(pictures, pack_of(pictures, 16), 16)
-    mounts: list[list[str | Path]] = [["--bind", root, root], ["-o", "remount,ro,bind", root]]
-    code, told, names = call_with_mounts(mounts, ["pack", pictures, "--side", "8"], tmp_path / "told", root)
-    assert (code, names) == (2, ["celeba_hq", "celeba_hq-16x16.safetensors"])
-    path = pack_of(pictures, 8)
-    assert told == f"gan-harness: {path} can't be written: Read-only file system; nothing is left of it\n"
-    out = tmp_path / "run"
-    arguments: list[str | Path] = [
-        "train",
-        SYSTEM,
-        "--data-root",
-        root,
-        "--steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--out",
-        out,
-        "--no-tensorboard",
-        "--no-pictures",
-    ]
-    code, told, _ = call_with_mounts(mounts, arguments, tmp_path / "told2", root)
-    assert code == 0, told
-    assert "reading the pack" in (out / "log.txt").read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--side", "0"), "--side must be 1 or more, not 0"),
-        (("--workers", "-1"), "--workers must be 0 or more, not -1"),
-        (("/no/where/x.safetensors",), "/no/where isn't a folder: the pack x.safetensors can't be written there"),
-        (("--side", "10000000"), "the pack takes 1,500,000,000 MB and "),
-    ],
-)
-def test_mistakes_in_packing_get_one_line(
-    arguments: tuple[str, ...], message: str, pictures: Path, complaint: Callable[..., str]
-) -> None:
-    assert message in complaint("pack", pictures, *arguments)
-    assert [file.name for file in pictures.parent.iterdir()] == [pictures.name]
-
-
-def test_sources_that_are_none_get_one_line(tmp_path: Path, complaint: Callable[..., str]) -> None:
-    assert f"{tmp_path / 'none'} isn't there" in complaint("pack", tmp_path / "none")
-    (tmp_path / "empty").mkdir()
-    assert "empty holds no images" in complaint("pack", tmp_path / "empty")
-    (tmp_path / "file").write_bytes(b"")
-    assert "file isn't a folder" in complaint("pack", tmp_path / "file")
-
-
-def test_a_pack_that_is_there_is_replaced_only_if_asked(pictures: Path, complaint: Callable[..., str]) -> None:
-    path = pack_of(pictures, 8)
-    path.write_bytes(b"thesis")
-    assert f"{path} is there already; --overwrite replaces it" in complaint("pack", pictures, "--side", 8)
-    assert path.read_bytes() == b"thesis"
-
-
-@pytest.mark.parametrize("dest", ["inside", "folder", "dot"])
-def test_packing_into_the_source_leaves_it_usable(dest: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments: dict[str, list[object]] = {
-        "inside": [pictures, pictures / "x.safetensors"],
-        "folder": [pictures, pictures],
-        "dot": ["."],
-    }
-    monkeypatch.chdir(pictures)
-    call(["pack", *map(str, arguments[dest]), "--side", "16"], pictures)
-    assert len(ImageFolder(pictures, (3, 16, 16), RANGE)) == 5
-
-
-def test_a_name_that_is_no_text_is_named(pictures: Path) -> None:
-    try:
-        os.rename(bytes(pictures / "00001.png"), bytes(pictures) + b"/caf\xe9.png")
-    except OSError as error:
-        pytest.skip(f"no such names here: {error}")
-    said = ""
-    try:
-        ImageFolder(pictures, (3, 16, 16), RANGE).pixels(torch.arange(5))
-    except ValueError as error:
-        said = str(error)
-    assert not said or str(pictures) in said

@@ -43,36 +43,38 @@ def test_every_reference_has_the_sheets_that_fit_it(spec: str, expected: list[st
     one = sampler(spec)
     assert modes(one) == expected
     with pytest.raises(ValueError, match=rf"sampling mode '\w+': {one.reference.card.name} has {', '.join(expected)}"):
-        make_sheet(one, SampleOptions(mode="roundtrip" if "roundtrip" not in expected else "inpaint"), no_data)
+        make_sheet(one, SampleOptions("run", mode="roundtrip" if "roundtrip" not in expected else "inpaint"), no_data)
     with pytest.raises(ValueError, match="unknown sampling mode 'collage'"):
-        SampleOptions(mode="collage")
+        SampleOptions("run", mode="collage")
 
 
 def test_interpolation_goes_between_the_documents_vectors() -> None:
     one = sampler("mlp-gan-mnist")
     ten = one.latents(10)
-    sheet = make_sheet(one, SampleOptions(mode="interpolate"), no_data)
+    sheet = make_sheet(one, SampleOptions("run", mode="interpolate"), no_data)
     assert sheet.latents is not None
     assert sheet.columns == len(sheet.images) == 10
     assert np.allclose(sheet.latents[[0, -1]], ten[[2, 9]])
     assert torch.equal(sheet.images, one.at(sheet.latents))
-    middle = make_sheet(one, SampleOptions(mode="interpolate", interpolation="midpoints", pick="4,5"), no_data).latents
+    middle = make_sheet(
+        one, SampleOptions("run", mode="interpolate", interpolation="midpoints", pick="4,5"), no_data
+    ).latents
     assert middle is not None
     assert np.allclose(middle[0], ten[4] / 16 + ten[5] * 15 / 16)
     with pytest.raises(ValueError, match="picked as 2,9, not '1,2,3'"):
-        make_sheet(one, SampleOptions(mode="interpolate", pick="1,2,3"), no_data)
+        make_sheet(one, SampleOptions("run", mode="interpolate", pick="1,2,3"), no_data)
     with pytest.raises(ValueError, match="picked by number, as 2,9, not 'a,b'"):
-        make_sheet(one, SampleOptions(mode="interpolate", pick="a,b"), no_data)
+        make_sheet(one, SampleOptions("run", mode="interpolate", pick="a,b"), no_data)
     with pytest.raises(ValueError, match="no vector 12: 10 are there"):
-        make_sheet(one, SampleOptions(mode="interpolate", pick="2,12"), no_data)
+        make_sheet(one, SampleOptions("run", mode="interpolate", pick="2,12"), no_data)
 
 
 def test_arithmetic_is_as_written_unless_meant() -> None:
     one = sampler("mlp-gan-mnist")
     ten = one.latents(10)
     centre = ten[[0, 6, 8]].mean(0) - ten[[1, 2, 4]].mean(0) + ten[[3, 4, 6]].mean(0)
-    written = make_sheet(one, SampleOptions(mode="arithmetic", count=400), no_data).latents
-    meant = make_sheet(one, SampleOptions(mode="arithmetic", count=400, literal=False), no_data).latents
+    written = make_sheet(one, SampleOptions("run", mode="arithmetic", count=400), no_data).latents
+    meant = make_sheet(one, SampleOptions("run", mode="arithmetic", count=400, literal=False), no_data).latents
     assert written is not None
     assert meant is not None
     assert np.mean(written - centre) == pytest.approx(-0.1, abs=0.005)
@@ -83,7 +85,7 @@ def test_vectors_of_an_earlier_call_are_used(tmp_path: Path) -> None:
     one = sampler("mlp-gan-mnist")
     vectors = np.random.default_rng(5).normal(size=(3, 64))
     np.savetxt(tmp_path / "vec.txt", vectors)
-    sheet = make_sheet(one, SampleOptions(mode="random", latents=tmp_path / "vec.txt"), no_data)
+    sheet = make_sheet(one, SampleOptions("run", mode="random", latents=tmp_path / "vec.txt"), no_data)
     assert torch.equal(sheet.images, one.at(vectors))
 
 
@@ -91,7 +93,7 @@ def test_semantic_vectors_come_from_labels(tmp_path: Path) -> None:
     one = sampler("mlp-gan-mnist")
     labels = np.arange(8) < 3
     (tmp_path / "labels.txt").write_text(" ".join(str(int(label)) for label in labels))
-    sheet = make_sheet(one, SampleOptions(mode="semantic", count=8, labels=tmp_path / "labels.txt"), no_data)
+    sheet = make_sheet(one, SampleOptions("run", mode="semantic", count=8, labels=tmp_path / "labels.txt"), no_data)
     latents = one.latents(8)
     vector = latents[:3].mean(0) - latents[3:].mean(0)
     assert sheet.vector is not None
@@ -101,14 +103,14 @@ def test_semantic_vectors_come_from_labels(tmp_path: Path) -> None:
     assert torch.equal(sheet.images[2::3], one.at(latents + vector))
     assert torch.equal(sheet.images[::3], one.at(latents - vector))
     assert sheet.numbers["labelled"] == 3
-    literal = SampleOptions(mode="semantic", count=8, labels=tmp_path / "labels.txt", literal=True)
+    literal = SampleOptions("run", mode="semantic", count=8, labels=tmp_path / "labels.txt", literal=True)
     written = make_sheet(one, literal, no_data)
     assert written.numbers["length"] == 0
     assert torch.equal(written.images[2::3], written.images[1::3])
     with pytest.raises(ValueError, match=r"labels\.txt must hold 9 labels of 0 or 1, one per sample, and holds 8"):
-        make_sheet(one, SampleOptions(mode="semantic", count=9, labels=tmp_path / "labels.txt"), no_data)
+        make_sheet(one, SampleOptions("run", mode="semantic", count=9, labels=tmp_path / "labels.txt"), no_data)
     with pytest.raises(ValueError, match="takes --labels FILE"):
-        make_sheet(one, SampleOptions(mode="semantic", count=9), no_data)
+        make_sheet(one, SampleOptions("run", mode="semantic", count=9), no_data)
 
 
 def test_an_attribute_labels_and_judges() -> None:
@@ -124,7 +126,9 @@ def test_an_attribute_labels_and_judges() -> None:
     from harness.latents.probe import Labelled
 
     reader = LinearReader(Labelled(bright[:, None].expand(400, 784), (bright > 0).long().numpy(), "tones", True, "t"))
-    sheet = make_sheet(one, SampleOptions(mode="semantic", count=200, attribute="bright"), no_data, lambda _: reader)
+    sheet = make_sheet(
+        one, SampleOptions("run", mode="semantic", count=200, attribute="bright"), no_data, lambda _: reader
+    )
     assert sheet.numbers["shift"] > 0.3
     assert sheet.numbers["probe_accuracy"] > 0.95
 
@@ -132,7 +136,7 @@ def test_an_attribute_labels_and_judges() -> None:
 def test_the_conditional_grid_has_a_latent_per_row_and_a_class_per_column() -> None:
     one = sampler("idl-cond-wgan-gp-mnist")
     data = open_dataset(one.reference.card, None)
-    sheet = make_sheet(one, SampleOptions(mode="conditional", count=3), lambda: data)
+    sheet = make_sheet(one, SampleOptions("run", mode="conditional", count=3), lambda: data)
     assert set(sheet.numbers) == {
         "requested_class_share",
         "probe_accuracy",
@@ -162,7 +166,7 @@ def test_a_grid_of_real_digits_is_what_was_requested_and_shares_no_style() -> No
 
 def test_round_trips_are_what_they_say() -> None:
     one = sampler("idl-ex3-encoder-wgan-gp-mnist")
-    sheet = make_sheet(one, SampleOptions(mode="roundtrip", count=4), no_data)
+    sheet = make_sheet(one, SampleOptions("run", mode="roundtrip", count=4), no_data)
     latents = one.latents(4)
     first = one.at(latents)
     second = one.at(one.encoded(first))
@@ -174,7 +178,7 @@ def test_round_trips_are_what_they_say() -> None:
 def test_inpainting_shows_erased_filled_and_real(spec: str) -> None:
     one = sampler(spec)
     data = open_dataset(one.reference.card, None)
-    sheet = make_sheet(one, SampleOptions(mode="inpaint", count=5), lambda: data)
+    sheet = make_sheet(one, SampleOptions("run", mode="inpaint", count=5), lambda: data)
     assert len(sheet.images) == 15
     batch = data[torch.linspace(0, len(data) - 1, 5).long()]
     assert batch.condition is not None
@@ -189,7 +193,7 @@ def test_inpainting_shows_erased_filled_and_real(spec: str) -> None:
 def test_a_condition_stays_the_same_along_an_interpolation() -> None:
     one = sampler("idl-ex5-inpainting-unet-latent-mnist")
     data = open_dataset(one.reference.card, None)
-    sheet = make_sheet(one, SampleOptions(mode="interpolate"), lambda: data)
+    sheet = make_sheet(one, SampleOptions("run", mode="interpolate"), lambda: data)
     assert sheet.latents is not None
     condition = data[torch.tensor([0])].condition
     assert condition is not None

@@ -63,7 +63,7 @@ def test_interpolation_refuses_what_it_cannot_do() -> None:
         interpolate(np.zeros(2), np.ones(2), 1, "ends")
     with pytest.raises(ValueError, match="one shape"):
         interpolate(np.zeros(2), np.ones(3), 3, "ends")
-    with pytest.raises(ValueError, match=r"unknown way 'diagonal'.*there are: ends, midpoints, spherical"):
+    with pytest.raises(ValueError, match=r"unknown interpolation 'diagonal'.*there are: ends, midpoints, spherical"):
         interpolate(np.zeros(2), np.ones(2), 3, "diagonal")  # type: ignore[arg-type]
 
 
@@ -97,7 +97,7 @@ def test_semantic_vectors_as_meant_and_as_written() -> None:
     latents = np.array([[1.0, 0], [3, 0], [0, 5], [0, 7]])
     labels = np.array([True, True, False, False])
     assert np.array_equal(semantic_vector(latents, labels), [2, -6])
-    assert np.array_equal(semantic_vector(latents, labels, as_written=True), [0, 0])
+    assert np.array_equal(semantic_vector(latents, labels, literal=True), [0, 0])
     with pytest.raises(ValueError, match="all 4 are True"):
         semantic_vector(latents, np.ones(4, bool))
     with pytest.raises(ValueError, match="one label per latent, not 3 for 4"):

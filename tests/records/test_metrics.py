@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from harness.records import metrics
@@ -56,5 +59,16 @@ def test_a_mistyped_metric_is_no_metric_and_the_message_says_what_is_close(name:
 def test_a_series_names_what_tells_it_apart_and_nothing_else() -> None:
     assert series("fid", {"extractor": "mnistnet", "data": "x"}) == "fid"
     assert series("fid", {"statistics": "running"}) == "fid [statistics running]"
-    assert series("class_share", {"class": "3", "training": "none"}) == "class_share [class 3, training none]"
+    assert series("class_share", {"class": "3", "training": "none"}) == "class_share [class 3; training none]"
     assert series("somebody's own", {"class": "3"}) == "somebody's own"
+
+
+def test_keys_of_protocols_are_declared_once() -> None:
+    """Whoever reads one by a text of its own will read another one some day."""
+    root = Path(__file__).parents[2]
+    by_hand = re.compile(r"""protocol(?:\.get\(|\[)["']""")
+    files = [*(root / "harness").rglob("*.py"), *(root / "suites").glob("*.py")]
+    assert len(files) > 100
+    assert [str(file) for file in files if by_hand.search(file.read_text(encoding="utf-8"))] == []
+    values = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
+    assert len(values) == len(set(values))

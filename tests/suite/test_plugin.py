@@ -102,7 +102,7 @@ def test_every_record_names_its_machine_and_data(toy_report: tuple[Path, str]) -
 
 def test_without_a_reference_on_the_grid_the_modes_are_skipped_with_a_reason(tmp_path: Path) -> None:
     report = tmp_path / "report"
-    suites(report, "--references", "mlp-gan-mnist", "-k", "test_modes or parameter")
+    suites(report, "--references", "mlp-gan-mnist", "-k", "test_modes or test_density or parameter")
     reasons = {r.metric: r.reason for r in read_records(report / "records.jsonl") if r.status == "skipped"}
     assert reasons["test_modes"] == "nothing to check: no reference asked for is on gaussian-grid"
     assert reasons["test_density_plot"] == "no reference on the grid was asked for"
@@ -167,10 +167,11 @@ def test_a_folder_that_is_no_report_is_never_emptied(tmp_path: Path) -> None:
 HELD = """
 import json
 from pathlib import Path
+from harness.records.metrics import FID
 
-def test_values(spec, seed, harness):
+def test_values(subject, seed):
     given = json.loads((Path(__file__).parent / "given.json").read_text())
-    harness.record(spec, "fid_toy", given["value"] + seed / 10, "", "lower", n=given["n"], seed=seed, headline=True)
+    subject.record(FID, given["value"] + seed / 10, n=given["n"], seed=seed)
 """
 # One process for all runs: starting one takes longer than they do.
 SEVERAL = """
@@ -190,16 +191,16 @@ FULL = """
 import errno
 import pytest
 from harness.files.writing import write_text
-from harness.records.record import append_record
+from harness.records.metrics import FID
 
-def test_one(harness):
-    harness.record("toy-grid", "fid_toy", 1.0, "", "lower")
+def test_one(suite):
+    suite.record("toy-grid", FID, 1.0)
 
-def test_full(harness, monkeypatch):
+def test_full(suite, monkeypatch):
     def full(path, record):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
     pytest.MonkeyPatch().setattr("harness.reporting.recorder.append_record", full)
-    harness.record("toy-grid", "fid_toy", 2.0, "", "lower")
+    suite.record("toy-grid", FID, 2.0)
 """
 
 
@@ -254,14 +255,14 @@ def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
     shown, codes = parts[::2], parts[1::2]
     assert codes == ["0", "0", "1", "10", "10", "2"], done.stdout + done.stderr
     assert f"against {tmp_path / 'first'}: 1 kept" in shown[1]
-    assert "toy-grid fid_toy: worse" in shown[2]
-    assert "toy-grid fid_toy: not comparable, n: 100 against 200" in shown[3]
-    assert "toy-grid fid_toy: inconclusive, needs about" in shown[4]
+    assert "toy-grid fid: worse" in shown[2]
+    assert "toy-grid fid: not comparable, n: 100 against 200" in shown[3]
+    assert "toy-grid fid: inconclusive, needs about" in shown[4]
     assert f"{tmp_path / 'absent'} holds no records.jsonl" in done.stderr
     assert len((shown[5] + done.stderr).strip().splitlines()) == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert row_of(tmp_path / "same", "comparison", metric="fid_toy")["verdict"] == (
+    assert row_of(tmp_path / "same", "comparison", metric="fid")["verdict"] == (
         "kept (the same values for the same seeds)"
     )
-    assert row_of(tmp_path / "worse", "comparison", metric="fid_toy")["verdict"] == "worse"
+    assert row_of(tmp_path / "worse", "comparison", metric="fid")["verdict"] == "worse"
     assert not (tmp_path / "first" / "comparison.csv").exists()

@@ -1,0 +1,34 @@
+"""Which of `gan-harness suites`' arguments name a suite, and which belong to options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.suites import suite_at, suites_folder
+
+FOLDER = suites_folder()
+MODES = str(FOLDER / "test_modes.py")
+
+
+@pytest.mark.parametrize("named", ["test_modes.py", "suites/test_modes.py", "./suites/test_modes.py", MODES])
+def test_a_suite_is_named_by_its_file_or_its_path(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    assert suite_at(named, FOLDER) == MODES
+    assert suite_at(f"{named}::test_modes[x-1]", FOLDER) == f"{MODES}::test_modes[x-1]"
+
+
+@pytest.mark.parametrize(
+    "other", ["/data/celeba", "runs/a", ".", "..", "suites", "--seeds", "my-*", "", "test_mine.py"]
+)
+def test_values_of_options_are_no_suites(other: str) -> None:
+    assert suite_at(other, FOLDER) is None
+
+
+def test_a_users_own_file_of_the_same_name_is_no_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_modes.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert suite_at("tests/test_modes.py", FOLDER) is None
+    assert suite_at("test_modes.py", FOLDER) == MODES
