@@ -311,7 +311,7 @@ def watch_order(spec: str, data_root: Path | None, modules: tuple[str, ...], fol
         threads=1,  # given, so that no step is taken to find out: the spy sees the data's batches alone
     )
     Spy.seen.clear()
-    train(config, folder, show_log=False)
+    train(config, folder)
     half = len(Spy.seen) // 2
     epochs = [[row for rows in part for row in rows] for part in (Spy.seen[:half], Spy.seen[half:])]
     stored = _row_digests(dataset[torch.arange(len(dataset))].data)

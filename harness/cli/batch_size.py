@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.cli.app import command
 from harness.memory.options import BatchSizeOptions
 from harness.reporting.console import new_console, new_table
+from harness.reporting.screen import showing
 
 if TYPE_CHECKING:
-    from harness.memory.batch_size import Tried
+    from collections.abc import Sequence
+
+    from harness.memory.batch_size import Found, Tried
 
 
 _SECONDS_A_SIZE = 5.0  # whether a batch fits shows in its first steps
@@ -36,10 +38,14 @@ def batch_size(options: BatchSizeOptions) -> None:
         load_module(module)
     card = get(options.name).card
     limit = documented_samples(card) or 2**20
-    tried: list[Tried] = []
     console = new_console()
-    found, how = (_estimated if options.budget else _measured)(options, limit, tried, console)
+    with showing():
+        answer, how = (_estimated if options.budget else _measured)(options, limit)
+    tried, found = answer.tried, answer.batch_size
     console.print(_table(sorted(tried, key=lambda one: one.batch_size)))
+    others = sorted({other for one in tried for other in one.others})
+    if others:
+        console.print(escape(f"other processes held memory on the card: {'; '.join(others)}"))
     if options.plot is not None:
         from harness.reporting.plots import save_curve
 
@@ -48,7 +54,7 @@ def batch_size(options: BatchSizeOptions) -> None:
     console.print(f"the largest batch of {escape(options.name)} that fits: [bold]{found}[/bold]{whole} ({how})")
 
 
-def _estimated(options: BatchSizeOptions, limit: int, tried: list[Tried], console: Console) -> tuple[int, str]:
+def _estimated(options: BatchSizeOptions, limit: int) -> tuple[Found, str]:
     """The largest batch within the budget, and how that is known."""
     from harness.memory.batch_size import in_mib, parse_size, within_budget
     from harness.memory.cublas import Workspaces
@@ -56,19 +62,13 @@ def _estimated(options: BatchSizeOptions, limit: int, tried: list[Tried], consol
 
     allowed = parse_size(options.budget, "--budget")
     held = parse_size(options.cuda_context, "--cuda-context") if options.cuda_context else 0
-    with console.status("estimating") as status:
-
-        def noted(one: Tried) -> None:
-            tried.append(one)
-            status.update(f"batch {one.batch_size}: {in_mib(one.estimated or 0)}, {_verdict(one)}")
-
-        found = within_budget(get(options.name), allowed, held, limit, noted)
+    found = within_budget(get(options.name), allowed, held, limit)
     beside = f"with {in_mib(held)} for the context" if held else "without the CUDA context, some hundred MiB"
     torch_version = Workspaces.of().version
     return found, f"estimated for any CUDA device under torch {torch_version}, {beside}; budget {in_mib(allowed)}"
 
 
-def _measured(options: BatchSizeOptions, limit: int, tried: list[Tried], console: Console) -> tuple[int, str]:
+def _measured(options: BatchSizeOptions, limit: int) -> tuple[Found, str]:
     """The largest batch that was trained with, and how that is known."""
     from harness.memory.batch_size import on_device
     from harness.memory.measure import NO_ANSWER, Cell
@@ -90,33 +90,19 @@ def _measured(options: BatchSizeOptions, limit: int, tried: list[Tried], console
         seconds=_SECONDS_A_SIZE,
         modules=options.modules,
     )
-    with console.status("trying") as status:
-
-        def noted(one: Tried) -> None:
-            tried.append(one)
-            console.print(escape(f"batch {one.batch_size}: {_verdict(one)}"))
-            status.update(f"{len(tried)} sizes tried, the last {one.batch_size}")
-
-        time_limit = math.inf if options.time_limit is None else options.time_limit
-        answer = on_device(cell, get(options.name), limit, noted, time_limit)
+    time_limit = math.inf if options.time_limit is None else options.time_limit
+    answer = on_device(cell, get(options.name), limit, time_limit)
     how = f"each size trained with on {device}"
     if answer.guess is not None:
         how += f"; the estimate said {answer.guess}"
     if not answer.complete:
-        last = tried[-1]
+        last = answer.tried[-1]
         why = f"{last.why} at batch {last.batch_size}" if last.why.startswith(NO_ANSWER) else "its time was over"
         how += f"; the search was cut short, {why}: a larger one may fit"
-    others = sorted({other for one in tried for other in one.others})
-    if others:
-        console.print(escape(f"other processes held memory on the card: {'; '.join(others)}"))
-    return answer.batch_size, how
+    return answer, how
 
 
-def _verdict(one: Tried) -> str:
-    return "fits" if one.fits else one.why or "too large"
-
-
-def _curves(tried: list[Tried]) -> dict[str, dict[int, float]]:
+def _curves(tried: Sequence[Tried]) -> dict[str, dict[int, float]]:
     """MiB by batch size."""
     known = {
         "reserved, estimated": {one.batch_size: one.estimated for one in tried},
@@ -129,7 +115,7 @@ def _curves(tried: list[Tried]) -> dict[str, dict[int, float]]:
     }
 
 
-def _table(tried: list[Tried]) -> Table:
+def _table(tried: Sequence[Tried]) -> Table:
     table = new_table(
         Column("batch", justify="right"),
         Column("reserved, estimated (MiB)", justify="right"),
@@ -144,5 +130,5 @@ def _table(tried: list[Tried]) -> Table:
             f"{size / 2**20:,.0f}" if size is not None else "–" for size in (one.estimated, one.measured, one.driver)
         ]
         speed = (f"{one.step_ms:.1f}", f"{1000 * one.batch_size / one.step_ms:,.0f}") if one.step_ms else ("–", "–")
-        table.add_row(str(one.batch_size), *mib, *speed, _verdict(one))
+        table.add_row(str(one.batch_size), *mib, *speed, one.verdict)
     return table

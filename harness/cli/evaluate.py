@@ -11,6 +11,7 @@ from rich.table import Column
 from harness.cli.app import command
 from harness.evaluation.options import EvaluateOptions
 from harness.reporting.console import new_console, new_table
+from harness.reporting.screen import showing
 
 if TYPE_CHECKING:
     from harness.evaluation.evaluate import Answer
@@ -28,10 +29,9 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     from harness.evaluation.evaluate import evaluate as measure
 
-    console = new_console()
-    with console.status("starting") as status:
-        answer = measure(options, lambda text: status.update(escape(text)))
-    _show(answer, console)
+    with showing():
+        answer = measure(options)
+    _show(answer, new_console())
     print(answer.records)
 
 

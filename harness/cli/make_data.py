@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from harness.cli.app import command
-from harness.reporting.console import new_progress
+from harness.reporting.screen import showing
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,6 @@ def make_data(options: DataOptions) -> None:
     from harness.data.synthetic import draw_into
 
     kind, n = options.kind, options.count
-    with new_progress() as progress:
-        task = progress.add_task(f"drawing {escape(kind)}", total=n)
-        folder = draw_into(options.out, kind, n, options.seed, lambda done: progress.update(task, completed=done))
+    with showing():
+        folder = draw_into(options.out, kind, n, options.seed)
     print(f"{n} drawn: {folder}; use them with --data-root {options.out}")

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from harness.cli.app import command
 from harness.memory.options import MemoryOptions
-from harness.reporting.console import new_console
+from harness.records.progress import report_progress
+from harness.reporting.screen import showing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
     from harness.memory.record import Write
+
+_log = logging.getLogger(__name__)
 
 
 @command("memory")
@@ -27,13 +27,13 @@ def memory(options: MemoryOptions) -> None:
 
     Example: [bold]gan-harness memory --references handson-dcgan-mnist[/bold]
     """
-    with new_console().status("starting") as status:
-        written = write_memory_report(options, lambda text: status.update(escape(text)))
+    with showing():
+        written = write_memory_report(options)
     for path in written:
         print(path)
 
 
-def write_memory_report(asked: MemoryOptions, said: Callable[[str], None]) -> list[Path]:
+def write_memory_report(asked: MemoryOptions) -> list[Path]:
     """Estimate every cell, measure it where there is a GPU, and write the tables; what was written.
 
     Raises:
@@ -61,14 +61,13 @@ def write_memory_report(asked: MemoryOptions, said: Callable[[str], None]) -> li
     with contextlib.closing(
         Recorder(asked.out, "tables", device, {"specs": chosen, "modules": list(asked.modules)})
     ) as it:
-        _write_cells(partial(it.record, "memory"), asked, said, device, root, sizes)
+        _write_cells(partial(it.record, "memory"), asked, device, root, sizes)
     return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
 
 
 def _write_cells(
     write: Write,
     asked: MemoryOptions,
-    said: Callable[[str], None],
     device: torch.device,
     root: Path | None,
     sizes: dict[str, list[int]],
@@ -85,7 +84,7 @@ def _write_cells(
     for spec in sizes:
         reference = get(spec)
         for size in sizes[spec]:
-            said(f"{spec}, batch {size}: estimating ({done} of {total})")
+            report_progress(_log, "memory", done, total, detail=f"{spec}, batch {size}: estimating")
             try:
                 record_estimate(write, spec, reference, size)
             except ValueError as error:  # the step reads values, or takes no such batch
@@ -94,7 +93,7 @@ def _write_cells(
         for way in ways:
             cells = []
             for size in sizes[spec]:
-                said(f"{spec}, batch {size}, {way}: measuring ({done} of {total})")
+                report_progress(_log, "memory", done, total, detail=f"{spec}, batch {size}, {way}: measuring")
                 cell = Cell(spec, size, str(device), IS_DETERMINISTIC[way], modules=asked.modules)
                 cells.append((cell, record_cell(write, cell, reference.card, root)))
                 done += 1

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from harness.cli.app import command
-from harness.reporting.console import new_progress
+from harness.reporting.screen import showing
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,13 @@ def pack(options: PackOptions) -> None:
         path = path / usual.name
     if path.exists() and not options.overwrite:
         raise ValueError(f"{path} is there already; --overwrite replaces it")
-    with new_progress() as progress:
-        task = progress.add_task(f"packing {escape(str(source))}", total=None)
+    with showing():
         made = write_pack(
             source,
             path,
             side,
             workers=(os.cpu_count() or 1) if workers is None else workers,
             skip_damaged=options.skip_damaged,
-            said=lambda done, total: progress.update(task, completed=done, total=total),
         )
     size = made.path.stat().st_size
     print(f"{path}: {made.samples} pictures of {side}×{side} pixels, {size / 1e6:,.1f} MB")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from harness.cli.app import command, complain
+from harness.cli.app import command
 from harness.latents.options import SampleOptions
+from harness.reporting.screen import showing
 
 
 @command("sample")
@@ -16,4 +17,6 @@ def sample(options: SampleOptions) -> None:
     """
     from harness.latents.sample import sample_run
 
-    print(sample_run(options, complain))
+    with showing():
+        made = sample_run(options)
+    print(made)

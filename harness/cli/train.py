@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.cli.app import command
 from harness.reporting.console import new_console
+from harness.reporting.screen import showing
 from harness.training.config import RunConfig, TrainOptions
 
 
@@ -20,14 +21,14 @@ def train(options: TrainOptions) -> None:
     import harness.training
 
     config, folder = _resolve(options)
-    run = harness.training.train(
-        config,
-        folder,
-        resume="auto" if options.auto_resume else options.resume,
-        overwrite=options.overwrite,
-        console=new_console(),
-        stop_on_signal=True,
-    )
+    with showing(new_console()):
+        run = harness.training.train(
+            config,
+            folder,
+            resume="auto" if options.auto_resume else options.resume,
+            overwrite=options.overwrite,
+            stop_on_signal=True,
+        )
     if run.steps < run.asked:
         sys.exit(130)
 

@@ -26,6 +26,7 @@ from harness.records.record import Record
 from harness.records.report_folder import COMPARISON
 from harness.reporting.console import new_table
 from harness.reporting.pages import write_table
+from harness.reporting.screen import showing
 from harness.training.device import resolve_device
 from harness.training.flops import step_operations
 from harness.training.synthetic_step import check_batch_size
@@ -62,10 +63,8 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
     if options.speed:
         return _compare_speed(options, console)
     what = Measurement(options.seeds, options.first_seed, options.for_suites)
-    with console.status("starting") as status:
-        base, candidate = measure_revisions(
-            options.base, options.candidate, what, options.out, lambda text: status.update(escape(text))
-        )
+    with showing():
+        base, candidate = measure_revisions(options.base, options.candidate, what, options.out)
     return _judge(base, candidate, options, console, "records and table")
 
 
@@ -106,8 +105,8 @@ def _compare_speed(asked: RevisionOptions, console: Console) -> int:
         rule.margin,
         rule.alpha,
     )
-    with console.status("starting") as status:
-        found = time_revisions(asked.base, asked.candidate, what, lambda text: status.update(escape(text)))
+    with showing():
+        found = time_revisions(asked.base, asked.candidate, what)
     table = pace_table(found)
     _print(table, [(pace.verdict, pace.memory_verdict) for pace in found], console)
     heading = f"# {asked.candidate} against {asked.base}: time and memory of a step, on {device_name(device)}"
@@ -161,4 +160,5 @@ def summary(comparisons: Sequence[Comparison], alpha: float = ALPHA) -> str:
 
 
 def is_record_set(name: str) -> bool:
+    """Whether there is such a file or folder: no revision is meant."""
     return Path(name).exists()

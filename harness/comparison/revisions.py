@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.baseline import read_record_set
 from harness.files.writing import free_name, write_text
+from harness.records.progress import report_progress
 from harness.records.record import Record
 from harness.records.report_folder import RECORDS
+
+_log = logging.getLogger(__name__)
 
 # `git rev-parse --local-env-vars`: what says which repository is meant, and where its parts lie.
 _GITS_OWN = {
@@ -61,9 +65,7 @@ def commit_of(revision: str) -> str:
     return found.stdout.strip()
 
 
-def measure_revisions(
-    base: str, candidate: str, what: Measurement, out: Path, said: Callable[[str], None]
-) -> tuple[list[Record], list[Record]]:
+def measure_revisions(base: str, candidate: str, what: Measurement, out: Path) -> tuple[list[Record], list[Record]]:
     """Run the quality and mode suites on both, interleaved: seed by seed, the base first, then the candidate.
 
     The records of each side are kept below `out`.
@@ -79,8 +81,10 @@ def measure_revisions(
     with contextlib.ExitStack() as stack:
         trees = {name: stack.enter_context(files_of(commit)) for name, commit in sides.items()}
         for seed in range(what.first_seed, what.first_seed + what.seeds):
-            for name, tree in trees.items():
-                said(f"seed {seed}: {name} ({sides[name][:10]})")
+            for number, (name, tree) in enumerate(trees.items()):
+                done = (seed - what.first_seed) * len(trees) + number
+                detail = f"seed {seed}: {name} ({sides[name][:10]})"
+                report_progress(_log, "measuring", done, what.seeds * len(trees), detail=detail)
                 records[name] += _run(tree, seed, what.options, out / f"{name}-seed{seed}")
                 lines = "".join(record.to_line() + "\n" for record in records[name])
                 write_text(out / name / RECORDS, lines)

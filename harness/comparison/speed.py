@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,11 +21,13 @@ from scipy.stats import quantile_test
 
 from harness.comparison.revisions import commit_of, files_of, own_packages_first
 from harness.comparison.verdicts import OPEN, Verdict
+from harness.records.progress import report_progress
+
+_log = logging.getLogger(__name__)
 
 _SHORTEST = 0.05  # seconds of a round: below that the clock and the pipe play a part
 _MOST_STEPS = 200
 _LOOKS = 2
-
 
 # What runs steps on demand in a source tree: its name now, and until 0.1.
 _SERVERS = ("harness.comparison.step_server", "harness.measurement.pace")
@@ -67,7 +70,7 @@ class Pace:
     looks: int
 
 
-def time_revisions(base: str, candidate: str, what: Timing, said: Callable[[str], None]) -> list[Pace]:
+def time_revisions(base: str, candidate: str, what: Timing) -> list[Pace]:
     """Run each reference's step on both sides in turn: base, candidate, candidate, base, …
 
     Raises:
@@ -78,19 +81,19 @@ def time_revisions(base: str, candidate: str, what: Timing, said: Callable[[str]
         trees = [stack.enter_context(files_of(commit_of(revision))) for revision in (base, candidate)]
         for spec, batch_size in what.references.items():
             asked = {"spec": spec, "batch_size": batch_size, "device": what.device, "modules": list(what.modules)}
-            said(f"{spec}, batch {batch_size}: starting both sides")
+            report_progress(_log, f"{spec}, batch {batch_size}: starting both sides")
             with _server(trees[0], asked) as one, _server(trees[1], asked) as other:
-                found.append(_pace(one, other, spec, batch_size, what, said))
+                found.append(_pace(one, other, spec, batch_size, what))
     return found
 
 
-def _pace(one: _Server, other: _Server, spec: str, batch_size: int, what: Timing, said: Callable[[str], None]) -> Pace:
+def _pace(one: _Server, other: _Server, spec: str, batch_size: int, what: Timing) -> Pace:
     steps = _steps_a_round(one)
     alpha = what.alpha / len(what.references)
     for look in range(1, _LOOKS + 1):
         pairs = []
         for number in range(what.rounds):
-            said(f"{spec}, batch {batch_size}: round {number + 1} of {what.rounds}, look {look}")
+            report_progress(_log, f"{spec}, batch {batch_size}, look {look}: rounds", number, what.rounds)
             pairs.append(_round(one, other, steps, swapped=number % 2 == 1))
         ratio, low, high, verdict = judge_ratios([later / before for before, later in pairs], what.margin, alpha)
         if verdict != "worse":

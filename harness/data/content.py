@@ -10,49 +10,41 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import logging
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
 from harness.files.writing import write_text
 from harness.records.processors import usable_processors
+from harness.records.progress import report_progress
 
 ALWAYS = 64 * 2**20  # bytes that are read whenever somebody asks: a tenth of a second
 _BLOCKS, _BLOCK = 64, 4096
 _AT_ONCE = 256  # files
+_MB = 10**6
 _UNREADABLE = b"unreadable"
 
 Counted = Callable[[int], None]  # hears bytes as they are read
 
-
-def silent(_: str) -> None:
-    """Tell nobody."""
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Told:
-    """Who hears of long looks at data: `said` what was decided, `progress` how far something is."""
-
-    said: Callable[[str], None] = silent
-    progress: Callable[[str], None] = silent
-
-
-def digest_of_files(place: Path, files: Sequence[Path], told: Told) -> str:
+def digest_of_files(place: Path, files: Sequence[Path]) -> str:
     """16 hexadecimal digits that change with the names or the bytes of files below `place`.
 
     Raises:
         ValueError: they change while they are read.
         CacheError: the cache can't be written.
     """
-    return digest_of(place, files, lambda counted: _all_of(files, counted), told)
+    return digest_of(place, files, lambda counted: _all_of(files, counted))
 
 
-def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str], told: Told) -> str:
+def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str]) -> str:
     """What `read` says of the content of `files`, which lie at `place`: looked up, where they are large and unchanged.
 
     Raises:
@@ -68,7 +60,7 @@ def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str]
     sample = _sample(files, sizes, stamp)
     known = _known(kept)
     if known.get("stamp") == stamp and known.get("sample") == sample:
-        told.said(
+        _log.info(
             f"{place}: known since {known['read']}, when all of it was read; names, sizes, times and {_BLOCKS} blocks "
             "are those of then"
         )
@@ -78,7 +70,7 @@ def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str]
     def counted(count: int) -> None:
         nonlocal done
         done += count
-        told.progress(f"reading {place} once to know it: {100 * done // total} % of {total / 1e9:.1f} GB")
+        report_progress(_log, f"reading {place} once to know it (MB)", done // _MB, total // _MB)
 
     check_cache()
     digest = read(counted)
@@ -87,7 +79,7 @@ def digest_of(place: Path, files: Sequence[Path], read: Callable[[Counted], str]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with writing_to_cache():
         write_text(kept, json.dumps({"stamp": stamp, "sample": sample, "digest": digest, "read": now}) + "\n")
-    told.said(f"{place}: all of it was read, {total / 1e9:.1f} GB; later a look at {_BLOCKS} blocks will do")
+    _log.info(f"{place}: all of it was read, {total / 1e9:.1f} GB; later a look at {_BLOCKS} blocks will do")
     return digest
 
 

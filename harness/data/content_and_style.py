@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from harness.data.content import Told, digest_of_files
+from harness.data.content import digest_of_files
 from harness.data.dataset import scale_pixels
 from harness.data.faces import draw_attributes, draw_face
 from harness.data.images import Framing, picture_files, read_rgb
@@ -39,7 +39,7 @@ class ContentAndStyle:
         self.title = title
         self.real = real
         files = [_one(folder, name) for name in ("content", "style")]
-        self.fingerprint = f"content-and-style-{digest_of_files(folder, files, Told())}"
+        self.fingerprint = f"content-and-style-{digest_of_files(folder, files)}"
         framing = Framing(shape)
         content, style = (scale_pixels(framing(read_rgb(file)), value_range).unsqueeze(0) for file in files)
         self._batch = Batch(content, None, style)

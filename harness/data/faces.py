@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from PIL import Image, ImageDraw
 
 from harness.data.image_folder import ATTRIBUTES, FOLDER, Attributes, write_attributes
+from harness.records.progress import report_progress
+
+_log = logging.getLogger(__name__)
 
 FACES_VERSION = 1
 SIZE = (178, 218)
@@ -88,8 +92,8 @@ def draw_face(attributes: Mapping[str, bool], seed: int, index: int) -> Image.Im
     return image.resize(SIZE, Image.Resampling.BOX)
 
 
-def write_faces(root: Path, n: int, seed: int, said: Callable[[int], None] = lambda _: None) -> None:
-    """Write `n` faces as JPEG files with their attribute file, in CelebA's layout below `root`; `said` hears each."""
+def write_faces(root: Path, n: int, seed: int) -> None:
+    """Write `n` faces as JPEG files with their attribute file, in CelebA's layout below `root`."""
     (root / FOLDER).mkdir(parents=True)
     rows, files = [], []
     for index in range(n):
@@ -98,7 +102,7 @@ def write_faces(root: Path, n: int, seed: int, said: Callable[[int], None] = lam
         draw_face(attributes, seed, index).save(root / FOLDER / file, quality=90)
         rows.append([attributes[name] for name in FREQUENCIES])
         files.append(file)
-        said(index + 1)
+        report_progress(_log, "drawing faces", index + 1, n)
     write_attributes(root / ATTRIBUTES, Attributes(tuple(FREQUENCIES), tuple(files), torch.tensor(rows)))
 
 

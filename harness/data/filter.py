@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -13,7 +14,10 @@ from harness.data.dataset import Dataset, HoldsPixels
 from harness.data.images import Framing, UnreadablePictureError
 from harness.data.loader import Loader
 from harness.data.order import BLOCK
+from harness.records.progress import report_progress
 from reference import Batch
+
+_log = logging.getLogger(__name__)
 
 
 class Pictures(HoldsPixels, Dataset, Protocol):
@@ -87,8 +91,8 @@ class Tolerant(HoldsPixels):
             return None
 
 
-def damaged_pictures(pictures: Pictures, workers: int, said: Callable[[int], None]) -> list[int]:
-    """The places of all pictures that can't be read; `said` hears how many were tried."""
+def damaged_pictures(pictures: Pictures, workers: int) -> list[int]:
+    """The places of all pictures that can't be read."""
     damaged: list[int] = []
     done = 0
     with Loader(Tolerant(pictures), workers=workers) as loader:
@@ -96,7 +100,7 @@ def damaged_pictures(pictures: Pictures, workers: int, said: Callable[[int], Non
             assert batch.labels is not None
             damaged += (done + (~batch.labels).nonzero().flatten()).tolist()
             done += len(batch.labels)
-            said(done)
+            report_progress(_log, "looking for damaged pictures", done, len(pictures))
     return damaged
 
 

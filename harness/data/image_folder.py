@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.data.content import Told, digest_of_files
+from harness.data.content import digest_of_files
 from harness.data.dataset import HoldsPixels
 from harness.data.images import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
 from harness.data.storage import Disk, OwnDisk
@@ -28,7 +28,6 @@ class ImageFolder(HoldsPixels):
     Args:
         complete: these are all there are, and not some of them.
         disk: what the files are read from.
-        told: who hears of it when knowing the content takes long.
 
     Raises:
         ValueError: no images in the folder, or something else; or, when a batch is read, a file that isn't a coloured
@@ -46,7 +45,6 @@ class ImageFolder(HoldsPixels):
         real: bool = True,
         complete: bool = True,
         disk: Disk | None = None,
-        told: Told | None = None,
     ) -> None:
         self.folder = folder
         self.files = picture_files(folder)
@@ -55,12 +53,11 @@ class ImageFolder(HoldsPixels):
         self.value_range = value_range
         self.framing = Framing(shape)
         self._disk = disk or OwnDisk()
-        self._told = told or Told()
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes with a picture's name or bytes."""
-        return pictures_fingerprint(self.folder, self.files, self._told)
+        return pictures_fingerprint(self.folder, self.files)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -82,9 +79,9 @@ class ImageFolder(HoldsPixels):
         return self.framing(read_rgb(io.BytesIO(content), str(file)))
 
 
-def pictures_fingerprint(folder: Path, files: Sequence[Path], told: Told) -> str:
+def pictures_fingerprint(folder: Path, files: Sequence[Path]) -> str:
     """What the fingerprint of the pictures in a folder is."""
-    return f"pictures-{digest_of_files(folder, files, told)}"
+    return f"pictures-{digest_of_files(folder, files)}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from harness.data.content import Counted, Told, digest_of
+from harness.data.content import Counted, digest_of
 from harness.data.dataset import HoldsPixels
 from harness.data.images import Framing, read_rgb, stacked
 from harness.data.storage import Disk, OwnDisk
@@ -41,7 +41,6 @@ class Lsun(HoldsPixels):
     Args:
         complete: these are all there are, and not some of them.
         disk: what the database is read from.
-        told: who hears of it when knowing the content takes long.
 
     Raises:
         ValueError: it can't be opened, is empty, cut off, or open in a process that may write to it; or, when a batch
@@ -59,7 +58,6 @@ class Lsun(HoldsPixels):
         real: bool = True,
         complete: bool = True,
         disk: Disk | None = None,
-        told: Told | None = None,
     ) -> None:
         self.folder = folder
         self.title = title
@@ -67,7 +65,6 @@ class Lsun(HoldsPixels):
         self.value_range = value_range
         self.framing = Framing(shape)
         self._disk = disk or OwnDisk()
-        self._told = told or Told()
         with _reading(folder) as transaction:
             keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
         if not keys:
@@ -79,7 +76,7 @@ class Lsun(HoldsPixels):
     @cached_property
     def fingerprint(self) -> str:
         """Changes with a key or a picture, not with where in the file they lie."""
-        return database_fingerprint(self.folder, self._told)
+        return database_fingerprint(self.folder)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -106,7 +103,7 @@ class Lsun(HoldsPixels):
         return self.framing(read_rgb(io.BytesIO(value), name))
 
 
-def database_fingerprint(folder: Path, told: Told) -> str:
+def database_fingerprint(folder: Path) -> str:
     """What the fingerprint of the pictures in a database is."""
 
     def content(counted: Counted) -> str:
@@ -122,7 +119,7 @@ def database_fingerprint(folder: Path, told: Told) -> str:
                     unsaid = 0
         return hashed.hexdigest()[:16]
 
-    return f"database-{digest_of(folder, [folder / DATA], content, told)}"
+    return f"database-{digest_of(folder, [folder / DATA], content)}"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from harness.data.content import Told, stamp_of
+from harness.data.content import stamp_of
 from harness.data.filter import Pictures, Tolerant, fingerprint_without
 from harness.data.image_folder import ImageFolder, pictures_fingerprint
 from harness.data.images import picture_files
@@ -27,6 +28,9 @@ from harness.data.order import BLOCK
 from harness.data.packed import NO_DIGEST, Pack, digest_of, header_bytes, read_pack
 from harness.data.synthetic import title_of
 from harness.files.writing import PARTIAL, appearing, part_prefix
+from harness.records.progress import report_progress
+
+_log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
 
@@ -49,11 +53,11 @@ def open_source(source: Path, side: int) -> Pictures:
     return kind(source, (3, side, side), (-1.0, 1.0))
 
 
-def fingerprint_of(source: Path, told: Told) -> str:
+def fingerprint_of(source: Path) -> str:
     """The fingerprint of a folder's or a database's pictures, all of them."""
     if (source / DATA).is_file():
-        return database_fingerprint(source, told)
-    return pictures_fingerprint(source, picture_files(source), told)
+        return database_fingerprint(source)
+    return pictures_fingerprint(source, picture_files(source))
 
 
 def _stamp(source: Path) -> str:
@@ -61,9 +65,7 @@ def _stamp(source: Path) -> str:
     return stamp_of([source / DATA] if (source / DATA).is_file() else picture_files(source, strangers=True))
 
 
-def why_not(
-    pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], told: Told, *, skip_damaged: bool
-) -> str:
+def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], *, skip_damaged: bool) -> str:
     """Why a pack doesn't hold what reading `source` would give; "" when it does."""
     if pack.shape != shape:
         return f"its pictures are {pack.shape}, asked for are {shape}"
@@ -74,7 +76,7 @@ def why_not(
             if transform.get(name) != pack.transform.get(name)
         ]
         return f"made with another {names[0]}: {pack.transform.get(names[0])}, here it is {transform.get(names[0])}"
-    if pack.fingerprint != fingerprint_without(fingerprint_of(source, told), pack.skipped):
+    if pack.fingerprint != fingerprint_without(fingerprint_of(source), pack.skipped):
         here = str(source.resolve())
         return f"{source} has changed since" if pack.source == here else f"it was made of {pack.source}"
     if pack.skipped and not skip_damaged:
@@ -82,10 +84,8 @@ def why_not(
     return ""
 
 
-def write_pack(
-    source: Path, path: Path, side: int, *, workers: int, skip_damaged: bool, said: Callable[[int, int], None]
-) -> Pack:
-    """Pack the pictures of `source` into `path`, which appears at once, complete; `said` hears how many of how many.
+def write_pack(source: Path, path: Path, side: int, *, workers: int, skip_damaged: bool) -> Pack:
+    """Pack the pictures of `source` into `path`, which appears at once, complete.
 
     Raises:
         ValueError: the source is damaged or changes meanwhile; the disk is too small or can't be written.
@@ -115,7 +115,7 @@ def write_pack(
         stream.write(bytes(length))
         checksums: list[int] = []
         damaged: list[int] = []
-        for block, lost in _blocks(pictures, workers, skip_damaged, said):
+        for block, lost in _blocks(pictures, workers, skip_damaged, source):
             damaged += lost
             if block:
                 checksums.append(zlib.crc32(block))
@@ -141,9 +141,7 @@ def write_pack(
     return read_pack(path)
 
 
-def _blocks(
-    pictures: Pictures, workers: int, skip_damaged: bool, said: Callable[[int, int], None]
-) -> Iterator[tuple[bytes, list[int]]]:
+def _blocks(pictures: Pictures, workers: int, skip_damaged: bool, source: Path) -> Iterator[tuple[bytes, list[int]]]:
     """The pixels of all pictures in order, cut into blocks, with the places of those lost on the way."""
     waiting = torch.empty(0, *pictures.framing.shape, dtype=torch.uint8)
     lost: list[int] = []
@@ -156,7 +154,7 @@ def _blocks(
                 lost += (done + (~batch.labels).nonzero().flatten()).tolist()
                 done += len(batch.labels)
             waiting = torch.cat([waiting, batch.data]) if len(waiting) else batch.data
-            said(done, len(pictures))
+            report_progress(_log, f"packing {source}", done, len(pictures))
             if len(waiting) >= BLOCK:
                 yield waiting[:BLOCK].numpy().tobytes(), lost
                 waiting, lost = waiting[BLOCK:], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from functools import cached_property
 from pathlib import Path
 
@@ -10,11 +10,14 @@ import torch
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
-from harness.data.content import Told, digest_of_files
+from harness.data.content import digest_of_files
 from harness.data.dataset import scale_pixels, seeded
 from harness.data.faces import draw_attributes, draw_face
 from harness.data.images import picture_files, pixels, read_rgb
+from harness.records.progress import report_progress
 from reference import Batch
+
+_log = logging.getLogger(__name__)
 
 FOLDER = Path("pairs/train")
 JITTER = 286 / 256
@@ -44,7 +47,6 @@ class PairedImages:
         swapped: bool = False,
         title: str = "",
         real: bool = True,
-        told: Told | None = None,
     ) -> None:
         if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]:
             raise ValueError(f"paired images can be given as (3, S, S), not as {shape}")
@@ -55,13 +57,12 @@ class PairedImages:
         self.swapped = swapped
         self.title = title or "paired images"
         self.real = real
-        self._told = told or Told()
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes with a pair's name or bytes, and with the direction."""
         way = "swapped-" if self.swapped else ""
-        return f"pairs-{way}{len(self.files)}-{digest_of_files(self.folder, self.files, self._told)}"
+        return f"pairs-{way}{len(self.files)}-{digest_of_files(self.folder, self.files)}"
 
     def __len__(self) -> int:
         return len(self.files)
@@ -110,8 +111,8 @@ def outline(picture: Image.Image) -> Image.Image:
     return difference.point(lambda step: 0 if step > 18 else 255).convert("RGB")
 
 
-def write_drawn_pairs(root: Path, n: int, seed: int, said: Callable[[int], None] = lambda _: None) -> None:
-    """Write `n` drawn faces, each beside its outline, in the layout of pix2pix' data sets; `said` hears each."""
+def write_drawn_pairs(root: Path, n: int, seed: int) -> None:
+    """Write `n` drawn faces, each beside its outline, in the layout of pix2pix' data sets."""
     (root / FOLDER).mkdir(parents=True)
     for index in range(n):
         face = draw_face(draw_attributes(seed, index), seed, index)
@@ -120,4 +121,4 @@ def write_drawn_pairs(root: Path, n: int, seed: int, said: Callable[[int], None]
         pair.paste(outline(square), (0, 0))
         pair.paste(square, (SIDE, 0))
         pair.save(root / FOLDER / f"{index + 1}.jpg", quality=92)
-        said(index + 1)
+        report_progress(_log, "drawing pairs", index + 1, n)

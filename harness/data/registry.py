@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from harness.data import content_and_style, image_folder, lsun, mnist, pairs
-from harness.data.content import Told, silent
 from harness.data.dataset import Dataset
 from harness.data.erased import Erased
 from harness.data.filter import Pictures, Undamaged, damaged_pictures
@@ -32,6 +32,8 @@ from harness.data.synthetic import (
 )
 from harness.records.options import AUTO, NEVER, ROOT_VARIABLE
 from reference import Card, Shape
+
+_log = logging.getLogger(__name__)
 
 Range = tuple[float, float]
 
@@ -57,19 +59,10 @@ class Reading:
     Attributes:
         pack: `auto` for the pack that lies beside the pictures, if it holds what they hold; `never`; or a pack's file.
         skip_damaged: leave out pictures that can't be read, instead of refusing them.
-        said: hears what was decided, in words.
-        progress: hears how far something is that takes long.
     """
 
     pack: str = AUTO
     skip_damaged: bool = False
-    said: Callable[[str], None] = field(default=silent, compare=False)
-    progress: Callable[[str], None] = field(default=silent, compare=False)
-
-    @property
-    def told(self) -> Told:
-        """Who hears of long looks at the content."""
-        return Told(self.said, self.progress)
 
     @property
     def names_a_pack(self) -> bool:
@@ -283,17 +276,15 @@ def _pictures(
     packed = _packed(source, shape, value_range, stand_in, how)
     if packed is not None:
         return packed
-    opened: Pictures = kind(source, shape, value_range, stand_in or "", real=stand_in is None, told=how.told)
+    opened: Pictures = kind(source, shape, value_range, stand_in or "", real=stand_in is None)
     if not how.skip_damaged:
         return opened
     total = len(opened)
-    damaged = damaged_pictures(
-        opened, os.cpu_count() or 1, lambda done: how.progress(f"looking for damaged pictures: {done} of {total}")
-    )
+    damaged = damaged_pictures(opened, os.cpu_count() or 1)
     if len(damaged) == total:
         raise ValueError(f"{source}: none of its {total} pictures can be read")
     names = ", ".join(opened.name(index) for index in damaged)
-    how.said(f"left out {len(damaged)} of {total} pictures, which can't be read" + (f": {names}" if names else ""))
+    _log.warning(f"left out {len(damaged)} of {total} pictures, which can't be read" + (f": {names}" if names else ""))
     return Undamaged(opened, damaged) if damaged else opened
 
 
@@ -303,15 +294,15 @@ def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None
     if how.pack == NEVER or (how.pack == AUTO and not path.is_file()):
         return None
     pack = read_pack(path)
-    wrong = why_not(pack, source, shape, Framing(shape).described(), how.told, skip_damaged=how.skip_damaged)
+    wrong = why_not(pack, source, shape, Framing(shape).described(), skip_damaged=how.skip_damaged)
     if wrong and how.pack != AUTO:
         raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
     if wrong:
         without = how.skip_damaged or bool(pack.skipped)
         again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * without
-        how.said(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
+        _log.warning(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
         return None
-    how.said(f"reading the pack {path}{_left_out(pack)}")
+    _log.info(f"reading the pack {path}{_left_out(pack)}")
     return PackedImages(pack, value_range, stand_in or "", real=stand_in is None)
 
 
@@ -331,7 +322,7 @@ def _pack_alone(path: Path, card: Card, named: str, how: Reading) -> Dataset:
         f"{part} {transform.get(part)}, here {value}" for part, value in here.items() if transform.get(part) != value
     ]
     decoded = f"; it was decoded with {', '.join(others)}" if others else ""
-    how.said(
+    _log.info(
         f"reading the pack {path} alone{_left_out(pack)}: the pictures it was made of ({pack.source}) aren't in a data "
         f"root here{decoded}"
     )
@@ -343,7 +334,7 @@ def _left_out(pack: Pack) -> str:
 
 
 def _open_pairs(
-    root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading, *, swapped: bool = False
+    root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading, *, swapped: bool = False
 ) -> Dataset:
     return pairs.PairedImages(
         root / pairs.FOLDER,
@@ -352,7 +343,6 @@ def _open_pairs(
         swapped=swapped,
         title=stand_in or "",
         real=stand_in is None,
-        told=how.told,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from harness.data import content_and_style, faces, image_folder, lsun, mnist, pairs
 from harness.files.cache import cache_folder, writing_to_cache
 from harness.files.writing import write_folder
+from harness.records.progress import report_progress
 
 DRAWN_FACES = 1024
 DRAWN_PAIRS = 96
@@ -23,8 +25,8 @@ PICTURES_TITLE = "stand-in: a drawn face and drawn strokes"
 MARK = "STAND-IN"  # a file beside a drawn data set: it says that these aren't the real data
 _LSUN_SIDE = 256  # LSUN's pictures are that long on their shorter side, and WebP
 
-Counted = Callable[[int], None]
-_Writer = Callable[[Path, int, int, Counted], None]
+_Writer = Callable[[Path, int, int], None]
+_log = logging.getLogger(__name__)
 
 
 def digits_root() -> Path:
@@ -66,7 +68,7 @@ def drawn_pictures() -> Path:
     )
 
 
-def draw_into(root: Path, kind: str, n: int, seed: int, said: Counted) -> Path:
+def draw_into(root: Path, kind: str, n: int, seed: int) -> Path:
     """Draw `n` samples in the real layout of a data set below `root`, and mark them; the folder that was made.
 
     Raises:
@@ -84,7 +86,7 @@ def draw_into(root: Path, kind: str, n: int, seed: int, said: Counted) -> Path:
         raise ValueError(f"{top} is there already: nothing is deleted")
 
     def fill(made: Path) -> None:
-        write(made, n, seed, said)
+        write(made, n, seed)
         for entry in (made / top.name).iterdir():  # written as below a data root
             entry.rename(made / entry.name)
         (made / top.name).rmdir()
@@ -100,7 +102,7 @@ def title_of(folder: Path) -> str | None:
     return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
 
 
-def _write_lsun_like(root: Path, n: int, seed: int, said: Counted) -> None:
+def _write_lsun_like(root: Path, n: int, seed: int) -> None:
     """Drawn faces as LSUN has its bedrooms: WebP of 256 pixels on the shorter side, under 40 hexadecimal digits."""
 
     def encoded() -> Iterator[tuple[bytes, bytes]]:
@@ -111,7 +113,7 @@ def _write_lsun_like(root: Path, n: int, seed: int, said: Counted) -> None:
             buffer = io.BytesIO()
             face.resize(size, Image.Resampling.BICUBIC).save(buffer, "WEBP")
             yield hashlib.sha1(b"%d %d" % (seed, index)).hexdigest().encode(), buffer.getvalue()
-            said(index + 1)
+            report_progress(_log, "drawing faces for a database", index + 1, n)
 
     lsun.write_lmdb(root / lsun.FOLDER, encoded())
 

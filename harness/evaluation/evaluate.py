@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from harness.data import Dataset, batches_per_epoch, open_dataset
-from harness.data.content import Told
 from harness.data.dataset import scale_pixels
 from harness.data.registry import data_root as find_root
 from harness.evaluation.extractors.extractor import Extractor, open_extractor
-from harness.evaluation.features import Said
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
@@ -105,7 +103,7 @@ class StoredImages:
         return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
 
 
-def evaluate(options: EvaluateOptions, said: Said) -> Answer:
+def evaluate(options: EvaluateOptions) -> Answer:
     """Measure the samples of a target and write their records, all of them or none.
 
     Raises:
@@ -116,10 +114,10 @@ def evaluate(options: EvaluateOptions, said: Said) -> Answer:
         load_module(module)
     device = resolve_device(options.device)
     if (Path(target) / RUN_FILE).is_file():
-        return _evaluate_run(Path(target), options, device, said)
+        return _evaluate_run(Path(target), options, device)
     if not Path(target).is_dir() and ":" not in target:
         raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
-    real, extractor = _real_side(options, device, said)
+    real, extractor = _real_side(options, device)
     images, n, found = _given_images(target, options, real)
     name = options.name or found
     folder = options.out or Path("runs") / "evaluated" / _place(options.name or target)
@@ -127,7 +125,7 @@ def evaluate(options: EvaluateOptions, said: Said) -> Answer:
     if Path(options.against).is_dir():
         drawn["extractor trained on"] = extractor.trained_on
     values = evaluate_images(
-        images, real, extractor, drawn, count=n, strange=_is_strange(options, real.dataset, extractor), said=said
+        images, real, extractor, drawn, count=n, strange=_is_strange(options, real.dataset, extractor)
     )
     facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
@@ -135,13 +133,13 @@ def evaluate(options: EvaluateOptions, said: Said) -> Answer:
     return Answer(name, real.dataset.title, values, where, kept, n, len(images))
 
 
-def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device, said: Said) -> Answer:
+def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) -> Answer:
     if options.against or options.value_range:
         raise ValueError("--against and --range play no part for a run: its card says what it is held against")
-    run = restore_run(path, device, said)
+    run = restore_run(path, device)
     card, config = run.reference.card, run.config
-    dataset, root = run_data(run, options.data_root, Told(said, said), options.pack)
-    extractor = _fitting(options, card, dataset, device, root, said)
+    dataset, root = run_data(run, options.data_root, options.pack)
+    extractor = _fitting(options, card, dataset, device, root)
     sampler = Sampler(run.reference, run.networks, device, options.seed)
     n = sample_size(options.count or _DEFAULT_N, dataset)
     if options.count and n < options.count:
@@ -149,16 +147,14 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device, sa
     strange = not was_trained_for(extractor.name, card, dataset)
     seen: list[str] = []
     values = evaluate_sampler(
-        sampler, dataset, n, extractor, said, lambda images: seen.append(little_used(images, _BYTES)), strange=strange
+        sampler, dataset, n, extractor, lambda images: seen.append(little_used(images, _BYTES)), strange=strange
     )
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
     try:  # held against where it began: a training that is no better says nothing of a change
         begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, options.seed)
-        values += evaluate_start(
-            begun, dataset, n, extractor, lambda text: said(f"before training: {text}"), strange=strange
-        )
+        values += evaluate_start(begun, dataset, n, extractor, strange=strange)
     except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
         why_no_start = " ".join(str(error).split())[:300]
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
@@ -188,7 +184,7 @@ def _computed(path: Path, device: torch.device) -> dict[str, str]:
     return trained | other
 
 
-def _real_side(options: EvaluateOptions, device: torch.device, said: Said) -> tuple[RealImages, Extractor]:
+def _real_side(options: EvaluateOptions, device: torch.device) -> tuple[RealImages, Extractor]:
     """What images of one's own are held against, and who looks."""
     root = find_root(options.data_root)
     if not options.against:
@@ -202,14 +198,14 @@ def _real_side(options: EvaluateOptions, device: torch.device, said: Said) -> tu
             images = images[:, :1]
         dataset: Dataset = StoredImages(images, str(options.against))
         real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
-        return real, open_extractor(options.extractor, device, root, options.inception_weights, said)
+        return real, open_extractor(options.extractor, device, root, options.inception_weights)
     card = get(options.against).card
     dataset = open_dataset(card, root)
-    return RealImages.of(card, dataset), _fitting(options, card, dataset, device, root, said)
+    return RealImages.of(card, dataset), _fitting(options, card, dataset, device, root)
 
 
 def _fitting(
-    options: EvaluateOptions, card: Card, dataset: Dataset, device: torch.device, root: Path | None, said: Said
+    options: EvaluateOptions, card: Card, dataset: Dataset, device: torch.device, root: Path | None
 ) -> Extractor:
     """The extractor asked for, else the one that fits a card's data.
 
@@ -217,7 +213,7 @@ def _fitting(
         ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
     """
     name = options.extractor or extractor_name(card, dataset, options.inception_weights)
-    opened = open_extractor(name, device, root, options.inception_weights, said)
+    opened = open_extractor(name, device, root, options.inception_weights)
     if not (options.any_data or was_trained_for(name, card, dataset)):
         raise ValueError(
             f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from harness.data import Dataset
-from harness.data.content import silent
 from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.extractor import Extractor
 from harness.evaluation.images import check_varied, to_bytes
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
 from harness.files.tensors import SafetensorError, read_tensors, write_tensors
 from harness.files.writing import write_folder
+from harness.records.progress import report_progress
 
 MOST_TRAINING = 60_000  # images among which the nearest one is looked for
 _READ = 512
 _FILE = "features.safetensors"
 
-Said = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,14 @@ class Features:
         return Features(self.features[chosen], self.logits[chosen])
 
 
-def features_of(images: Tensor, extractor: Extractor, said: Said = silent, what: str = "images") -> Features:
+def features_of(images: Tensor, extractor: Extractor, what: str = "images") -> Features:
     """The features of uint8 images (n, C, H, W).
 
     Raises:
         ValueError: they are all the same, or each of one even colour.
     """
     check_varied(images, what)
-    n = len(images)
-    return Features(*extractor(images, lambda done: said(f"{extractor.name} looks at {what}: {done} of {n}")))
+    return Features(*extractor(images, what))
 
 
 def real_features(
@@ -59,7 +58,6 @@ def real_features(
     shape: tuple[int, ...],
     value_range: tuple[float, float],
     extractor: Extractor,
-    said: Said = silent,
 ) -> Features:
     """The features of a data set, of at most 60,000 images evenly spread: from the cache, or computed and kept there.
 
@@ -84,7 +82,8 @@ def real_features(
         for start in range(0, len(chosen), _READ):
             images = to_bytes(dataset[chosen[start : start + _READ]].data, value_range)
             found.append(extractor(images))
-            said(f"{extractor.name} looks at {dataset.title}, once: {min(start + _READ, len(chosen))} of {len(chosen)}")
+            done = min(start + _READ, len(chosen))
+            report_progress(_log, f"{extractor.name} looks at {dataset.title}, once", done, len(chosen))
         features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
         with writing_to_cache():
             write_folder(folder, partial(_write, features=features, logits=logits, key=key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from math import prod
 
@@ -10,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import Dataset
-from harness.data.content import silent
 from harness.data.dataset import evenly_spread
-from harness.evaluation.features import Said
 from harness.evaluation.images import to_bytes
+from harness.records.progress import report_progress
 from harness.training.device import numerics
 from harness.training.returned import draw_samples
 from harness.training.sampler import Sampler
 from harness.training.streams import Streams, sampling
 from reference import Card, given_condition
+
+_log = logging.getLogger(__name__)
 
 _BATCH, _MOST_VALUES = 128, 1 << 22
 
@@ -41,7 +43,7 @@ def by_their_batch(sampler: Sampler, dataset: Dataset) -> frozenset[str]:
 
 
 def generate(
-    sampler: Sampler, n: int, dataset: Dataset, *, running: frozenset[str] = frozenset(), said: Said = silent
+    sampler: Sampler, n: int, dataset: Dataset, *, running: frozenset[str] = frozenset(), what: str = "generating"
 ) -> Tensor:
     """`n` samples as uint8 images (n, C, H, W), drawn in whole batches of one size.
 
@@ -55,7 +57,7 @@ def generate(
     card, made = sampler.reference.card, []
     for samples in _batches(sampler, n, dataset, running):
         made.append(to_bytes(samples.cpu(), card.data_range))
-        said(f"{card.name} generates: {min(sum(map(len, made)), n)} of {n}")
+        report_progress(_log, f"{card.name}: {what}", min(sum(map(len, made)), n), n)
     return torch.cat(made)[:n]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import prod
@@ -10,10 +11,9 @@ from pathlib import Path
 from torch import Tensor
 
 from harness.data import Dataset
-from harness.data.content import silent
 from harness.data.dataset import evenly_spread
 from harness.evaluation.extractors.extractor import NAMES, Extractor, NoExtractorError, inception_file
-from harness.evaluation.features import Said, features_of, real_features
+from harness.evaluation.features import features_of, real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
 from harness.evaluation.metrics import distances, measure_quality
 from harness.records.metrics import (
@@ -26,8 +26,11 @@ from harness.records.metrics import (
     UNTRAINED,
     MetricValue,
 )
+from harness.records.progress import report_progress
 from harness.training.sampler import Sampler
 from reference import Card
+
+_log = logging.getLogger(__name__)
 
 _DIGITS = ("mnist", "mnist-erased")
 _FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
@@ -98,7 +101,6 @@ def evaluate_sampler(
     dataset: Dataset,
     n: int,
     extractor: Extractor,
-    said: Said = silent,
     show: Callable[[Tensor], None] = lambda _: None,
     *,
     strange: bool = False,
@@ -114,17 +116,17 @@ def evaluate_sampler(
     changed = by_their_batch(sampler, dataset)
     found = []
     for running in (frozenset[str](), changed) if changed else (changed,):
-        images = generate(sampler, n, dataset, running=running, said=said)
+        images = generate(sampler, n, dataset, running=running)
         if not running:
             show(images)
         drawn = _drawn(card, changed, running)
         real = RealImages.of(card, dataset)
-        found += evaluate_images(images, real, extractor, drawn, running=bool(running), strange=strange, said=said)
+        found += evaluate_images(images, real, extractor, drawn, running=bool(running), strange=strange)
     return found
 
 
 def evaluate_start(
-    sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, said: Said = silent, *, strange: bool = False
+    sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, *, strange: bool = False
 ) -> list[MetricValue]:
     """FID and KID of networks as they are drawn, sampled as documented: what no better one has left its start.
 
@@ -133,10 +135,10 @@ def evaluate_start(
             its range.
     """
     card = sampler.reference.card
-    images = generate(sampler, n, dataset, running=frozenset(), said=said)
+    images = generate(sampler, n, dataset, what="generating before training")
     drawn = _drawn(card, by_their_batch(sampler, dataset), frozenset())
     real = RealImages.of(card, dataset)
-    found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange, said=said)
+    found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange)
     return [replace(value, protocol={**value.protocol, TRAINING: UNTRAINED}) for value in found]
 
 
@@ -156,7 +158,6 @@ def evaluate_images(
     strange: bool = False,
     distances_alone: bool = False,
     count: int | None = None,
-    said: Said = silent,
 ) -> list[MetricValue]:
     """Every quality metric of uint8 images (n, C, H, W) against as many real ones.
 
@@ -175,11 +176,11 @@ def evaluate_images(
         given, wanted = ("×".join(map(str, size)) for size in (images.shape[1:], shape))
         raise ValueError(f"images of {given} can't be compared with {dataset.title} of {wanted}: resizing changes FID")
     n = len(images) if count is None else count
-    training = real_features(dataset, shape, real.value_range, extractor, said)
+    training = real_features(dataset, shape, real.value_range, extractor)
     if n > len(training):
         raise ValueError(f"{n} images can't be compared with {len(training)} of {dataset.title}: give as many or fewer")
-    generated = features_of(images, extractor, said, "generated images")
-    said(f"computing metrics of {n} images")
+    generated = features_of(images, extractor, "generated images")
+    report_progress(_log, f"computing metrics of {n} images")
     compared = training.rows(evenly_spread(len(training), n))
     chosen = generated.rows(evenly_spread(len(images), n))
     classes = () if strange else extractor.classes

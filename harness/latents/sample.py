@@ -1,4 +1,4 @@
-"""What `gan-harness sample` does: a run or a reference, one way of optionsing, and the files that come of it."""
+"""What `gan-harness sample` does: a run or a reference, one way of looking, and the files that come of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from harness.data import Dataset
-from harness.data.content import Told
 from harness.files.figures import save_picture
 from harness.files.writing import write_text
 from harness.latents.modes import make_sheet
@@ -30,7 +28,7 @@ _READ = 10_000
 _SUFFIXES = (".png", ".npy", ".txt", ".safetensors", ".json")
 
 
-def sample_run(options: SampleOptions, say: Callable[[str], None]) -> str:
+def sample_run(options: SampleOptions) -> str:
     """Make the sheet and write its files; returns what to tell the user.
 
     Raises:
@@ -38,14 +36,14 @@ def sample_run(options: SampleOptions, say: Callable[[str], None]) -> str:
     """
     for module in options.modules:
         load_module(module)
-    restored, default = _restored(options, say)
+    restored, default = _restored(options)
     config, card = restored.config, restored.reference.card
     if card.classes and not 0 <= options.label < card.classes:
         raise ValueError(f"--label must be from 0 to {card.classes - 1}, not {options.label}")
 
     @functools.cache
     def data() -> tuple[Dataset, Path | None]:  # only asked for by those who need them: the folder may have gone since
-        return run_data(restored, options.data_root, Told(say, say), options.pack)
+        return run_data(restored, options.data_root, options.pack)
 
     sampler = Sampler(restored.reference, restored.networks, restored.device, options.seed)
     sheet = make_sheet(sampler, options, lambda: data()[0], lambda attribute: _reader(card, *data(), attribute))
@@ -94,7 +92,7 @@ def _set_aside(target: Path) -> Path | None:
     return others[target]
 
 
-def _restored(options: SampleOptions, say: Callable[[str], None]) -> tuple[RestoredRun, Path]:
+def _restored(options: SampleOptions) -> tuple[RestoredRun, Path]:
     """The run, and where its picture goes by default."""
     run, device = options.run, resolve_device(options.device)
     stem = "sample" if options.mode == "random" else options.mode
@@ -105,7 +103,7 @@ def _restored(options: SampleOptions, say: Callable[[str], None]) -> tuple[Resto
                 "an option `checkpoint`, or ask for its untrained networks with --untrained"
             )
         return untrained_run(run, device), Path("runs") / f"{folder_name(run)}-{stem}-seed{options.seed}.png"
-    return restore_run(Path(run), device, say), Path(run) / f"{stem}-seed{options.seed}.png"
+    return restore_run(Path(run), device), Path(run) / f"{stem}-seed{options.seed}.png"
 
 
 def _reader(card: Card, dataset: Dataset, root: Path | None, attribute: str) -> LinearReader:

@@ -166,7 +166,7 @@ def store(pictures: Sequence[Path], root: Path, side: int) -> Stored:
     for file in pictures:
         shutil.copyfile(file, folder / file.name)
     write_lmdb(root / "lmdb", ((file.stem.encode(), file.read_bytes()) for file in pictures))
-    write_pack(folder, pack_of(folder, side), side, workers=0, skip_damaged=False, said=lambda *_: None)
+    write_pack(folder, pack_of(folder, side), side, workers=0, skip_damaged=False)
     return stored
 
 

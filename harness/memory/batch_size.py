@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import re
 import time
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 from harness.memory.estimate import Estimate, estimate
 from harness.memory.measure import NO_ANSWER, Cell, measure_cell
 from harness.memory.storage_tracer import WEIGHTS, NotFollowableError
+from harness.records.progress import report_progress
 from harness.training.out_of_memory import does_not_fit
 from harness.training.synthetic_step import check_batch_size
 from reference import Card, Reference
+
+_log = logging.getLogger(__name__)
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 MIB = 2**20
@@ -34,6 +38,25 @@ class Tried:
     available: int | None = None
     step_ms: float | None = None
     why: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """`fits`, or what kept it from fitting."""
+        return "fits" if self.fits else self.why or "too large"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: the largest batch that fits, 0 for none, and all that were tried, in their order.
+
+    On a device: `guess` is what the estimate said, if it came to that; `complete`, whether the search was over when its
+    time was.
+    """
+
+    batch_size: int
+    tried: tuple[Tried, ...]
+    guess: int | None = None
+    complete: bool = True
 
 
 def largest_that_fits(fits: Callable[[int], bool], limit: int, start: int = 1, guess: int | None = None) -> int:
@@ -90,7 +113,7 @@ def smallest_batch(reference: Reference) -> Estimate:
             raise error from None
 
 
-def within_budget(reference: Reference, budget: int, context: int, limit: int, said: Callable[[Tried], None]) -> int:
+def within_budget(reference: Reference, budget: int, context: int, limit: int) -> Found:
     """The largest batch whose estimate (reserved, and `context` beside it) stays within `budget` bytes.
 
     Raises:
@@ -103,15 +126,17 @@ def within_budget(reference: Reference, budget: int, context: int, limit: int, s
             f"a budget of {in_mib(budget)} is smaller than the weights of {reference.card.name}: {in_mib(weights)}"
         )
 
+    tried: list[Tried] = []
+
     def fits(batch_size: int) -> bool:
         try:
             one = smallest if batch_size == smallest.batch_size else estimate(reference, batch_size)
+            taken = one.peak_reserved + context
+            tried.append(Tried(batch_size, taken <= budget, estimated=taken))
         except ValueError as error:
-            said(Tried(batch_size, False, why=str(error)))
-            return False
-        taken = one.peak_reserved + context
-        said(Tried(batch_size, taken <= budget, estimated=taken))
-        return taken <= budget
+            tried.append(Tried(batch_size, False, why=str(error)))
+        report_progress(_log, "estimating", detail=f"batch {batch_size}: {tried[-1].verdict}")
+        return tried[-1].fits
 
     found = largest_that_fits(fits, limit, smallest.batch_size)
     if not found:
@@ -119,30 +144,19 @@ def within_budget(reference: Reference, budget: int, context: int, limit: int, s
             f"a budget of {in_mib(budget)} holds no batch of {reference.card.name}: "
             f"{smallest.batch_size} at a time takes {in_mib(smallest.peak_reserved + context)}"
         )
-    return found
-
-
-@dataclass(frozen=True)
-class Found:
-    """What trying on a device came to: the largest batch that was seen to run, 0 for none; what the estimate said, if
-    it came to that; and whether the search was over when its time was."""
-
-    batch_size: int
-    guess: int | None
-    complete: bool
+    return Found(found, tuple(tried))
 
 
 class _OutOfTimeError(Exception):
     """No further size may be tried."""
 
 
-def on_device(
-    cell: Cell, reference: Reference, limit: int, said: Callable[[Tried], None], seconds: float = math.inf
-) -> Found:
+def on_device(cell: Cell, reference: Reference, limit: int, seconds: float = math.inf) -> Found:
     """The largest batch whose step really runs on the device of `cell`, each size in a process of its own.
 
     It begins with the smallest batch, which shows what is free on the card beside the context and the libraries, and
-    goes on with the largest that the estimate lets fit in there. After `seconds` it ends with what it knows.
+    goes on with the largest that the estimate lets fit in there; each is logged as it is tried. After `seconds` it ends
+    with what it knows.
 
     Raises:
         ValueError: as `smallest_batch`; or the smallest batch's step fails, with what it says.
@@ -156,12 +170,16 @@ def on_device(
             left = end - time.monotonic()
             if tried and left <= 0:
                 raise _OutOfTimeError
+            report_progress(_log, "trying", detail=f"batch {batch_size}")
             one = _try(dataclasses.replace(cell, batch_size=batch_size, traced=False), reference, left)
-            said(one)
+            tried[batch_size] = one
+            _log.info(f"batch {batch_size}: {one.verdict}")
             if one.why.startswith(NO_ANSWER):
                 raise _OutOfTimeError
-            tried[batch_size] = one
         return tried[batch_size].fits
+
+    def found(batch_size: int, *, complete: bool = True) -> Found:
+        return Found(batch_size, tuple(tried.values()), guess, complete)
 
     guess = None
     try:
@@ -169,17 +187,17 @@ def on_device(
             first = tried[smallest.batch_size]
             if not does_not_fit(first.why, surely=True):
                 raise ValueError(f"{cell.spec} can't be tried: already at batch {first.batch_size}, {first.why}")
-            return Found(0, None, complete=True)
+            return found(0)
         guess = _guess(reference, tried[smallest.batch_size], limit)
-        return Found(largest_that_fits(fits, limit, smallest.batch_size, guess), guess, complete=True)
+        return found(largest_that_fits(fits, limit, smallest.batch_size, guess))
     except _OutOfTimeError:
-        return Found(max((one.batch_size for one in tried.values() if one.fits), default=0), guess, complete=False)
+        return found(max((one.batch_size for one in tried.values() if one.fits), default=0), complete=False)
 
 
 def _guess(reference: Reference, smallest: Tried, limit: int) -> int:
     """The largest batch that the estimate lets fit what the smallest one left; at least that one, which has run."""
     try:
-        return within_budget(reference, smallest.available or 0, 0, limit, lambda _: None)
+        return within_budget(reference, smallest.available or 0, 0, limit).batch_size
     except ValueError:
         return smallest.batch_size
 

@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Column, Table
 
 _WIDE = 1000  # columns: logs and files have no edge
@@ -43,20 +42,6 @@ def new_table(*columns: Column | str) -> Table:
     """A table that folds what a narrow terminal has no room for, where others cut it."""
     made = [Column(column) if isinstance(column, str) else column for column in columns]
     return Table(*(replace(column, overflow="fold", no_wrap=False) for column in made))
-
-
-def new_progress() -> Progress:
-    """A bar on standard error that goes when it is done; nothing where there is no terminal."""
-    console = new_console(stderr=True)
-    return Progress(
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def in_words(error: BaseException) -> str:

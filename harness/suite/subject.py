@@ -18,6 +18,7 @@ from harness.latents.probe import LinearReader, digits_of, labelled_faces
 from harness.memory.record import affordable_sizes
 from harness.records.metrics import Metric
 from harness.reporting.console import new_console
+from harness.reporting.screen import showing
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import computed
 from harness.training.flops import affordable_steps, step_operations
@@ -108,8 +109,8 @@ class Subject:
         if seed not in self._trained:
             config = self.config(seed=seed, batch_size=self.batch_size, steps=self.steps, checkpoint_every=0)
             folder = self.session.folder("runs", f"{folder_name(self.spec)}-seed{seed}")
-            with self.session.uncaptured():
-                self._trained[seed] = train(config, folder, console=new_console(), show_log=False)
+            with self.session.uncaptured(), showing(new_console(), lines=False):
+                self._trained[seed] = train(config, folder)
         return self._trained[seed]
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:

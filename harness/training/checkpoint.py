@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from harness.files.tensors import SafetensorError, read_tensors, write_tensors
 from harness.files.writing import write_folder
 
 FORMAT = 1
+_log = logging.getLogger(__name__)
 _TENSORS, _STATE = "tensors.safetensors", "state.json"
 
 
@@ -89,8 +91,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(content["step"], content["identity"], content["scalars"], tensors)
 
 
-def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint below `folder` that can be read; each damaged one before it is named to `say`.
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint below `folder` that can be read; each damaged one before it is logged.
 
     Raises:
         ValueError: there are checkpoints, and all are damaged.
@@ -104,7 +106,7 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | 
             complaints.append(str(error))
             continue
         for complaint in complaints:
-            say(f"{complaint}; going back to {path.name}")
+            _log.warning(f"{complaint}; going back to {path.name}")
         return checkpoint
     if complaints:
         raise ValueError("no checkpoint can be read: " + "; ".join(complaints))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import torch
 from torch import nn
 
 from harness.data import Dataset, Reading, open_dataset
-from harness.data.content import Told
 from harness.data.registry import data_root
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
@@ -43,7 +41,7 @@ class TrainedOn:
     fingerprint: str
 
 
-def run_data(run: RestoredRun, asked: Path | None, told: Told, pack: Path | None = None) -> tuple[Dataset, Path | None]:
+def run_data(run: RestoredRun, asked: Path | None, pack: Path | None = None) -> tuple[Dataset, Path | None]:
     """The data that a run was trained on, and the data root that holds them; None for what needs none.
 
     They are looked for where the user says, else where the run had them, else in GAN_HARNESS_DATA; `pack` is where the
@@ -57,7 +55,7 @@ def run_data(run: RestoredRun, asked: Path | None, told: Told, pack: Path | None
     gone = kept is not None and not kept.is_dir()
     on_stand_ins = run.data is not None and kept is None
     root = None if on_stand_ins and asked is None else data_root(asked or (None if gone else kept))
-    reading = Reading(str(pack) if pack else config.pack, config.skip_damaged, told.said, told.progress)
+    reading = Reading(str(pack) if pack else config.pack, config.skip_damaged)
     dataset = open_dataset(run.reference.card, root, reading)
     if run.data is not None and dataset.fingerprint != run.data.fingerprint:
         place = f" in {kept}" + (", which isn't there any more" if gone else "") if kept else ""
@@ -80,7 +78,7 @@ def untrained_run(spec: str, device: torch.device) -> RestoredRun:
     return RestoredRun(config, reference, drawn_networks(reference, card.seed, device), device, 0)
 
 
-def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) -> RestoredRun:
+def restore_run(path: Path, device: torch.device) -> RestoredRun:
     """Read the run in the folder `path`.
 
     Raises:
@@ -91,7 +89,7 @@ def restore_run(path: Path, device: torch.device, say: Callable[[str], None]) ->
     for module in config.reference_modules:
         load_module(module)
     reference = get(config.reference)
-    checkpoint = newest_checkpoint(folder.checkpoints, say)
+    checkpoint = newest_checkpoint(folder.checkpoints)
     if checkpoint is None:
         raise ValueError(f"{path} has no checkpoint yet")
     for key, value in (("reference", config.reference), ("seed", str(config.seed))):

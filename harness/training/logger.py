@@ -1,4 +1,4 @@
-"""What a run says while it goes on: rows in files, lines on screen and in the log, curves, a progress bar.
+"""What a run says while it goes on: rows in files, lines in the log, curves, how far it is.
 
 Values stay on the device until a flush, which copies all of them in one go, so that a step never waits.
 """
@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping
+from logging.handlers import MemoryHandler
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from harness.records.progress import HARNESS, report_progress
 from harness.training.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 2.0
 _Pending = tuple[int, int, int, bool, tuple[str, ...], Tensor]
@@ -29,71 +34,91 @@ class NonFiniteError(ArithmeticError):
     """Training produced NaN or an infinity; the message names the step and the tensor."""
 
 
+class RunLog:
+    """What the harness logs at INFO and above, kept until `write_to` names a file, and written there from then on.
+
+    Much of what a reader of `log.txt` wants to know is decided before the run has a folder.
+    """
+
+    def __init__(self) -> None:
+        self._lines = MemoryHandler(sys.maxsize, flushLevel=logging.INFO, flushOnClose=False)
+        self._lines.setLevel(logging.INFO)
+        self._file: logging.FileHandler | None = None
+
+    def __enter__(self) -> RunLog:
+        log = logging.getLogger(HARNESS)
+        self._level = log.level
+        log.setLevel(min(log.getEffectiveLevel(), logging.INFO))
+        log.addHandler(self._lines)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        log = logging.getLogger(HARNESS)
+        log.removeHandler(self._lines)
+        log.setLevel(self._level)
+        self._lines.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # each line was written when it was logged, or said that it can't be
+                self._file.close()
+
+    def write_to(self, path: Path) -> None:
+        """Write what was kept, and all that comes.
+
+        Raises:
+            OSError: it can't be written; so does, later, whoever logs.
+        """
+        self._file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
+        self._lines.setTarget(self._file)
+        self._lines.flush()
+
+
+class _LogFile(logging.FileHandler):
+    """Lets whoever logs know that the disk is full: a run that can't be written ends."""
+
+    def handleError(self, record: logging.LogRecord) -> NoReturn:  # noqa: ARG002
+        raise
+
+
 class Journal:
-    """Collects the values of finished steps. The console shows progress and, with `show_log`, every line.
+    """Collects the values of finished steps.
 
     With `averaged`, a line shows means over the steps since the line before; the files have every step's own values.
     """
 
     def __init__(
-        self,
-        folder: RunFolder,
-        console: Console | None,
-        total: int,
-        done: int,
-        *,
-        tensorboard: bool,
-        trace: bool,
-        show_log: bool,
-        averaged: bool = False,
+        self, folder: RunFolder, total: int, done: int, *, tensorboard: bool, trace: bool, averaged: bool = False
     ) -> None:
+        self._total, self._done = total, done
         self._averaged = averaged
         self._sums: dict[str, float] = {}
         self._summed = 0
-        self._console = console if show_log else None
         self._pending: list[_Pending] = []
         self._metrics = folder.metrics.open("a", encoding="utf-8")
         self._trace = folder.trace.open("a", encoding="utf-8") if trace else None
-        self._log = folder.log.open("a", encoding="utf-8", errors="backslashreplace")
         self._flushed_at = time.monotonic()
         self._writer: Any = None
         folder_is_text = os.fsencode(folder.path).decode(errors="replace") == str(folder.path)
         if tensorboard and not folder_is_text:
-            self.say("nothing is written for TensorBoard: it can't write into a folder whose name isn't UTF-8")
+            _log.warning("nothing is written for TensorBoard: it can't write into a folder whose name isn't UTF-8")
         elif tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every run wants it
 
             # TensorBoard hides what an earlier process wrote of the steps that are done again.
             self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done + 1 if done else None)
-        self._progress: Progress | None = None
-        if console is not None:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=console, transient=True)
-            self._task = self._progress.add_task("training", total=total, completed=done)
 
     def __enter__(self) -> Journal:
-        if self._progress is not None:
-            self._progress.start()
+        report_progress(_log, "training", self._done, self._total)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
         if error is not None:  # a step that fails takes none of the rows before it along
             with contextlib.suppress(Exception):
                 self.flush(durably=True)
-        for stream in (self._metrics, self._trace, self._log, self._writer):
+        for stream in (self._metrics, self._trace, self._writer):
             if stream is not None:
                 stream.close()
-
-    def say(self, text: str) -> None:
-        """One line to the screen and the log file."""
-        if self._console is not None:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        self._log.write(text + "\n")
-        self._log.flush()
 
     def add(self, step: int, epoch: int, step_in_epoch: int, values: Mapping[str, Tensor], *, logged: bool) -> None:
         """Take the values of a finished step; `logged` ones are also shown, at once.
@@ -146,9 +171,8 @@ class Journal:
             if logged:
                 self._show(place, self._means() if self._averaged else row)
         self._metrics.flush()
-        if self._progress is not None:
-            losses = "  ".join(f"{name} {number:.3f}" for name, number in row.items() if name.startswith("loss"))
-            self._progress.update(self._task, completed=step, description=losses or "training")
+        losses = "  ".join(f"{name} {number:.3f}" for name, number in row.items() if name.startswith("loss"))
+        report_progress(_log, "training", step, self._total, detail=losses)
 
     def _means(self) -> dict[str, float]:
         """The means over the steps since the last line, or since the run was resumed."""
@@ -158,7 +182,7 @@ class Journal:
 
     def _show(self, place: Mapping[str, int], row: Mapping[str, float]) -> None:
         shown = "  ".join(f"{name} {number:.4f}" for name, number in row.items())
-        self.say(f"epoch {place['epoch']}  step {place['step_in_epoch']}  {shown}")
+        _log.info("epoch %d  step %d  %s", place["epoch"], place["step_in_epoch"], shown)
         if self._writer is not None:
             for name, number in row.items():
                 self._writer.add_scalar(name, number, place["step"])

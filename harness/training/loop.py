@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import nn
 
 from harness.data import Dataset, Loader
@@ -27,6 +27,8 @@ from harness.training.schedules import make_schedulers
 from harness.training.state import TrainingState
 from harness.training.streams import GeneratorNoise, Streams
 from reference import Reference
+
+_log = logging.getLogger(__name__)
 
 OnStep = Callable[[int, TrainingState], None]
 
@@ -49,25 +51,12 @@ class TrainedRun:
 
 
 class Loop:
-    """One call of `train`, after everything that a user can get wrong has been checked.
+    """One call of `train`, after everything that a user can get wrong has been checked."""
 
-    `notes` are the first lines of the log.
-    """
-
-    def __init__(
-        self,
-        resolved: Resolved,
-        folder: RunFolder,
-        console: Console | None,
-        on_step: OnStep | None,
-        *,
-        show_log: bool,
-        notes: Sequence[str],
-    ) -> None:
+    def __init__(self, resolved: Resolved, folder: RunFolder, on_step: OnStep | None) -> None:
         config, reference, device, dataset = resolved.config, resolved.reference, resolved.device, resolved.dataset
         self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
-        self.folder, self.console, self.on_step, self.show_log = folder, console, on_step, show_log
-        self.notes, self.workers = notes, resolved.workers
+        self.folder, self.on_step, self.workers = folder, on_step, resolved.workers
         self.card = reference.card
         self.steps_per_epoch, self.total = resolved.steps_per_epoch, resolved.total
         self.stopping = False
@@ -86,19 +75,15 @@ class Loop:
     def run(self) -> TrainedRun:
         """All steps, or those until `stop`."""
         with self.streams.implicit(), self._loader() as self.loader:
-            complaints = self._load()
+            self._load()
             with Journal(
                 self.folder,
-                self.console,
                 self.total,
                 self.state.step,
                 tensorboard=self.config.tensorboard,
                 trace=self.config.trace,
-                show_log=self.show_log,
                 averaged=self.card.log.averaged,
             ) as self.journal:
-                for text in (*self.notes, *complaints):
-                    self.journal.say(text)
                 self._announce()
                 while self.state.step < self.total and not self.stopping:
                     self._epoch()
@@ -127,10 +112,9 @@ class Loop:
             scale=self.device.type == "cpu",
         )
 
-    def _load(self) -> list[str]:
+    def _load(self) -> None:
         """Continue from the newest checkpoint that can be read; a run killed before its first starts again."""
-        complaints: list[str] = []
-        checkpoint = newest_checkpoint(self.folder.checkpoints, complaints.append)
+        checkpoint = newest_checkpoint(self.folder.checkpoints)
         if checkpoint is not None:
             lines = differences(checkpoint.identity, self._identity())
             if lines:
@@ -140,20 +124,19 @@ class Loop:
         else:
             self.saved_step = 0
             if self.folder.metrics.exists():
-                complaints.append("there is no checkpoint yet: starting again from the first step")
+                _log.info("there is no checkpoint yet: starting again from the first step")
         self.began = self.state.step
         for path in (self.folder.metrics, self.folder.trace):
             drop_rows_after(path, self.state.step)
         for picture in self.folder.samples.glob("step-" + "[0-9]" * 8 + ".png"):
             if int(picture.stem.removeprefix("step-")) > self.state.step:
                 picture.unlink()
-        return complaints
 
     def _announce(self) -> None:
         done = f", from step {self.state.step} on" if self.state.step else ""
         steps = f"{self.total} steps ({self.steps_per_epoch} an epoch)"
         threads = "one thread" if self.config.threads == 1 else f"{self.config.threads} threads"
-        self.journal.say(
+        _log.info(
             f"{self.config.reference} on {self.dataset.title} ({len(self.dataset)} samples), seed {self.config.seed}, "
             f"batch {self.config.batch_size}, {steps} on {self.device}, {threads}{done}"
         )
@@ -235,7 +218,7 @@ class Loop:
         self.journal.flush()
         self._checkpoint()
         if self.stopping and self.state.step < self.total:
-            self.journal.say(f"stopped after step {self.state.step} of {self.total}; --resume goes on from there")
+            _log.info(f"stopped after step {self.state.step} of {self.total}; --resume goes on from there")
             return
         if self.config.sample_every != 0:
             self._sample()
@@ -243,7 +226,7 @@ class Loop:
             fixed = self._fixed()
             real = spread_over(self.dataset, len(fixed.samples)).data
             save_summary(self.folder, fixed, real, self.card.data_range)
-        self.journal.say(f"{self.state.step} steps done; everything is in {self.folder.path}")
+        _log.info(f"{self.state.step} steps done; everything is in {self.folder.path}")
 
     def stop(self) -> None:
         """Finish after the step that is under way."""

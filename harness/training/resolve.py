@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from harness.data import Dataset, Reading, batches_per_epoch, open_dataset
 from harness.data.order import decided_window
@@ -21,6 +19,8 @@ from harness.training.device import resolve_device, unusable_gpu
 from harness.training.flops import step_threads, takes_a_single_sample
 from harness.training.run_folder import RunFolder
 from reference import Card, Reference, get, load_module
+
+_log = logging.getLogger(__name__)
 
 # Settings that may change between the parts of a resumed run, because they change no bit of it.
 _FREE = {
@@ -54,7 +54,6 @@ class Resolved:
         config: what was asked, with device, threads and window decided.
         total: the steps of the whole run.
         workers: of the loader.
-        decided: what a user may want to know of it, in words.
     """
 
     config: RunConfig
@@ -64,7 +63,6 @@ class Resolved:
     steps_per_epoch: int
     total: int
     workers: int
-    decided: tuple[str, ...]
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -107,7 +105,6 @@ def resolve(
     device: torch.device,
     threads: int,
     folder: RunFolder,
-    console: Console | None,
     *,
     resume: bool,
 ) -> Resolved:
@@ -116,17 +113,17 @@ def resolve(
     Raises:
         ValueError: data that can't be opened, or a batch that is larger.
     """
-    dataset, decided = _open_data(config, reference.card, console)
+    dataset = _open_data(config, reference.card)
     window = folder.read_run()[0].shuffle_window if config.shuffle_window is None and resume else config.shuffle_window
     if window is None and not dataset.in_memory:
         window = decided_window(len(dataset), reference.card.data_shape)
         if window:
-            decided.append(f"all samples don't fit into half of the memory: shuffling {window} at a time")
+            _log.info(f"all samples don't fit into half of the memory: shuffling {window} at a time")
     window = window or 0
     if isinstance(dataset, PackedImages):
         dataset.hold(window) if window else dataset.map()
     if config.device == "auto" and device.type == "cpu" and unusable_gpu():
-        decided.append(f"computing on the CPU: {unusable_gpu()}")
+        _log.warning(f"computing on the CPU: {unusable_gpu()}")
     steps_per_epoch = batches_per_epoch(len(dataset), config.batch_size, drop_last=reference.card.drop_last)
     return Resolved(
         dataclasses.replace(config, device=str(device), threads=threads, shuffle_window=window),
@@ -136,7 +133,6 @@ def resolve(
         steps_per_epoch,
         config.steps or (config.epochs or 0) * steps_per_epoch,
         (0 if dataset.in_memory else 2) if config.workers is None else config.workers,
-        tuple(decided),
     )
 
 
@@ -157,20 +153,17 @@ def check_last_batch(config: RunConfig, reference: Reference, dataset: Dataset) 
         )
 
 
-def _open_data(config: RunConfig, card: Card, console: Console | None) -> tuple[Dataset, list[str]]:
-    """The data, and what was decided on the way, in words."""
-    decided: list[str] = []
-    with _showing_progress(console) as progress:
-        reading = Reading(config.pack, config.skip_damaged, decided.append, progress)
-        dataset = open_dataset(card, Path(config.data_root) if config.data_root else None, reading)
-        _ = dataset.fingerprint  # to know large data takes a while, the first time
+def _open_data(config: RunConfig, card: Card) -> Dataset:
+    reading = Reading(config.pack, config.skip_damaged)
+    dataset = open_dataset(card, Path(config.data_root) if config.data_root else None, reading)
+    _ = dataset.fingerprint  # to know large data takes a while, the first time
     if config.batch_size > len(dataset):
         raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")
-    return dataset, decided
+    return dataset
 
 
-def check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> list[str]:
-    """Refuse what would make another run of it; what may change its bits and can't be helped is returned, in words."""
+def check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
+    """Refuse what would make another run of it; what may change its bits and can't be helped is logged."""
     earlier, earlier_facts = folder.read_run()
     saved, asked = earlier.to_json(), config.to_json()
     lines = [
@@ -187,22 +180,5 @@ def check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any])
         raise ValueError(f"{folder.path} can't be resumed with other settings: " + "; ".join(lines))
     before, now = earlier_facts["environment"], facts["environment"]
     moved = [f"{key} {before[key]}, now {now[key]}" for key in _MOVES_BITS if key in before and before[key] != now[key]]
-    return [f"from here on bits may be others than on one machine: {'; '.join(moved)}"] if moved else []
-
-
-@contextlib.contextmanager
-def _showing_progress(console: Console | None) -> Iterator[Callable[[str], None]]:
-    """Something to tell how far the opening of the data is; nothing shows while nothing takes long."""
-    if console is None:
-        yield lambda _: None
-        return
-    status = console.status("opening the data")
-
-    def tell(text: str) -> None:
-        status.update(text)
-        status.start()
-
-    try:
-        yield tell
-    finally:
-        status.stop()
+    if moved:
+        _log.warning(f"from here on bits may be others than on one machine: {'; '.join(moved)}")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Literal
-
-from rich.console import Console
 
 from harness.data.loader import naming_dead_workers
 from harness.files.writing import held
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.config import RunConfig
 from harness.training.device import numerics
+from harness.training.logger import RunLog
 from harness.training.loop import Loop, OnStep, TrainedRun
 from harness.training.resolve import check_last_batch, check_resumable, resolve, resolve_threads
 from harness.training.run_folder import RUN_FILE, RunFolder
 from harness.training.signals import noticing_signals
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -25,9 +27,7 @@ def train(
     *,
     resume: bool | Literal["auto"] = False,
     overwrite: bool = False,
-    console: Console | None = None,
     on_step: OnStep | None = None,
-    show_log: bool = True,
     stop_on_signal: bool = False,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
@@ -35,7 +35,7 @@ def train(
     `resume` True goes on with a run; where a kill came before anything had begun it starts, and says so. "auto" starts
     also where there is no folder, or an empty one. Nobody else may write into the folder meanwhile.
 
-    The console shows progress and, with `show_log`, the log's lines. `on_step` is called after every step with its
+    What the harness logs meanwhile stands in the folder's `log.txt` too. `on_step` is called after every step with its
     number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
     a checkpoint and returns.
 
@@ -45,30 +45,30 @@ def train(
         OSError: the folder can't be written; what was complete stays.
     """
     folder = RunFolder(out)
-    afresh = ""
-    if resume and folder.nothing_has_begun() and (resume == "auto" or folder.was_killed()):
-        resume, afresh = False, "nothing had begun here: starting with the first step"
-    if resume and not (out / RUN_FILE).is_file():
+    afresh = bool(resume) and folder.nothing_has_begun() and (resume == "auto" or folder.was_killed())
+    if resume and not afresh and not (out / RUN_FILE).is_file():
         raise ValueError(f"{folder.no_run}; --auto-resume starts where nothing has begun")
-    going_on = bool(resume)
+    going_on = bool(resume) and not afresh
     reference, device, threads = resolve_threads(config, folder, resume=going_on)
-    with numerics(device, deterministic=config.deterministic, threads=threads):
+    with RunLog() as run_log, numerics(device, deterministic=config.deterministic, threads=threads):
         # What can fail for a user's mistake comes before anything is written.
-        resolved = resolve(config, reference, device, threads, folder, console, resume=going_on)
+        resolved = resolve(config, reference, device, threads, folder, resume=going_on)
+        if afresh:
+            _log.info("nothing had begun here: starting with the first step")
         facts = resolved.facts
         _check_folder(folder, resume=going_on, overwrite=overwrite)
         with held(out):
             _check_folder(folder, resume=going_on, overwrite=overwrite)  # until now another process may have been at it
-            moved = check_resumable(folder, resolved.config, facts) if going_on else []
+            if going_on:
+                check_resumable(folder, resolved.config, facts)
             check_last_batch(resolved.config, reference, resolved.dataset)
-            notes = [*resolved.decided, *([afresh] if afresh else []), *moved]
-            loop = Loop(resolved, folder, console, on_step, show_log=show_log, notes=notes)
+            loop = Loop(resolved, folder, on_step)
             if going_on:
                 folder.clear_leftovers()
             else:
                 folder.start()
             folder.write_run(resolved.config, facts)
-            return _run(loop, folder, stop_on_signal=stop_on_signal)
+            return _run(loop, folder, run_log, stop_on_signal=stop_on_signal)
 
 
 def _check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
@@ -78,9 +78,10 @@ def _check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
         folder.check_free(overwrite=overwrite)
 
 
-def _run(loop: Loop, folder: RunFolder, *, stop_on_signal: bool) -> TrainedRun:
+def _run(loop: Loop, folder: RunFolder, run_log: RunLog, *, stop_on_signal: bool) -> TrainedRun:
     """The loop; where writing fails, what is kept."""
     try:
+        run_log.write_to(folder.log)
         with naming_dead_workers(), noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
             return loop.run()
     except OSError as error:

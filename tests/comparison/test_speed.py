@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from harness.comparison.verdicts import Verdict
 from harness.memory.estimate import estimate
 from reference import get
 from tests.cli.test_commands import ROOT
+from tests.logs import hearing
 
 ALPHA = 0.05
 
@@ -175,8 +177,8 @@ def test_a_revision_against_itself_is_timed_in_pairs_and_leaves_no_worktree(
 ) -> None:
     monkeypatch.chdir(clone)
     before = git(clone, "worktree", "list")
-    said: list[str] = []
-    (found,) = time_revisions("HEAD~1", "HEAD~1", timing(), said.append)
+    with hearing(logging.DEBUG) as said:
+        (found,) = time_revisions("HEAD~1", "HEAD~1", timing())
     assert (found.reference, found.batch_size) == ("idl-gan-grid", 4)
     assert len(found.base) == len(found.candidate) == 3
     assert all(seconds > 0 for seconds in (*found.base, *found.candidate))
@@ -185,14 +187,14 @@ def test_a_revision_against_itself_is_timed_in_pairs_and_leaves_no_worktree(
     assert found.memory[0] == found.memory[1] > 0
     assert found.memory_verdict == "kept"
     assert pace_exit_code([found]) == 10
-    assert "idl-gan-grid, batch 4: round 3 of 3, look 1" in said
+    assert "idl-gan-grid, batch 4, look 1: rounds: 2 of 3" in said
     assert git(clone, "worktree", "list") == before
 
 
 @pytest.mark.slow
 def test_a_step_that_does_more_and_takes_more_is_worse_in_both(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
-    (found,) = time_revisions("HEAD~1", "HEAD", timing(rounds=6), lambda _: None)
+    (found,) = time_revisions("HEAD~1", "HEAD", timing(rounds=6))
     assert (found.verdict, found.memory_verdict) == ("worse", "worse")
     assert found.looks == 2, "what seems slower is timed once more"
     assert found.low > 1
@@ -209,7 +211,7 @@ def test_a_revision_that_can_not_be_timed_gets_one_line(
     revision = git(clone, "rev-list", "--max-parents=0", "HEAD").split()[0] if older else "no-such-branch"
     message = f"^{revision[:10]} can't time idl-gan-grid" if older else "^'no-such-branch' can't be compared"
     with pytest.raises(ValueError, match=message) as raised:
-        time_revisions(revision, "HEAD", timing(), lambda _: None)
+        time_revisions(revision, "HEAD", timing())
     assert "\n" not in str(raised.value)
     assert "Traceback" not in str(raised.value)
     assert git(clone, "worktree", "list") == before

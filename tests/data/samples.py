@@ -44,7 +44,7 @@ def write_pictures(folder: Path, n: int, width: int = 12, height: int = 15) -> P
 
 
 def packed(source: Path, path: Path, side: int, *, workers: int = 0, skip_damaged: bool = False) -> Pack:
-    return write_pack(source, path, side, workers=workers, skip_damaged=skip_damaged, said=lambda *_: None)
+    return write_pack(source, path, side, workers=workers, skip_damaged=skip_damaged)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data import content
-from harness.data.content import Told, digest_of, digest_of_files
+from harness.data.content import digest_of, digest_of_files
 from harness.data.content_and_style import ContentAndStyle
 from harness.data.image_folder import ImageFolder
 from harness.data.lsun import Lsun, write_lmdb
@@ -19,6 +19,7 @@ from harness.data.mnist import Mnist
 from harness.data.pairs import PairedImages
 from harness.files.cache import CACHE_VARIABLE, CacheError
 from tests.data.samples import encoded, write_pictures
+from tests.logs import hearing, progress
 
 
 def in_secret(file: Path, change: Callable[[bytes], bytes]) -> None:
@@ -106,7 +107,10 @@ class Reader:
             self.reads += 1
             return content._all_of(self.files, counted)
 
-        return digest_of(self.folder, self.files, read, Told(self.said.append))
+        with hearing() as lines:
+            digest = digest_of(self.folder, self.files, read)
+        self.said += lines
+        return digest
 
     @property
     def files(self) -> list[Path]:
@@ -115,7 +119,7 @@ class Reader:
 
 def test_large_data_are_read_once_and_it_is_said_which(large: Path) -> None:
     reader = Reader(large)
-    assert reader() == reader() == digest_of_files(large, reader.files, Told())
+    assert reader() == reader() == digest_of_files(large, reader.files)
     assert reader.reads == 1
     assert reader.said[0] == f"{large}: all of it was read, 0.0 GB; later a look at 64 blocks will do"
     assert reader.said[1].startswith(f"{large}: known since 20")
@@ -140,7 +144,7 @@ def test_data_that_change_while_they_are_read_are_refused(large: Path) -> None:
         return "x"
 
     with pytest.raises(ValueError, match="pictures changed while it was read: wait until nobody writes there"):
-        digest_of(large, sorted(large.iterdir()), read, Told())
+        digest_of(large, sorted(large.iterdir()), read)
 
 
 @pytest.mark.parametrize("wrong", ["", "[]", "{}", '{"stamp": 1, "sample": 2}', "\xff"])
@@ -159,18 +163,21 @@ def test_a_cache_that_cannot_be_written_names_what_would_help(large: Path, tmp_p
 
 
 def test_progress_goes_up_to_all_of_it(large: Path) -> None:
-    heard: list[str] = []
-    digest_of_files(large, sorted(large.iterdir()), Told(progress=heard.append))
-    assert heard[-1].startswith(f"reading {large} once to know it: 100 % of")
+    with progress() as heard:
+        digest_of_files(large, sorted(large.iterdir()))
+    assert {one.what for one in heard} == {f"reading {large} once to know it (MB)"}
+    done = [one.done for one in heard]
+    assert done == sorted(done)
+    assert done[-1] == heard[-1].total
 
 
 def test_a_file_that_cannot_be_read_has_no_content_and_no_other(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "pictures", 2)
     files = sorted(folder.iterdir())
-    before = digest_of_files(folder, files, Told())
+    before = digest_of_files(folder, files)
     files[1].unlink()
     files[1].mkdir()
-    assert digest_of_files(folder, files, Told()) not in (before, digest_of_files(folder, files[:1], Told()))
+    assert digest_of_files(folder, files) not in (before, digest_of_files(folder, files[:1]))
 
 
 @given(st.lists(st.binary(max_size=20), max_size=4), st.lists(st.binary(max_size=20), max_size=4))
@@ -184,5 +191,5 @@ def test_only_the_same_names_and_bytes_have_the_same_digest(one: list[bytes], ot
             folder.mkdir()
             for index, value in enumerate(contents):
                 (folder / str(index)).write_bytes(value)
-            digests.append(digest_of_files(folder, sorted(folder.iterdir()), Told()))
+            digests.append(digest_of_files(folder, sorted(folder.iterdir())))
     assert (digests[0] == digests[1]) == (one == other)

@@ -15,6 +15,7 @@ from harness.data.packed import PackedImages
 from harness.data.packing import open_source, pack_of
 from tests.data.samples import encoded, packed, write_pictures
 from tests.data.test_packing import RANGE, ROOT, call, opened
+from tests.logs import progress
 
 DAMAGED = [1, 4]
 
@@ -36,9 +37,9 @@ def test_without_damaged_pictures_a_pack_is_the_undamaged_data_set(
         source = tmp_path / "lmdb"
         write_lmdb(source, ((file.name.encode(), file.read_bytes()) for file in sorted(damaged.iterdir())))
     whole = open_source(source, 16)
-    counted: list[int] = []
-    found = damaged_pictures(whole, workers, counted.append)
-    assert (found, counted) == (DAMAGED, [5])
+    with progress() as counted:
+        found = damaged_pictures(whole, workers)
+    assert (found, [(one.done, one.total) for one in counted]) == (DAMAGED, [(5, 5)])
     expected = Undamaged(whole, found)
     pack = packed(source, tmp_path / "x.safetensors", 16, workers=workers, skip_damaged=True)
     assert pack.skipped == tuple(whole.name(index) for index in DAMAGED)

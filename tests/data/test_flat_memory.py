@@ -26,7 +26,6 @@ from torch import Tensor
 import tests.toys
 from harness.cli.__main__ import main
 from harness.data import open_dataset
-from harness.data.content import Told
 from harness.data.image_folder import FOLDER
 from harness.data.images import Framing
 from harness.data.order import BLOCK, decided_window
@@ -154,7 +153,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Huge]:
         Framing(SHAPE).described(),
         str(source.resolve()),
         "",
-        fingerprint_of(source, Told()),
+        fingerprint_of(source),
         (),
         0,
         sums,

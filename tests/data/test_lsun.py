@@ -244,7 +244,7 @@ def test_databases_in_which_much_was_overwritten_are_whole(tmp_path: Path) -> No
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_torchvision_reads_what_the_command_drew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = draw_into(tmp_path, "lsun-like", 3, 0, lambda _: None)
+    folder = draw_into(tmp_path, "lsun-like", 3, 0)
     assert folder == tmp_path / FOLDER
     documented = datasets.LSUN(
         str(tmp_path / "lsun"),

@@ -14,7 +14,6 @@ import torch
 
 import reference
 from harness.data import Reading, open_dataset
-from harness.data.content import Told
 from harness.data.dataset import Dataset
 from harness.data.image_folder import ImageFolder
 from harness.data.lsun import FOLDER, Lsun, write_lmdb
@@ -23,6 +22,7 @@ from harness.data.packing import fingerprint_of, pack_of
 from harness.data.synthetic import draw_into
 from tests import processes
 from tests.data.samples import encoded, packed, write_pictures
+from tests.logs import hearing
 
 SYSTEM = "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3"
 ROOT = Path(__file__).parents[2]
@@ -31,8 +31,11 @@ RANGE = (-1.0, 1.0)
 
 def opened(folder: Path, said: list[str] | None = None, **how: Any) -> Dataset:
     """As training opens it."""
-    told = said.append if said is not None else lambda _: None
-    return open_dataset(reference.get(SYSTEM).card, folder.parent, Reading(said=told, **how))
+    with hearing() as lines:
+        data = open_dataset(reference.get(SYSTEM).card, folder.parent, Reading(**how))
+    if said is not None:
+        said += lines
+    return data
 
 
 def call(arguments: Sequence[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -174,8 +177,8 @@ def test_what_a_stale_pack_says_to_do_can_be_done(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "root" / "celeba" / "img_align_celeba", 2)
     packed(folder, pack_of(folder, 64), 64)
     (folder / "00001.png").write_bytes(encoded(7))
-    said: list[str] = []
-    open_dataset(reference.get("pytorch-dcgan-celeba").card, tmp_path / "root", Reading(said=said.append))
+    with hearing() as said:
+        open_dataset(reference.get("pytorch-dcgan-celeba").card, tmp_path / "root")
     assert call(said[0].split("`")[1].split()[1:], ROOT).returncode == 0
 
 
@@ -211,8 +214,9 @@ def test_a_pack_by_name_is_enough_where_its_pictures_are_not(tmp_path: Path, pic
     fingerprint, pixels = expected.fingerprint, expected.pixels(torch.arange(5)).data
     packed(pictures, path, 16)
     shutil.rmtree(pictures)
-    card, said = reference.get(SYSTEM).card, list[str]()
-    data = open_dataset(card, None, Reading(pack=str(path), said=said.append))
+    card = reference.get(SYSTEM).card
+    with hearing() as said:
+        data = open_dataset(card, None, Reading(pack=str(path)))
     assert isinstance(data, PackedImages)
     assert (data.title, data.real, data.complete) == ("CelebA-HQ, 5 of 30,000", True, False)
     assert data.fingerprint == fingerprint
@@ -225,7 +229,7 @@ def test_a_pack_by_name_is_enough_where_its_pictures_are_not(tmp_path: Path, pic
 
 
 def test_a_pack_alone_that_was_made_of_drawn_faces_is_no_celeba(tmp_path: Path) -> None:
-    folder = draw_into(tmp_path / "root", "faces", 3, 0, lambda _: None)
+    folder = draw_into(tmp_path / "root", "faces", 3, 0)
     packed(folder, tmp_path / "x.safetensors", 64)
     card = reference.get("pytorch-dcgan-celeba").card
     data = open_dataset(card, None, Reading(pack=str(tmp_path / "x.safetensors")))
@@ -237,11 +241,12 @@ def test_a_pack_alone_says_what_decoded_it_and_what_it_leaves_out(pictures: Path
     (pictures / "00003.png").write_bytes(b"nothing")
     packed(pictures, path, 16, skip_damaged=True)
     decode_with_another_pillow(path)
-    card, said = reference.get(SYSTEM).card, list[str]()
+    card = reference.get(SYSTEM).card
     shutil.rmtree(pictures)
     with pytest.raises(ValueError, match="leaves out 1 pictures that can't be read, which only --skip-damaged"):
         open_dataset(card, None, Reading(pack=str(path)))
-    open_dataset(card, None, Reading(pack=str(path), skip_damaged=True, said=said.append))
+    with hearing() as said:
+        open_dataset(card, None, Reading(pack=str(path), skip_damaged=True))
     assert "alone, without 1 that can't be read: 00003.png" in said[0]
     assert "it was decoded with Pillow 1.1.7, here" in said[0]
 
@@ -259,14 +264,14 @@ def test_a_database_is_packed_and_its_pack_stales_with_it(tmp_path: Path) -> Non
     assert isinstance(open_dataset(card, tmp_path), PackedImages), "reading a database doesn't make a pack stale"
     with lmdb.open(str(folder), map_size=1 << 24) as environment, environment.begin(write=True) as transaction:
         transaction.put(b"key1", encoded(9))
-    said: list[str] = []
-    assert isinstance(open_dataset(card, tmp_path, Reading(said=said.append)), Lsun)
+    with hearing() as said:
+        assert isinstance(open_dataset(card, tmp_path), Lsun)
     assert "has changed since" in said[0]
 
 
 def test_hidden_files_do_not_stale_a_pack(pictures: Path) -> None:
-    before = fingerprint_of(pictures, Told())
+    before = fingerprint_of(pictures)
     (pictures / ".DS_Store").write_bytes(b"x")
-    assert fingerprint_of(pictures, Told()) == before
+    assert fingerprint_of(pictures) == before
     add_one(pictures)
-    assert fingerprint_of(pictures, Told()) != before
+    assert fingerprint_of(pictures) != before

@@ -26,6 +26,7 @@ from tests.data.test_packing import (
     remove_one,
     replace_one,
 )
+from tests.logs import listening
 from tests.processes import Life
 
 
@@ -100,8 +101,9 @@ def test_interrupted_writing_leaves_nothing(slow: Path) -> None:
 @pytest.mark.parametrize("change", [replace_one, add_one, remove_one, exchange_one_in_secret])
 def test_a_source_that_changes_while_it_is_packed_is_no_pack(change: Callable[[Path], None], pictures: Path) -> None:
     path = pack_of(pictures, 8)
-    with pytest.raises(ValueError, match="celeba_hq changed while it was packed: nothing was written"):
-        write_pack(pictures, path, 8, workers=0, skip_damaged=False, said=lambda *_: change(pictures))
+    said = "celeba_hq changed while it was packed: nothing was written"
+    with pytest.raises(ValueError, match=said), listening(lambda _: change(pictures)):
+        write_pack(pictures, path, 8, workers=0, skip_damaged=False)
     assert [file.name for file in pictures.parent.iterdir()] == [pictures.name]
 
 
@@ -147,7 +149,7 @@ def test_a_disk_that_fills_up_leaves_nothing(pictures: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
         with pytest.raises(ValueError, match=r"64x64\.safetensors can't be written: the disk is full; nothing is left"):
-            write_pack(pictures, path, 64, workers=0, skip_damaged=False, said=lambda *_: None)
+            write_pack(pictures, path, 64, workers=0, skip_damaged=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handled)

@@ -132,7 +132,7 @@ def test_unknown_data_and_roots_are_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    draw_into(tmp_path, "faces", 6, 0, lambda _: None)
+    draw_into(tmp_path, "faces", 6, 0)
     return tmp_path
 
 

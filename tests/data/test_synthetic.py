@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import signal
 import sys
 import time
@@ -19,6 +20,8 @@ from harness.data.lsun import FOLDER as DATABASE
 from harness.data.pairs import FOLDER as PAIRS
 from harness.data.registry import faces_root, has_real_data
 from harness.data.synthetic import DRAWN, MARK, draw_into, title_of
+from harness.records.progress import progress_in
+from tests.logs import listening, progress
 from tests.processes import Life, call
 
 ROOT = Path(__file__).parents[2]
@@ -38,10 +41,6 @@ def contents(root: Path) -> dict[str, str]:
     }
 
 
-def silent(_: int) -> None:
-    pass
-
-
 def test_every_kind_is_tested() -> None:
     assert SYSTEMS.keys() == DRAWN.keys()
 
@@ -49,9 +48,9 @@ def test_every_kind_is_tested() -> None:
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_what_is_drawn_lies_as_the_real_data_do_and_says_what_it_is(kind: str, tmp_path: Path) -> None:
     system, folder, title = SYSTEMS[kind]
-    heard: list[int] = []
-    assert draw_into(tmp_path, kind, 3, 1, heard.append) == tmp_path / folder
-    assert heard == [1, 2, 3]
+    with progress() as heard:
+        assert draw_into(tmp_path, kind, 3, 1) == tmp_path / folder
+    assert [(one.done, one.total) for one in heard] == [(1, 3), (2, 3), (3, 3)]
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder.parts[0]]
     assert title_of(tmp_path / folder.parts[0]) == title
     card = reference.get(system).card
@@ -69,7 +68,7 @@ def test_what_is_drawn_lies_as_the_real_data_do_and_says_what_it_is(kind: str, t
 
 
 def test_faces_have_celebas_names_and_an_attribute_file_that_is_theirs(tmp_path: Path) -> None:
-    folder = draw_into(tmp_path, "faces", 4, 0, silent)
+    folder = draw_into(tmp_path, "faces", 4, 0)
     files = sorted(file.name for file in folder.iterdir())
     assert files == ["000001.jpg", "000002.jpg", "000003.jpg", "000004.jpg"]
     attributes = read_attributes(tmp_path / ATTRIBUTES)
@@ -83,7 +82,7 @@ def test_faces_have_celebas_names_and_an_attribute_file_that_is_theirs(tmp_path:
 
 
 def test_pairs_lie_side_by_side(tmp_path: Path) -> None:
-    folder = draw_into(tmp_path, "pairs", 2, 0, silent)
+    folder = draw_into(tmp_path, "pairs", 2, 0)
     assert sorted(file.name for file in folder.iterdir()) == ["1.jpg", "2.jpg"]
     with Image.open(folder / "2.jpg") as image:
         assert image.size == (512, 256)
@@ -92,31 +91,32 @@ def test_pairs_lie_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_a_seed_draws_the_same_and_another_others(kind: str, tmp_path: Path) -> None:
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
-        draw_into(tmp_path / name, kind, 2, seed, silent)
+        draw_into(tmp_path / name, kind, 2, seed)
     one, two, other = (contents(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
     assert one != other
 
 
 def test_a_data_set_that_is_there_stays_and_others_come_beside_it(tmp_path: Path) -> None:
-    draw_into(tmp_path, "faces", 1, 0, silent)
+    draw_into(tmp_path, "faces", 1, 0)
     before = contents(tmp_path)
     with pytest.raises(ValueError, match="celeba is there already: nothing is deleted"):
-        draw_into(tmp_path, "faces", 2, 0, silent)
+        draw_into(tmp_path, "faces", 2, 0)
     assert contents(tmp_path) == before
-    draw_into(tmp_path, "pairs", 1, 0, silent)
+    draw_into(tmp_path, "pairs", 1, 0)
     assert contents(tmp_path).items() > before.items()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["celeba", "pairs"]
 
 
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_what_fails_in_the_middle_leaves_nothing(kind: str, tmp_path: Path) -> None:
-    def stop(done: int) -> None:
-        if done == 2:
+    def stop(record: logging.LogRecord) -> None:
+        reported = progress_in(record)
+        if reported is not None and reported.done == 2:
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
-        draw_into(tmp_path, kind, 3, 0, stop)
+    with pytest.raises(OSError, match="No space left"), listening(stop):
+        draw_into(tmp_path, kind, 3, 0)
     assert not list(tmp_path.iterdir())
 
 
@@ -132,7 +132,7 @@ def test_killed_in_the_middle_there_is_no_data_set(kind: str, tmp_path: Path) ->
     assert not (tmp_path / SYSTEMS[kind][1]).exists()
     assert open_dataset(reference.get("idl-gan-grid").card, None).real
     assert all(path.name.startswith(".") for path in tmp_path.iterdir())
-    draw_into(tmp_path, kind, 1, 0, silent)
+    draw_into(tmp_path, kind, 1, 0)
     assert len(open_dataset(reference.get(SYSTEMS[kind][0]).card, tmp_path)) == 1
 
 
@@ -140,7 +140,7 @@ def test_the_command_says_how_to_use_what_it_drew(tmp_path: Path) -> None:
     done = call(["make-data", "faces", "--out", tmp_path / "new" / "root", "-n", "2", "--seed", "3"], ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"2 drawn: {tmp_path / 'new' / 'root' / FOLDER}; use them with --data-root ")
-    draw_into(tmp_path / "same", "faces", 2, 3, silent)
+    draw_into(tmp_path / "same", "faces", 2, 3)
     assert contents(tmp_path / "same") == contents(tmp_path / "new" / "root")
 
 
@@ -172,7 +172,7 @@ def test_mistakes_get_one_line_and_draw_nothing(
 
 
 def test_drawing_does_not_depend_on_global_random_states(tmp_path: Path) -> None:
-    draws: list[Callable[[Path], Path]] = [lambda root: draw_into(root, "faces", 1, 0, silent)] * 2
+    draws: list[Callable[[Path], Path]] = [lambda root: draw_into(root, "faces", 1, 0)] * 2
     before = torch.random.get_rng_state()
     for number, draw in enumerate(draws):
         draw(tmp_path / str(number))

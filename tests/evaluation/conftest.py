@@ -20,7 +20,7 @@ def trained(tmp_path: Path) -> Path:
     config = RunConfig(
         MLP, seed=0, batch_size=4, steps=2, tensorboard=False, pictures=False, sample_every=0, threads=1, device="cpu"
     )
-    train(config, tmp_path / "run", show_log=False)
+    train(config, tmp_path / "run")
     return tmp_path / "run"
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from harness.cli.__main__ import main
 from harness.data import open_dataset
-from harness.data.content import silent
 from harness.data.idx import write_idx
 from harness.evaluation.evaluate import Answer, evaluate
 from harness.evaluation.images import to_bytes, write_images
@@ -49,7 +48,7 @@ def digits(n: int, first: int = 0) -> Tensor:
 
 def ask(target: str | Path, **changes: object) -> Answer:
     options = EvaluateOptions(str(target), device="cpu", against=GAN, out=Path("out"))
-    return evaluate(dataclasses.replace(options, **changes), silent)  # type: ignore[arg-type]
+    return evaluate(dataclasses.replace(options, **changes))  # type: ignore[arg-type]
 
 
 def refused(said: str, target: str | Path, **changes: object) -> None:
@@ -78,7 +77,7 @@ def test_a_run_is_measured_and_its_records_lie_beside_it(trained: Path) -> None:
 
 def test_two_evaluated_runs_that_have_not_left_their_start_say_nothing(trained: Path, tmp_path: Path) -> None:
     config = RunConfig(MLP, seed=1, batch_size=4, steps=2, tensorboard=False, sample_every=0, threads=1, device="cpu")
-    train(config, tmp_path / "other", show_log=False)
+    train(config, tmp_path / "other")
     for folder in (trained, tmp_path / "other"):
         assert ask(folder, against="", count=200, out=None).why_no_start == ""
     shown = run("compare", trained, tmp_path / "other", "--metrics", "fid", code=10).stdout
@@ -184,7 +183,7 @@ def test_a_run_is_measured_on_its_own_data_or_not_at_all(mnist_root: Path, monke
         device="cpu",
         data_root=str(mnist_root),
     )
-    train(config, Path("run"), show_log=False)
+    train(config, Path("run"))
     moved = mnist_root.rename(mnist_root.parent / "moved")
     gone = r"the run was trained on IDX images, 100 \(mnist-train-\w+\) in \S+/data, which isn't there any more; found "
     refused(gone + "was stand-in: scikit-learn digits .*: name the place of its own data with", "run", against="")

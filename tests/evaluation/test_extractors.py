@@ -16,6 +16,7 @@ from harness.evaluation.extractors.training_data import LESSONS
 from harness.files.cache import cache_folder
 from harness.files.tensors import read_metadata
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
+from tests.logs import progress
 
 CPU = torch.device("cpu")
 HASHES = {"mnistnet": "9587de94d39b", "digitsnet": "285e4b128dc9", "facesnet": "ab9d55ce18c8"}
@@ -47,7 +48,7 @@ def test_facesnet_tells_eight_kinds_whose_probabilities_add_up() -> None:
 
 def test_the_recipe_gives_the_same_bits_again() -> None:
     lesson = train.Lesson(SOME.repeat(30, 1, 1, 1), torch.arange(150) % 10)
-    first, second = (train.train_extractor(DigitsNet, lesson, lesson, 1, lambda *_: None) for _ in range(2))
+    first, second = (train.train_extractor(DigitsNet, lesson, lesson, 1) for _ in range(2))
     assert weights_hash(first.tensors) == weights_hash(second.tensors)
 
 
@@ -59,11 +60,11 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
         open_extractor("mnistnet", CPU, mnist_root)
     found = {split: Mnist(mnist_root, (784,), (0, 1), split).fingerprint[-16:] for split in ("train", "test")}
     monkeypatch.setattr("harness.data.mnist._PUBLISHED", found)
-    heard: list[str] = []
-    first = open_extractor("mnistnet", CPU, mnist_root, said=heard.append)
-    assert "training mnistnet" in heard[0]
-    heard.clear()
-    second = open_extractor("mnistnet", CPU, mnist_root, said=heard.append)
+    with progress() as heard:
+        first = open_extractor("mnistnet", CPU, mnist_root)
+    assert "training mnistnet" in heard[0].what
+    with progress() as heard:
+        second = open_extractor("mnistnet", CPU, mnist_root)
     assert heard == []
     assert first.weights == second.weights != HASHES["mnistnet"]
     (kept,) = (cache_folder() / "extractors").glob("mnistnet-*")

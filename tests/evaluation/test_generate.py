@@ -22,6 +22,7 @@ from harness.records.record import is_headline
 from harness.training.load_run import untrained_run
 from harness.training.sampler import Sampler
 from reference import Batch, Noise
+from tests.logs import progress
 
 CPU = torch.device("cpu")
 
@@ -120,11 +121,12 @@ def test_real_features_are_computed_once(digitsnet: Extractor, tmp_path: Path, m
     monkeypatch.setenv("GAN_HARNESS_CACHE", str(tmp_path))  # others must not find what is damaged here
     card = reference.get("mlp-gan-mnist").card
     data = open_dataset(card, None)
-    heard: list[str] = []
-    first = real_features(data, image_shape(card), card.data_range, digitsnet, heard.append)
-    assert "digitsnet looks at" in heard[0]
-    heard.clear()
-    again = real_features(data, image_shape(card), card.data_range, digitsnet, heard.append)
+    with progress() as heard:
+        first = real_features(data, image_shape(card), card.data_range, digitsnet)
+    assert "digitsnet looks at" in heard[0].what
+    assert heard[-1].done == heard[-1].total == len(data)
+    with progress() as heard:
+        again = real_features(data, image_shape(card), card.data_range, digitsnet)
     assert heard == []
     assert torch.equal(first.features, again.features)
     # The same digits in another arrangement and range are the same images.

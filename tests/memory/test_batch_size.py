@@ -166,8 +166,8 @@ def reserved(batch_size: int, spec: str = MLP) -> int:
 
 
 def found_within(budget: int, context: int = 0, limit: int = SAMPLES) -> tuple[int, list[Tried]]:
-    tried: list[Tried] = []
-    return within_budget(get(MLP), budget, context, limit, tried.append), tried
+    found = within_budget(get(MLP), budget, context, limit)
+    return found.batch_size, list(found.tried)
 
 
 def test_the_largest_batch_within_a_budget_fits_and_the_next_does_not() -> None:
@@ -284,15 +284,15 @@ def one_line(capsys: pytest.CaptureFixture[str], said: str) -> None:
 
 def test_a_reference_that_takes_one_picture_only_has_a_largest_batch_of_one() -> None:
     """Its step refuses two."""
-    tried: list[Tried] = []
-    assert within_budget(get("style-transfer@size=32"), 2**33, 0, 100, tried.append) == 1
-    assert [(one.batch_size, one.fits) for one in tried] == [(1, True), (2, False)]
-    assert "not 2" in tried[1].why
+    found = within_budget(get("style-transfer@size=32"), 2**33, 0, 100)
+    assert found.batch_size == 1
+    assert [(one.batch_size, one.fits) for one in found.tried] == [(1, True), (2, False)]
+    assert "not 2" in found.tried[1].why
 
 
 def test_statistics_over_the_batch_begin_with_two() -> None:
     """Batch normalisation of vectors refuses a single one."""
-    tried: list[Tried] = []
     toy: Any = Toy()
-    assert within_budget(toy, 2**33, 0, 7, tried.append) == 7
-    assert [one.batch_size for one in tried] == [2, 4, 7]
+    found = within_budget(toy, 2**33, 0, 7)
+    assert found.batch_size == 7
+    assert [one.batch_size for one in found.tried] == [2, 4, 7]

@@ -21,6 +21,7 @@ from harness.memory.batch_size import (
 from harness.memory.measure import Cell, Measured
 from reference import get
 from tests.comparison.test_compare import called
+from tests.logs import hearing
 from tests.memory.test_batch_size import MLP, SAMPLES, one_line, reserved
 
 
@@ -77,8 +78,10 @@ class Card:
 def searched(card: Card, monkeypatch: pytest.MonkeyPatch, seconds: float = math.inf) -> tuple[Found, list[Tried]]:
     monkeypatch.setattr(batch_size_module, "measure_cell", card.measure)
     monkeypatch.setattr(time, "monotonic", lambda: card.now)
-    tried: list[Tried] = []
-    return on_device(Cell(MLP, 1, "cuda"), get(MLP), SAMPLES, tried.append, seconds), tried
+    with hearing() as said:
+        found = on_device(Cell(MLP, 1, "cuda"), get(MLP), SAMPLES, seconds)
+    assert said == [f"batch {one.batch_size}: {one.verdict}" for one in found.tried], "each is said as it is tried"
+    return found, list(found.tried)
 
 
 def test_trying_begins_at_the_estimate_and_takes_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +92,7 @@ def test_trying_begins_at_the_estimate_and_takes_few_tries(monkeypatch: pytest.M
     assert found.guess == found.batch_size, "this card computes as the estimate does"
     assert card.asked == [1, found.guess, *card.asked[2:]]
     assert len(card.asked) < 15 < 2 * math.log2(found.batch_size)
-    assert [one.batch_size for one in tried] == card.asked, "each is said as it is tried"
+    assert [one.batch_size for one in tried] == card.asked
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,8 @@ def test_a_step_that_fails_beyond_some_size_does_not_end_the_search(ends: str, m
 def test_a_step_that_fails_for_a_single_sample_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"^mlp-gan-mnist can't be tried: already at batch 1, no kernel image"):
         searched(Card(0, "raise no kernel image is available"), monkeypatch)
-    assert searched(Card(0), monkeypatch)[0] == Found(0, None, complete=True), "out of memory is an answer"
+    nothing, _ = searched(Card(0), monkeypatch)
+    assert (nothing.batch_size, nothing.guess, nothing.complete) == (0, None, True), "out of memory is an answer"
     engine = "out of memory: GET was unable to find an engine to execute this computation"
     with pytest.raises(ValueError, match="can't be tried"):
         searched(Card(0, engine), monkeypatch)
@@ -123,7 +127,7 @@ def test_a_card_that_hangs_ends_the_search_and_narrows_nothing(monkeypatch: pyte
     card = Card(2**30)
     card.hangs_at = searched(Card(2**30), monkeypatch)[0].guess or 0
     found, tried = searched(card, monkeypatch, seconds=100)
-    assert found == Found(1, card.hangs_at, complete=False)
+    assert (found.batch_size, found.guess, found.complete) == (1, card.hangs_at, False)
     assert tried[-1].why == "no answer within 100 s: the process was ended", "no longer than is left"
 
 
@@ -164,8 +168,8 @@ def test_a_search_that_was_cut_short_says_why(
     last = Tried(9, False, why="no answer within 320 s: the process was ended" if hung else "out of memory")
 
     def search(*given: Any) -> Found:
-        given[3](last)
-        return Found(1, 9, complete=False)
+        assert len(given) == 4
+        return Found(1, (last,), 9, complete=False)
 
     monkeypatch.setattr("harness.training.device.resolve_device", lambda _: torch.device("cuda"))
     monkeypatch.setattr(batch_size_module, "on_device", search)

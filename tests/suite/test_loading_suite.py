@@ -116,7 +116,7 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     folder = tmp_path_factory.mktemp("suite")
     for name, samples in (("data", SAMPLES), ("few", 12)):
-        synthetic.draw_into(folder / name, "faces", samples, 0, lambda _: None)
+        synthetic.draw_into(folder / name, "faces", samples, 0)
     on_celeba = (SUITE, *CELEBA, "--data-root", str(folder / "data"))
     runs = {
         # A simulated disk, a place whose cache can't be emptied, a stated time of a step.

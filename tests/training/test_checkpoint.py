@@ -16,6 +16,7 @@ from harness.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from tests.logs import hearing
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -66,8 +67,8 @@ def test_a_missing_or_cut_file_is_noticed(tmp_path: Path, name: str) -> None:
 def test_the_one_before_a_damaged_one_is_used_and_that_is_said(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, checkpoint(1), keep=3)
     (write_checkpoint(tmp_path, checkpoint(2), keep=3) / "state.json").write_text("")
-    said: list[str] = []
-    found = newest_checkpoint(tmp_path, said.append)
+    with hearing() as said:
+        found = newest_checkpoint(tmp_path)
     assert found is not None
     assert found.step == 1
     assert len(said) == 1
@@ -76,10 +77,10 @@ def test_the_one_before_a_damaged_one_is_used_and_that_is_said(tmp_path: Path) -
 
 
 def test_no_checkpoint_and_none_that_can_be_read(tmp_path: Path) -> None:
-    assert newest_checkpoint(tmp_path, print) is None
+    assert newest_checkpoint(tmp_path) is None
     (write_checkpoint(tmp_path, checkpoint(2), keep=3) / "state.json").unlink()
     with pytest.raises(ValueError, match="no checkpoint can be read"):
-        newest_checkpoint(tmp_path, print)
+        newest_checkpoint(tmp_path)
 
 
 def test_differences_are_listed() -> None:

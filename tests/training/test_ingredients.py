@@ -186,9 +186,9 @@ def with_optimizer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everything_runs(toy_config: Callable[..., RunConfig], folder: Path) -> None:
-    whole = train(toy_config(steps=6), folder / "whole", show_log=False).digests
-    train(toy_config(steps=3), folder / "parts", show_log=False)
-    assert train(toy_config(steps=6), folder / "parts", resume=True, show_log=False).digests == whole
+    whole = train(toy_config(steps=6), folder / "whole").digests
+    train(toy_config(steps=3), folder / "parts")
+    assert train(toy_config(steps=6), folder / "parts", resume=True).digests == whole
     toy: Any = toys.Toy()
     assert step_operations(toy, 4) > 0
     assert traced_tensors(toy, 4, CPU) > 0
@@ -245,7 +245,7 @@ def test_an_optimiser_that_cannot_be_kept_is_one_line(
     monkeypatch.setitem(OPTIMIZERS, "one's own", make)
     with_optimizer("one's own", monkeypatch)
     with pytest.raises(ValueError, match=said):
-        train(toy_config(steps=3), tmp_path / "run", show_log=False)
+        train(toy_config(steps=3), tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", [torch.complex128, "sparse"])
@@ -258,7 +258,7 @@ def test_a_tensor_that_cannot_be_kept_is_said_before_the_first_step(
     monkeypatch.setitem(PARTS, "odd", lambda _: copy.deepcopy(layer))
     with_part("odd", monkeypatch)
     with pytest.raises(ValueError, match=r"network discriminator odd is a tensor \(.*\) that no checkpoint can keep"):
-        train(toy_config(steps=3), tmp_path / "run", show_log=False)
+        train(toy_config(steps=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -285,10 +285,10 @@ def test_an_optimiser_that_was_changed_goes_on_with_nothing(
 
     monkeypatch.setitem(OPTIMIZERS, "changed", make)
     with_optimizer("changed", monkeypatch)
-    train(toy_config(steps=3), tmp_path / "run", show_log=False)
+    train(toy_config(steps=3), tmp_path / "run")
     settings.update(after)
     with pytest.raises(ValueError, match=said):
-        train(toy_config(steps=6), tmp_path / "run", resume=True, show_log=False)
+        train(toy_config(steps=6), tmp_path / "run", resume=True)
 
 
 def test_a_state_that_no_checkpoint_can_keep_is_said_before_the_first_step(
@@ -297,5 +297,5 @@ def test_a_state_that_no_checkpoint_can_keep_is_said_before_the_first_step(
     monkeypatch.setattr(Counting, "get_extra_state", lambda layer: {layer.count})
     with_part("extra state", monkeypatch)
     with pytest.raises(ValueError, match=r"the extra state discriminator\.0\._extra_state is a set that no checkpoint"):
-        train(toy_config(steps=3), tmp_path / "run", show_log=False)
+        train(toy_config(steps=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -109,7 +109,7 @@ def test_deleting_an_earlier_run_is_all_or_nothing(
     toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while it deletes, `--overwrite` leaves no half of a run to be resumed."""
-    train(toy_config(), tmp_path / "run", show_log=False)
+    train(toy_config(), tmp_path / "run")
 
     def killed(_: Path) -> None:
         raise KeyboardInterrupt
@@ -119,23 +119,23 @@ def test_deleting_an_earlier_run_is_all_or_nothing(
         RunFolder(tmp_path / "run").start()
     assert RunFolder(tmp_path / "run").nothing_has_begun()
     monkeypatch.undo()
-    again = train(toy_config(), tmp_path / "run", resume=True, show_log=False)
+    again = train(toy_config(), tmp_path / "run", resume=True)
     assert again.steps == 8
 
 
 def test_one_writer_at_a_time(toy_config: Callable[..., RunConfig], tmp_path: Path) -> None:
     """Two that resumed one run left 226 rows for 385 steps."""
     run = tmp_path / "run"
-    train(toy_config(steps=4), run, show_log=False)
+    train(toy_config(steps=4), run)
     rows = (run / "metrics.jsonl").read_text()
     with held(run):
         done = call(arguments("--out", run, "--resume"), ROOT)
         assert done.returncode == 2
         assert f"{run} is being written by process " in done.stderr
         with pytest.raises(ValueError, match="is being written by process"):
-            train(toy_config(steps=8), run, resume=True, show_log=False)
+            train(toy_config(steps=8), run, resume=True)
         assert (run / "metrics.jsonl").read_text() == rows
-    assert train(toy_config(steps=8), run, resume=True, show_log=False).steps == 8
+    assert train(toy_config(steps=8), run, resume=True).steps == 8
 
 
 def test_a_killed_writer_holds_nothing(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_step_that_fails_loses_no_row_before_it(toy_config: Callable[..., RunC
     tests.toys.Toy.step = failing  # type: ignore[method-assign, assignment]
     try:
         with pytest.raises(RuntimeError, match="more than 1 value"):
-            train(toy_config(log_every=0), tmp_path / "run", show_log=False)
+            train(toy_config(log_every=0), tmp_path / "run")
     finally:
         tests.toys.Toy.step = original  # type: ignore[method-assign]
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()

@@ -142,7 +142,7 @@ def test_growth_holes_jitter_and_targets_survive_resuming(spec: str, batch: int,
     if "side" in rows[0][0]:
         assert [row["side"] for row in rows[0]] == [4, 8, 8, 8, 16, 16]
         assert [row["faded_in"] for row in rows[0]] == [1, 0, 1, 1, 0, 1]
-        assert restore_run(tmp_path / "parts", torch.device("cpu"), print).networks["schedule"].done == 6
+        assert restore_run(tmp_path / "parts", torch.device("cpu")).networks["schedule"].done == 6
 
 
 def test_no_checkpoint_is_written_when_none_is_to_be_kept(toy_config: Make, tmp_path: Path) -> None:

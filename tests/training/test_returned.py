@@ -84,7 +84,7 @@ def test_a_slip_is_a_line_that_names_what_must_be_returned(
 ) -> None:
     monkeypatch.setattr(toys.Toy, method, lambda _, *given: answer(*given))
     with pytest.raises(ValueError, match=rf"^{method}\(\) of toy-grid must .*{said}"):
-        train(toy_config(), tmp_path / "run", show_log=False)
+        train(toy_config(), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_slips_of_sample_are_one_line(
 ) -> None:
     monkeypatch.setattr(toys.Toy, "sample", lambda _, __, n, *___: samples(n))
     with pytest.raises(ValueError, match=rf"^sample\(\) of toy-grid must return a tensor of shape \(2048, 2\), {said}"):
-        train(toy_config(steps=2, sample_every=1), tmp_path / "run", show_log=False)
+        train(toy_config(steps=2, sample_every=1), tmp_path / "run")
     toy: Any = toys.Toy()
     with pytest.raises(ValueError, match=r"^sample\(\) of toy-grid must return"):
         Sampler(toy, toy.networks(), torch.device("cpu"), 0).draw(2048)
@@ -118,7 +118,7 @@ def test_a_player_that_is_not_there_names_those_that_are(
 ) -> None:
     monkeypatch.setattr(toys.Toy, "step", lambda _, players, *__: players.critic)
     with pytest.raises(AttributeError, match="there is no player 'critic'; there are: generator, discriminator"):
-        train(toy_config(steps=2), tmp_path / "run", show_log=False)
+        train(toy_config(steps=2), tmp_path / "run")
 
 
 def test_rows_hold_the_values_of_their_own_step(
@@ -138,7 +138,7 @@ def test_rows_hold_the_values_of_their_own_step(
         }
 
     monkeypatch.setattr(toys.Toy, "step", step)
-    train(toy_config(steps=6), tmp_path / "run", show_log=False)
+    train(toy_config(steps=6), tmp_path / "run")
     rows = list(read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert [row["count"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["bias"] for row in rows] == seen[-6:]
@@ -153,16 +153,16 @@ def test_networks_that_were_trained_before_are_no_fresh_ones(
     monkeypatch.setattr(
         toys.Toy, "networks", lambda _: {"generator": nn.Sequential(kept), "discriminator": nn.Linear(2, 1)}
     )
-    train(toy_config(steps=2), tmp_path / "once", show_log=False)
+    train(toy_config(steps=2), tmp_path / "once")
     with pytest.raises(ValueError, match="make new networks each time; in its generator are layers that it made bef"):
-        train(toy_config(steps=2), tmp_path / "twice", show_log=False)
+        train(toy_config(steps=2), tmp_path / "twice")
     monkeypatch.setattr(
         toys.Toy,
         "networks",
         lambda _: {"generator": nn.Linear(3, 2), "discriminator": nn.Sequential(frozen, nn.Linear(2, 1))},
     )
     for name in ("frozen", "frozen again"):  # as weights are that are loaded once
-        train(toy_config(steps=2), tmp_path / name, show_log=False)
+        train(toy_config(steps=2), tmp_path / name)
 
 
 def test_measures_look_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,11 +206,11 @@ def test_a_last_batch_of_one_is_known_before_the_first_step(
     monkeypatch.setattr("harness.training.resolve.open_dataset", lambda *_: few)
     monkeypatch.setattr(toys.Toy, "card", dataclasses.replace(toys.CARD, drop_last=False))
     with pytest.raises(ValueError, match=r"27 samples in batches of 13 leave a last batch of 1, .*drop_last"):
-        train(toy_config(batch_size=13, steps=3), tmp_path / "run", show_log=False)
+        train(toy_config(batch_size=13, steps=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert train(toy_config(batch_size=9, steps=3), tmp_path / "run", show_log=False).steps == 3
+    assert train(toy_config(batch_size=9, steps=3), tmp_path / "run").steps == 3
     monkeypatch.setattr(toys.Toy, "card", toys.CARD)
-    assert train(toy_config(batch_size=13, steps=3), tmp_path / "dropped", show_log=False).steps == 3
+    assert train(toy_config(batch_size=13, steps=3), tmp_path / "dropped").steps == 3
 
 
 def test_which_systems_take_a_single_sample() -> None:

@@ -140,7 +140,7 @@ def test_run_json_says_what_ran_where(toy_config: Make, tmp_path: Path) -> None:
 
 def test_a_run_is_restored_for_sampling(toy_config: Make, tmp_path: Path) -> None:
     run = train(toy_config(), tmp_path / "run")
-    restored = restore_run(tmp_path / "run", torch.device("cpu"), print)
+    restored = restore_run(tmp_path / "run", torch.device("cpu"))
     assert restored.step == 8
     for role, network in run.networks.items():
         for name, tensor in network.state_dict().items():

@@ -72,9 +72,9 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_never_stopped(
     scheduled: str, tmp_path: Path, toy_config: Callable[..., RunConfig]
 ) -> None:
     assert scheduled
-    whole = train(toy_config(steps=8), tmp_path / "whole", show_log=False).digests
-    train(toy_config(steps=4), tmp_path / "parts", show_log=False)
-    assert train(toy_config(steps=8), tmp_path / "parts", resume=True, show_log=False).digests == whole
+    whole = train(toy_config(steps=8), tmp_path / "whole").digests
+    train(toy_config(steps=4), tmp_path / "parts")
+    assert train(toy_config(steps=8), tmp_path / "parts", resume=True).digests == whole
 
 
 def test_learning_rates_that_a_step_sets_itself_can_be_resumed(
@@ -97,9 +97,9 @@ def test_learning_rates_that_a_step_sets_itself_can_be_resumed(
 
     monkeypatch.setattr(toys.Toy, "step", falling)
     monkeypatch.setattr(toys.Toy, "optimizers", keeping)
-    whole = train(toy_config(steps=8), tmp_path / "whole", show_log=False).digests
-    train(toy_config(steps=4), tmp_path / "parts", show_log=False)
-    assert train(toy_config(steps=8), tmp_path / "parts", resume=True, show_log=False).digests == whole
+    whole = train(toy_config(steps=8), tmp_path / "whole").digests
+    train(toy_config(steps=4), tmp_path / "parts")
+    assert train(toy_config(steps=8), tmp_path / "parts", resume=True).digests == whole
 
 
 @pytest.mark.parametrize(

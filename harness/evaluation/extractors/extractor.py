@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from harness.files.cache import cache_folder, check_cache, writing_to_cache
 from harness.files.tensors import SafetensorError, read_metadata, read_tensors, write_tensors
 from harness.files.writing import write_folder
 from harness.records.metrics import EXTRACTOR
+from harness.records.progress import report_progress
 from harness.training.device import full_float32, numerics
+
+_log = logging.getLogger(__name__)
 
 INCEPTION = "inception-v3-compat"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -59,10 +63,11 @@ class Extractor:
         return {EXTRACTOR: f"{self.name} {self.weights}", "resize": f"to {self.side}×{self.side}, {resize}"}
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, said: Callable[[int], None] = lambda _: None) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, what: str = "") -> tuple[Tensor, Tensor]:
         """Features (n, dimension) and logits (n, classes) of uint8 images (n, 1 or 3, H, W), float32 on the CPU.
 
-        Computed in full float32 and with deterministic algorithms on any device.
+        Computed in full float32 and with deterministic algorithms on any device. The log says how many of `what` were
+        looked at; nothing where that is empty.
         """
         if self.module.training:
             raise RuntimeError(f"{self.name} must be in evaluation mode")
@@ -71,7 +76,9 @@ class Extractor:
             for start in range(0, len(images), _BATCH):
                 batch = images[start : start + _BATCH].to(self.device)
                 found.append(tuple(part.cpu() for part in self.module(batch.expand(-1, 3, -1, -1).contiguous())))
-                said(min(start + _BATCH, len(images)))
+                if what:
+                    done = min(start + _BATCH, len(images))
+                    report_progress(_log, f"{self.name} looks at {what}", done, len(images))
         features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
         return features, logits
 
@@ -81,14 +88,12 @@ def open_extractor(
     device: torch.device,
     root: Path | None = None,
     inception: Path | None = None,
-    said: Callable[[str], None] = lambda _: None,
 ) -> Extractor:
     """The extractor `name`, trained now if its weights are neither bundled nor cached.
 
     Args:
         root: the data root, where `mnistnet` finds MNIST.
         inception: the file of Inception's weights; None looks in torch-fidelity's own cache. Nothing is fetched.
-        said: hears in one line what takes time.
 
     Raises:
         ValueError: an unknown name; weights that are missing, damaged, or not the ones expected.
@@ -98,7 +103,7 @@ def open_extractor(
     if name not in EXTRACTORS:
         raise ValueError(f"unknown extractor {name!r}; there are: {', '.join(NAMES)}")
     lessons = LESSONS[name](root)
-    file = _weights_file(name, lessons, said)
+    file = _weights_file(name, lessons)
     facts = _facts(file)
     module = _created(name, file, [FEATURES, LOGITS], device)
     kind = EXTRACTORS[name]
@@ -123,7 +128,7 @@ def weights_path(name: str, root: Path | None = None) -> Path:
     """
     if name not in EXTRACTORS:
         raise ValueError(f"unknown extractor {name!r}; there are: {', '.join(EXTRACTORS)}")
-    return _weights_file(name, LESSONS[name](root), lambda _: None)
+    return _weights_file(name, LESSONS[name](root))
 
 
 def inception_file(given: Path | None) -> Path:
@@ -172,7 +177,7 @@ def _created(name: str, file: Path, layers: list[str], device: torch.device) -> 
     return module.to(device)
 
 
-def _weights_file(name: str, lessons: Lessons, said: Callable[[str], None]) -> Path:
+def _weights_file(name: str, lessons: Lessons) -> Path:
     """Bundled, cached, or trained now."""
     bundled = BUNDLED / f"{name}.safetensors"
     if bundled.is_file() and _made_for(bundled, lessons):
@@ -184,21 +189,18 @@ def _weights_file(name: str, lessons: Lessons, said: Callable[[str], None]) -> P
             raise ValueError(f"{cached} holds other weights than its folder's name says: delete it")
         return cached
     check_cache()
-    trained = train_weights(name, lessons, said)
+    trained = train_weights(name, lessons)
     target = folder / f"{place}-{weights_hash(trained.tensors)}"
     with writing_to_cache():
         write_folder(target, lambda at: write_weights(at / f"{name}.safetensors", trained, lessons))
     return target / f"{name}.safetensors"
 
 
-def train_weights(name: str, lessons: Lessons, said: Callable[[str], None]) -> train.Trained:
+def train_weights(name: str, lessons: Lessons) -> train.Trained:
     """Train an extractor by the recipe."""
     lesson, held_out = lessons.make()
-
-    def progress(done: int, total: int) -> None:
-        said(f"training {name} on {lessons.title}, once: epoch {done} of {total}")
-
-    return train.train_extractor(EXTRACTORS[name], lesson, held_out, lessons.epochs, progress)
+    what = f"training {name} on {lessons.title}, once (epochs)"
+    return train.train_extractor(EXTRACTORS[name], lesson, held_out, lessons.epochs, what)
 
 
 def write_weights(path: Path, trained: train.Trained, lessons: Lessons) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from harness.evaluation.extractors.training_data import LESSONS
 
 def main(names: list[str]) -> None:
     """Train each extractor named by the recipe and write its weights beside this file."""
+    logging.basicConfig(level=logging.DEBUG, format="%(message)s")
     for name in names:
         lessons = LESSONS[name](data_root(None))
-        trained = train_weights(name, lessons, lambda text: print(text, flush=True))
+        trained = train_weights(name, lessons)
         write_weights(Path(BUNDLED / f"{name}.safetensors"), trained, lessons)
         print(f"{name}: {weights_hash(trained.tensors)}, held-out accuracy {trained.accuracy:.4f}")
 

@@ -6,7 +6,7 @@ extractor was trained. Other data in MNIST's layout give an extractor of their o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from math import radians
 
@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, cross_entropy, grid_sample
 
 from harness.evaluation.extractors.networks import SmallExtractor, make_networks, prepared
+from harness.records.progress import report_progress
 from harness.training.device import full_float32, numerics
 from harness.training.streams import Streams
+
+_log = logging.getLogger(__name__)
 
 RECIPE_VERSION = 1
 _BATCH = 128
@@ -43,9 +46,9 @@ def train_extractor(
     lesson: Lesson,
     held_out: Lesson,
     epochs: int,
-    said: Callable[[int, int], None],
+    what: str = "training an extractor (epochs)",
 ) -> Trained:
-    """Train `kind` on `lesson`; `said` hears of every finished epoch."""
+    """Train `kind` on `lesson`; the log has how far it is, as `what`."""
     cpu = torch.device("cpu")
     streams = Streams(RECIPE_VERSION, cpu)
     with numerics(cpu, deterministic=True, threads=1), full_float32(), streams.implicit():
@@ -65,7 +68,7 @@ def train_extractor(
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-            said(epoch + 1, epochs)
+            report_progress(_log, what, epoch + 1, epochs)
         accuracy = _accuracy(model.eval(), kind, held_out)
     return Trained({name: tensor.contiguous() for name, tensor in networks.state_dict().items()}, accuracy)
 
