@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from harness.data.device_transfer import Delivery
+from harness.data.device_transfer import DeviceTransfer
 from harness.data.image_folder import FOLDER
 from harness.data.images import picture_files
 from harness.data.loader import Loader, chunks_of
@@ -53,7 +53,7 @@ def as_documented(stored: Stored, workers: int, order: Tensor) -> Iterator[Tenso
 
 def from_pack(loader: Loader, floats: bool, order: Tensor) -> Iterator[Tensor]:
     read = loader.stored(chunks_of(order, BATCH, drop_last=False))
-    for batch in Delivery(loader.dataset, CPU).batches(read) if floats else read:
+    for batch in DeviceTransfer(loader.dataset, CPU).batches(read) if floats else read:
         yield batch.data
 
 

@@ -19,7 +19,7 @@ from harness.memory.machine_state import machine_state
 from harness.memory.measure import Cell, measure_cell
 from harness.memory.nvml import driver_view
 from harness.memory.record import MIB
-from harness.memory.storage_tracer import NotFollowableError
+from harness.memory.storage_tracer import UntraceableError
 from harness.records.metrics import (
     CHECK,
     COMPUTED_ON,
@@ -93,7 +93,7 @@ def test_tensors(subject: Subject, suite: Session) -> None:
             pytest.skip(f"following its step takes more operations than the profile {suite.profile.name} allows")
     try:
         expected = estimate(chosen, batch).tensors if on_cuda else estimated_tensors(chosen, batch)
-    except NotFollowableError as error:
+    except UntraceableError as error:
         pytest.skip(str(error))
     forked = torch.random.fork_rng([device] if on_cuda else [])
     with forked, computing(device, deterministic=True, threads=None):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.data.erased import Erased
 from harness.data.registry import MissingAttributesError
 from harness.latents import metrics
@@ -82,10 +82,10 @@ def test_classes(subject: Subject, seed: int, suite: Session) -> None:
     classes = run.reference.card.classes
     rows = max(2, n // classes)
     grid = conditional_grid(sampler, sampler.latents(rows))
-    reader = subject.class_probe
-    for found in class_numbers(grid, classes, run.reference.card.data_range, reader):
+    probe = subject.class_probe
+    for found in class_numbers(grid, classes, run.reference.card.data_range, probe):
         record(found.metric, found.value, len(grid), **found.protocol)
-    assert reader.accuracy > 0.8, "a reader that can't read real digits says nothing of generated ones"
+    assert probe.accuracy > 0.8, "a probe that can't read real digits says nothing of generated ones"
 
 
 @pytest.mark.references(having="encoder")
@@ -110,7 +110,7 @@ def test_inpainting(subject: Subject, seed: int, suite: Session) -> None:
     record, sampler = recorder(run, subject), subject.sampler(run)
     data = run.dataset
     assert isinstance(data, Erased)
-    indices = evenly_spread(len(data), n)
+    indices = linspace_indices(len(data), n)
     batch, holes = data[indices], data.holes(indices).numpy()
     real = batch.data.double().numpy()
     filled = sampler.draw(len(indices), condition=batch.condition).double().numpy()
@@ -133,7 +133,7 @@ def test_translation(subject: Subject, seed: int, suite: Session) -> None:
     subject = subject.trainable
     run, n = subject.trained(seed), suite.profile.translation_pairs
     record = recorder(run, subject)
-    indices = evenly_spread(len(run.dataset), n)
+    indices = linspace_indices(len(run.dataset), n)
     batch = run.dataset[indices]
     low, high = run.reference.card.data_range
     draws = [
@@ -158,16 +158,16 @@ def test_semantic_vectors(subject: Subject, seed: int, suite: Session) -> None:
     random = np.random.default_rng(seed)
     for attribute in ATTRIBUTES:
         try:
-            reader = subject.attribute_probe(attribute)
+            probe = subject.attribute_probe(attribute)
         except MissingAttributesError as error:
             pytest.skip(str(error))
-        if reader.real != run.dataset.real:
-            pytest.skip(f"faces of {run.dataset.title} can't be judged by a reader of {reader.title}")
-        told = {ATTRIBUTE: attribute, **reader.described()}
-        record(PROBE_ACCURACY, reader.accuracy, n, **told)
-        labels = reader.read(base).astype(bool)
+        if probe.real != run.dataset.real:
+            pytest.skip(f"faces of {run.dataset.title} can't be judged by a probe of {probe.title}")
+        told = {ATTRIBUTE: attribute, **probe.described()}
+        record(PROBE_ACCURACY, probe.accuracy, n, **told)
+        labels = probe.predict(base).astype(bool)
         if labels.all() or not labels.any():
-            reason = f"the reader sees the same in all {n} samples: {attribute} {bool(labels[0])}"
+            reason = f"the probe sees the same in all {n} samples: {attribute} {bool(labels[0])}"
             subject.record(
                 SEMANTIC_SHIFT,
                 None,
@@ -182,5 +182,5 @@ def test_semantic_vectors(subject: Subject, seed: int, suite: Session) -> None:
         other = random.normal(size=vector.shape)
         other *= np.linalg.norm(vector) / np.linalg.norm(other)
         for metric, direction in ((SEMANTIC_SHIFT, vector), (SEMANTIC_CONTROL, other)):
-            plus, minus = (reader.probability(sampler.at(fresh + sign * direction)).mean() for sign in (1, -1))
+            plus, minus = (probe.probability(sampler.at(fresh + sign * direction)).mean() for sign in (1, -1))
             record(metric, float(plus - minus), n, **told)

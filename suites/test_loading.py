@@ -35,7 +35,7 @@ from harness.suite.session import Session
 from harness.suite.subject import Subject
 
 SIDE = 64
-MOST_COMPARED = 128  # pictures
+MAX_COMPARED = 128  # pictures
 ON_A_CPU = 4  # a step at the document's batch takes seconds there
 
 
@@ -67,7 +67,7 @@ def test_same_pictures(reading: Subject, copies: Copies) -> None:
     stored, generator = copies.on(None), torch.Generator().manual_seed(0)
     for window in (0, 256):
         order = epoch_order(stored.samples, window, generator)
-        order = order[:: -(-len(order) // MOST_COMPARED)]  # from every window
+        order = order[:: -(-len(order) // MAX_COMPARED)]  # from every window
         documented = DataLoader(stored.open_as_documented(OwnDisk()), batch_size=32, sampler=order.tolist())
         expected = images_digest([data for data, _ in documented])
         for form in FORMATS[1:]:

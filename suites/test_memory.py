@@ -10,18 +10,18 @@ import pytest
 
 from harness.memory.cpu_profiler import profiled_allocations
 from harness.memory.estimate import estimate, estimated_tensors
-from harness.memory.leaks import held_after
+from harness.memory.leaks import bytes_retained
 from harness.memory.measure import Cell
 from harness.memory.record import (
     MIB,
-    affordable_sizes,
     documented_batch_sizes,
     record_cell,
     record_epoch_ratio,
     record_estimate,
     record_not_yet,
+    sizes_within_budget,
 )
-from harness.memory.storage_tracer import NotFollowableError
+from harness.memory.storage_tracer import UntraceableError
 from harness.records.environment import allocator_settings
 from harness.records.metrics import BY, COMPUTED_ON, CPU_PEAK_EVERYTHING, CPU_PEAK_TENSORS, LEAKED_BYTES, STEPS
 from harness.suite.session import Session
@@ -38,7 +38,7 @@ LEAST_WORKSPACES = -1.0  # MiB
 def skipping_what_reads_values() -> Iterator[None]:
     try:
         yield
-    except NotFollowableError as error:
+    except UntraceableError as error:
         pytest.skip(str(error))
 
 
@@ -77,7 +77,7 @@ def test_cells(subject: Subject, numerics: str, suite: Session) -> None:
     chosen, profile = subject.reference, suite.profile
     sizes = list(documented_batch_sizes(chosen.card))
     if not on_cuda:
-        sizes = affordable_sizes(sizes, subject.operations_per_sample, profile.cell_flops, profile.cell_sizes)
+        sizes = sizes_within_budget(sizes, subject.operations_per_sample, profile.cell_flops, profile.cell_sizes)
     elif IS_DETERMINISTIC[numerics] and not profile.both_numerics:
         if not chosen.card.memory:
             pytest.skip(f"the profile {profile.name} measures it as documented alone")
@@ -96,7 +96,7 @@ def test_cells(subject: Subject, numerics: str, suite: Session) -> None:
         found = record_cell(suite.record, cell, chosen.card, suite.root)
         cells.append((cell, found))
         if found.tensors is not None and found.peak_allocated is not None:
-            with contextlib.suppress(NotFollowableError):  # which test_estimate says
+            with contextlib.suppress(UntraceableError):  # which test_estimate says
                 ratio = found.tensors / estimate(chosen, size).tensors
                 if abs(ratio - 1) > TOLERANCE:
                     wrong.append(f"batch {size}: tensors take {ratio:.3f} of the estimate")
@@ -119,10 +119,10 @@ def test_leak(subject: Subject, suite: Session) -> None:
     chosen = subject.reference
     batch = min(2, chosen.card.batch_size)  # what is held on to doesn't depend on it
     first, last = suite.profile.leak_steps
-    early, late = held_after(chosen, batch, (first, last), suite.device)
+    early, late = bytes_retained(chosen, batch, (first, last), suite.device)
     if late != early:  # a network may grow at first
         first, last = 4 * last, 5 * last
-        early, late = held_after(chosen, batch, (first, last), suite.device)
+        early, late = bytes_retained(chosen, batch, (first, last), suite.device)
     how = "bytes asked of PyTorch's allocator" if suite.device.type == "cuda" else "every storage followed"
     subject.record(
         LEAKED_BYTES,

@@ -12,12 +12,12 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from harness.comparison.verdicts import compare
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.data.mnist import Mnist
 from harness.data.registry import mnist_root
 from harness.data.synthetic import DIGITS_TITLE, digits_root
 from harness.evaluation import metrics
-from harness.evaluation.extractors.extractor import Extractor, open_extractor
+from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.features import Features, features_of
 from harness.records.metrics import (
     CLASS_COVERAGE,
@@ -37,7 +37,7 @@ from harness.records.metrics import (
 from harness.records.record import Record
 from harness.suite.session import Session
 
-MOST = 2000
+MAX_IMAGES = 2000
 LEAST_ACCURACY = {"mnistnet": 0.992, "digitsnet": 0.97, "facesnet": 0.95}
 
 
@@ -60,13 +60,13 @@ def digits(whole_session: Session) -> Digits:
     found = mnist_root(session.root)
     root, title = (found, None) if found else (digits_root(), DIGITS_TITLE)
     train, test = (Mnist(root, (1, 28, 28), (0.0, 1.0), split, title) for split in ("train", "test"))
-    extractor = open_extractor("mnistnet" if found else "digitsnet", session.device, session.root)
-    return Digits(train, test, extractor, min(session.profile.quality_samples, MOST, len(test)))
+    extractor = load_extractor("mnistnet" if found else "digitsnet", session.device, session.root)
+    return Digits(train, test, extractor, min(session.profile.quality_samples, MAX_IMAGES, len(test)))
 
 
 @pytest.fixture(scope="module")
 def real(digits: Digits) -> Features:
-    return digits.features(digits.train.images[evenly_spread(len(digits.train), digits.n)])
+    return digits.features(digits.train.images[linspace_indices(len(digits.train), digits.n)])
 
 
 def record(
@@ -94,7 +94,7 @@ def record(
 def test_extractors_read_well(name: str, suite: Session) -> None:
     if name == "mnistnet" and mnist_root(suite.root) is None:
         pytest.skip("mnistnet needs MNIST, and no data root holds it")
-    accuracy = open_extractor(name, suite.device, suite.root).accuracy
+    accuracy = load_extractor(name, suite.device, suite.root).accuracy
     assert accuracy is not None
     suite.record(
         f"calibration: {name}",
@@ -140,7 +140,7 @@ def test_identical_sets(suite: Session, digits: Digits, real: Features) -> None:
 
 
 def test_floor(suite: Session, digits: Digits, real: Features) -> None:
-    test = digits.features(digits.test.images[evenly_spread(len(digits.test), digits.n)])
+    test = digits.features(digits.test.images[linspace_indices(len(digits.test), digits.n)])
     values = {
         value.metric: value.value
         for value in metrics.measure_quality(test, real, None, digits.extractor.classes, digits=True)
@@ -160,11 +160,11 @@ def noisy(images: Tensor, strength: float) -> Tensor:
 DEGRADATIONS: dict[str, tuple[tuple[float, ...], Callable[[Digits, float], Tensor]]] = {
     "blurred, σ in pixels": (
         (0.5, 1.0, 1.5, 2.0),
-        lambda d, s: gaussian_blur(d.train.images[evenly_spread(len(d.train), d.n)], [13, 13], [s, s]),
+        lambda d, s: gaussian_blur(d.train.images[linspace_indices(len(d.train), d.n)], [13, 13], [s, s]),
     ),
     "noise added, σ of the range": (
         (0.1, 0.2, 0.3, 0.4),
-        lambda d, s: noisy(d.train.images[evenly_spread(len(d.train), d.n)], s),
+        lambda d, s: noisy(d.train.images[linspace_indices(len(d.train), d.n)], s),
     ),
     "classes dropped": (
         (2, 4, 6, 8),

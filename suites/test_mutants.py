@@ -65,7 +65,7 @@ def test_mutant(change: str, of: str, suite: Session, checks: MutantChecks) -> N
     wanted(suite, of)
     suites: dict[str, Callable[[str, str], str]] = {
         "shapes": checks.shapes,
-        "conduct": checks.conduct,
+        "training_rules": checks.training_rules,
         "training": checks.training,
     }
     if "," not in of:
@@ -79,7 +79,12 @@ def test_mutant_shuffling(suite: Session, checks: MutantChecks) -> None:
     wanted(suite, MLP)
     said = checks.order(MLP, SHUFFLING_OFF)
     record(
-        suite, MLP, SHUFFLING_OFF, "the loader gives the data in the order in which they are stored", "conduct", said
+        suite,
+        MLP,
+        SHUFFLING_OFF,
+        "the loader gives the data in the order in which they are stored",
+        "training_rules",
+        said,
     )
 
 
@@ -90,7 +95,7 @@ def test_control(of: str, suite: Session, checks: MutantChecks) -> None:
     Determinism and the order of data are checked on every clean reference by their own suites.
     """
     wanted(suite, of)
-    used = [checks.shapes, checks.conduct, *([checks.training] if of in (MLP, WGAN, PIX2PIX) else [])]
+    used = [checks.shapes, checks.training_rules, *([checks.training] if of in (MLP, WGAN, PIX2PIX) else [])]
     said = "; ".join(filter(None, (check(of, "none") for check in used)))
     record(suite, of, "none", CHANGES["none"], "any", said)
     assert not said, f"a clean reference raises an alarm: {said}"

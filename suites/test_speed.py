@@ -13,14 +13,14 @@ import torch
 
 from harness.memory.machine_state import machine_state
 from harness.memory.measure import Measured
-from harness.memory.record import affordable_sizes, record_machine
+from harness.memory.record import record_machine, sizes_within_budget
 from harness.records.metrics import COMPUTED_ON, IMAGES_PER_SECOND, STEP_MS, STEP_MS_Q1, STEP_MS_Q3, THREADS
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 from harness.training.device import IS_DETERMINISTIC, computed
 from harness.training.device import numerics as computing
 from harness.training.flops import step_threads
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 
 
 def test_step(subject: Subject, numerics: str, suite: Session, benchmark: Any) -> None:
@@ -31,13 +31,13 @@ def test_step(subject: Subject, numerics: str, suite: Session, benchmark: Any) -
     on_cuda = device.type == "cuda"
     sizes = [chosen.card.batch_size]
     if not on_cuda:
-        sizes = affordable_sizes(sizes, subject.operations_per_sample, profile.cell_flops)
+        sizes = sizes_within_budget(sizes, subject.operations_per_sample, profile.cell_flops)
     threads = step_threads(chosen, sizes[0], device)
     with (
         torch.random.fork_rng([device] if on_cuda else []),
         computing(device, deterministic=IS_DETERMINISTIC[numerics], threads=threads),
     ):
-        prepared = PreparedStep(chosen, sizes[0], device)
+        prepared = SyntheticStep(chosen, sizes[0], device)
 
         def step() -> None:
             prepared()

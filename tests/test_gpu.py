@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from harness.checks.device import differing_pixels, differing_step, wrong_generators, wrong_workspaces
-from harness.data.device_transfer import Delivery
+from harness.data.device_transfer import DeviceTransfer
 from harness.data.image_folder import ImageFolder
 from harness.data.loader import Loader
 from harness.memory.estimate import estimate, traced_tensors
-from harness.memory.leaks import held_after
+from harness.memory.leaks import bytes_retained
 from harness.memory.machine_state import machine_state
 from harness.memory.measure import Cell, measure_cell
 from harness.training import RunConfig, train
@@ -68,7 +68,7 @@ def test_generators_pixels_and_workspaces(card: torch.device) -> None:
 
 def test_epochs_reserve_no_more_memory(card: torch.device, tmp_path: Path) -> None:
     data = ImageFolder(write_pictures(tmp_path / "pictures", 64, 64, 64), (3, 64, 64), (-1.0, 1.0))
-    delivery, reserved = Delivery(data, card), []
+    delivery, reserved = DeviceTransfer(data, card), []
     with Loader(data, pin_memory=True) as loader:
         for _ in range(34):
             for _ in delivery.batches(loader.stored([torch.arange(64)] * 3)):
@@ -97,7 +97,7 @@ def test_running_out_is_called_that_and_over_in_the_next_cell(card: torch.device
 
 
 def test_no_step_holds_on_to_memory(card: torch.device) -> None:
-    early, late = held_after(get(GRID), 8, (4, 8), card)
+    early, late = bytes_retained(get(GRID), 8, (4, 8), card)
     assert early == late
 
 

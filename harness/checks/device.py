@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from harness.checks.shapes import example_inputs
-from harness.data.dataset import HoldsPixels, scale_pixels
-from harness.data.device_transfer import Delivery
+from harness.data.dataset import Uint8Dataset, scale_pixels
+from harness.data.device_transfer import DeviceTransfer
 from harness.memory.cublas import Workspaces
 from harness.training.state import digest
 from harness.training.streams import GeneratorNoise, Streams
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 from reference import Batch, NetworkCard, Reference
 
 Pass = Literal["forwards", "backwards", "double backwards"]
@@ -36,7 +36,7 @@ def differing_step(reference: Reference, batch_size: int, device: torch.device) 
 def _steps(reference: Reference, batch_size: int, device: torch.device) -> dict[str, str]:
     """Digests of what some steps compute, in the order in which it comes about."""
     _seed(reference.card.seed, device)
-    prepared = PreparedStep(reference, batch_size, device)
+    prepared = SyntheticStep(reference, batch_size, device)
     found: dict[str, str] = {}
     for number in range(1, _STEPS + 1):
         values = prepared()
@@ -127,7 +127,7 @@ def wrong_generators(device: torch.device) -> list[str]:
     return wrong
 
 
-class _Pixels(HoldsPixels):
+class _Pixels(Uint8Dataset):
     """As much of a data set as a delivery asks for."""
 
     value_range = (-1.0, 1.0)
@@ -140,7 +140,7 @@ def differing_pixels(device: torch.device) -> int:
     """How many of a batch's values come to a device otherwise than the CPU scales them, to the bit."""
     pixels = torch.randint(256, (16, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
     batch = Batch(pixels, torch.arange(16))
-    delivery = Delivery(_Pixels(), device)  # type: ignore[arg-type]
+    delivery = DeviceTransfer(_Pixels(), device)  # type: ignore[arg-type]
     given = [batch.pin_memory() if device.type == "cuda" else batch for _ in range(3)]
     expected = scale_pixels(pixels, _Pixels.value_range)
     return max(int((moved.data.cpu() != expected).sum()) for moved in delivery.batches(given))

@@ -100,15 +100,23 @@ class Mutant:
         return optimizers
 
     def step(self, players: Players, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """The original's step in the changed world."""
+        """The original's step in the changed world.
+
+        Raises:
+            ValueError: the step calls nothing that the change is about, so that it would be a control.
+        """
         roles = {role: player for role, player in vars(players).items() if hasattr(player, "zero_grad")}
         changed = {role: _Changed(role, player, self.change, roles) for role, player in roles.items()}
         if self.change == "missing-detach":
             for player in roles.values():
                 player.zero_grad()
         given: Any = SimpleNamespace(**{**vars(players), **changed})
-        with _changed_functions(self.change):
-            return self.original.step(given, self._batch(batch), self._noise(noise))
+        with _changed_functions(self.change) as calls:
+            values = self.original.step(given, self._batch(batch), self._noise(noise))
+        if self.change in _FUNCTIONS and not calls:
+            name, _ = _FUNCTIONS[self.change]
+            raise ValueError(f"the step of {self.of} calls no {name}: the change {self.change!r} would change nothing")
+        return values
 
     def sample(self, networks: Networks, n: int, noise: Noise, **given: Tensor | None) -> Tensor:
         """The original's samples, from other latents if that is the change."""
@@ -220,28 +228,39 @@ def _gives_probabilities(network: nn.Module) -> bool:
     return isinstance(list(network.modules())[-1], nn.Sigmoid)
 
 
+_Function = Callable[..., Any]
+# Functions that references call by their names, and what is put in their place.
+_FUNCTIONS: dict[str, tuple[str, Callable[[_Function], _Function]]] = {
+    "penalty-sign": ("gradient_penalty", lambda original: lambda *a, **k: -original(*a, **k)),
+    # Logged as before, and without effect.
+    "penalty-dropped": ("gradient_penalty", lambda original: lambda *a, **k: original(*a, **k).detach()),
+    "l1-dropped": ("l1_loss", lambda original: lambda *a, **k: original(*a, **k).detach()),
+}
+
+
 @contextlib.contextmanager
-def _changed_functions(change: str) -> Iterator[None]:
-    """Within, a function that references call by name is another, in every module of theirs that knows it."""
-    replaced: dict[str, tuple[str, Callable[[Any], Callable[..., Any]]]] = {
-        "penalty-sign": ("gradient_penalty", lambda original: lambda *a, **k: -original(*a, **k)),
-        # Logged as before, and without effect.
-        "penalty-dropped": ("gradient_penalty", lambda original: lambda *a, **k: original(*a, **k).detach()),
-        "l1-dropped": ("l1_loss", lambda original: lambda *a, **k: original(*a, **k).detach()),
-    }
-    if change == "missing-detach":
-        with mock.patch.object(Tensor, "detach", _undetached(Tensor.detach)):
-            yield
-        return
-    if change not in replaced:
-        yield
-        return
-    name, made = replaced[change]
+def _changed_functions(change: str) -> Iterator[list[str]]:
+    """Within, a function is another in every module of the references that knows it; gives the names of calls."""
+    calls: list[str] = []
     with contextlib.ExitStack() as stack:
-        for module in [module for key, module in sys.modules.items() if key.startswith("reference.")]:
-            if callable(getattr(module, name, None)):
-                stack.enter_context(mock.patch.object(module, name, made(getattr(module, name))))
-        yield
+        if change == "missing-detach":
+            stack.enter_context(mock.patch.object(Tensor, "detach", _undetached(Tensor.detach)))
+        if change in _FUNCTIONS:
+            name, made = _FUNCTIONS[change]
+            for module in [module for key, module in sys.modules.items() if key.startswith("reference.")]:
+                original = getattr(module, name, None)
+                if callable(original):
+                    counted = _counted(made(original), name, calls)
+                    stack.enter_context(mock.patch.object(module, name, counted))
+        yield calls
+
+
+def _counted(function: _Function, name: str, calls: list[str]) -> _Function:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _undetached(original: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from harness.data import Dataset, open_dataset
 from harness.training import RunConfig, train
 from harness.training.networks import made_networks
-from harness.training.player import EnginePlayer, Roles
+from harness.training.player import EnginePlayer
 from harness.training.returned import draw_samples
 from harness.training.streams import GeneratorNoise, Streams, sampling
+from harness.training.system import System
 from reference import Batch, Card, Networks, Noise, Players, Reference, get, given_condition, unlisted
 
 _STEPS = 3
@@ -45,7 +46,7 @@ class RuleResult:
     broken: str = ""
 
 
-def watch_conduct(
+def check_training_rules(
     reference: Reference, dataset: Dataset, seed: int, batch_size: int, steps: int = 8
 ) -> list[RuleResult]:
     """Train a few steps on the CPU, look on, and hold what happens against every rule that applies.
@@ -53,7 +54,7 @@ def watch_conduct(
     `steps` is how long either player is trained alone, for the rule that they oppose each other; noise
     decides over fewer than about sixteen, so that 0 leaves it out.
     """
-    watch = _Watch(reference, dataset, seed, batch_size)
+    watch = _TrainingProbe(reference, dataset, seed, batch_size)
     with watch.streams.implicit():
         findings = watch.steps()
         findings += watch.samples()
@@ -64,7 +65,7 @@ def watch_conduct(
 
 def logged_means(reference: Reference, dataset: Dataset, seed: int, batch_size: int, steps: int) -> dict[str, float]:
     """The mean of each value that the step returns, over the second half of `steps` steps from the seed."""
-    watch = _Watch(reference, dataset, seed, batch_size)
+    watch = _TrainingProbe(reference, dataset, seed, batch_size)
     with watch.streams.implicit():
         rows = [watch.step() for _ in range(steps)][steps // 2 :]
     return {name: float(torch.stack([row[name].double().mean() for row in rows]).mean()) for name in rows[0]}
@@ -95,7 +96,7 @@ class _WatchedPlayer(EnginePlayer):
         self.began = False
 
 
-class _Watch:
+class _TrainingProbe:
     """One reference under observation."""
 
     def __init__(self, reference: Reference, dataset: Dataset, seed: int, batch_size: int) -> None:
@@ -106,9 +107,10 @@ class _Watch:
         self.noise = GeneratorNoise(self.streams.noise)
         with self.streams.initialising():
             self.networks = made_networks(reference)
-        self.optimizers = reference.optimizers(self.networks)
-        self.watched = {role: _WatchedPlayer(self.networks[role], self.optimizers[role]) for role in self.optimizers}
-        self.players: Any = Roles(**{**self.networks, **self.watched})
+        self.system = System(reference, self.networks, lambda _, *parts: _WatchedPlayer(*parts))
+        self.watched: dict[str, _WatchedPlayer] = {
+            role: getattr(self.system.players, role) for role in self.system.optimizers
+        }
         self.order = torch.randperm(len(dataset), generator=self.streams.order)
         self.done = 0
         self.latents: list[Tensor] = []
@@ -247,7 +249,7 @@ class _Watch:
 
     def step(self) -> dict[str, Tensor]:
         """One step on the next batch."""
-        values = self.reference.step(self.players, self._batch(self.done), self.noise)
+        values = self.system.step(self._batch(self.done), self.noise)
         self.done += 1
         return values
 

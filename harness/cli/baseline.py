@@ -29,6 +29,6 @@ def save(options: BaselineOptions) -> None:
 
     Example: [bold]gan-harness baseline save reports/latest --name main[/bold]
     """
-    from harness.comparison.baseline import accept
+    from harness.comparison.baseline import save_baseline
 
-    print(accept(options.folder, options.name, overwrite=options.overwrite))
+    print(save_baseline(options.folder, options.name, overwrite=options.overwrite))

@@ -16,7 +16,7 @@ from harness.reporting.screen import showing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.memory.batch_size import Found, Tried
+    from harness.memory.batch_size import SearchResult, Trial
 
 
 _SECONDS_A_SIZE = 5.0  # whether a batch fits shows in its first steps
@@ -54,7 +54,7 @@ def batch_size(options: BatchSizeOptions) -> None:
     console.print(f"the largest batch of {escape(options.name)} that fits: [bold]{found}[/bold]{whole} ({how})")
 
 
-def _estimated(options: BatchSizeOptions, limit: int) -> tuple[Found, str]:
+def _estimated(options: BatchSizeOptions, limit: int) -> tuple[SearchResult, str]:
     """The largest batch within the budget, and how that is known."""
     from harness.memory.batch_size import in_mib, parse_size, within_budget
     from harness.memory.cublas import Workspaces
@@ -68,7 +68,7 @@ def _estimated(options: BatchSizeOptions, limit: int) -> tuple[Found, str]:
     return found, f"estimated for any CUDA device under torch {torch_version}, {beside}; budget {in_mib(allowed)}"
 
 
-def _measured(options: BatchSizeOptions, limit: int) -> tuple[Found, str]:
+def _measured(options: BatchSizeOptions, limit: int) -> tuple[SearchResult, str]:
     """The largest batch that was trained with, and how that is known."""
     from harness.memory.batch_size import on_device
     from harness.memory.measure import NO_ANSWER, Cell
@@ -102,7 +102,7 @@ def _measured(options: BatchSizeOptions, limit: int) -> tuple[Found, str]:
     return answer, how
 
 
-def _curves(tried: Sequence[Tried]) -> dict[str, dict[int, float]]:
+def _curves(tried: Sequence[Trial]) -> dict[str, dict[int, float]]:
     """MiB by batch size."""
     known = {
         "reserved, estimated": {one.batch_size: one.estimated for one in tried},
@@ -115,7 +115,7 @@ def _curves(tried: Sequence[Tried]) -> dict[str, dict[int, float]]:
     }
 
 
-def _table(tried: Sequence[Tried]) -> Table:
+def _table(tried: Sequence[Trial]) -> Table:
     table = new_table(
         Column("batch", justify="right"),
         Column("reserved, estimated (MiB)", justify="right"),

@@ -14,7 +14,7 @@ from harness.reporting.console import new_console, new_table
 from harness.reporting.screen import showing
 
 if TYPE_CHECKING:
-    from harness.evaluation.evaluate import Answer
+    from harness.evaluation.evaluate import Evaluation
 
 
 @command("evaluate")
@@ -35,7 +35,7 @@ def evaluate(options: EvaluateOptions) -> None:
     print(answer.records)
 
 
-def _show(answer: Answer, console: Console) -> None:
+def _show(answer: Evaluation, console: Console) -> None:
     from harness.records.metrics import CLASS_SHARE, series
 
     table = new_table("metric", Column("value", justify="right"), "unit", "better")

@@ -29,7 +29,7 @@ def read_record_set(path: Path) -> list[Record]:
     return read_records(file)
 
 
-def accept(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) -> Path:
+def save_baseline(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) -> Path:
     """Keep the records of a report as the baseline `name`; the whole of it or nothing.
 
     Raises:

@@ -15,11 +15,11 @@ from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, commit_of, measure_revisions
 from harness.comparison.rule import ALPHA
-from harness.comparison.speed import Timing, pace_exit_code, pace_table, time_revisions
+from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_code, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
 from harness.data.registry import documented_samples
 from harness.files.writing import free_name
-from harness.memory.record import affordable_sizes
+from harness.memory.record import sizes_within_budget
 from harness.records.environment import device_name
 from harness.records.profiles import get_profile
 from harness.records.record import Record
@@ -107,12 +107,12 @@ def _compare_speed(asked: RevisionOptions, console: Console) -> int:
     )
     with showing():
         found = time_revisions(asked.base, asked.candidate, what)
-    table = pace_table(found)
+    table = speed_comparison_table(found)
     _print(table, [(pace.verdict, pace.memory_verdict) for pace in found], console)
     heading = f"# {asked.candidate} against {asked.base}: time and memory of a step, on {device_name(device)}"
     _write_table(asked.out, _SPEED, table, heading, console)
     console.print(f"table: {escape(str(asked.out / f'{_SPEED}.md'))}")
-    return pace_exit_code(found)
+    return speed_exit_code(found)
 
 
 def _batch_to_time(asked: RevisionOptions, spec: str, device: torch.device) -> int:
@@ -123,7 +123,9 @@ def _batch_to_time(asked: RevisionOptions, spec: str, device: torch.device) -> i
         return asked.batch_size
     if device.type == "cuda":
         return card.batch_size
-    return affordable_sizes([card.batch_size], step_operations(get(spec), 1), get_profile(asked.profile).cell_flops)[0]
+    return sizes_within_budget([card.batch_size], step_operations(get(spec), 1), get_profile(asked.profile).cell_flops)[
+        0
+    ]
 
 
 def _print(shown: pd.DataFrame, verdicts: Sequence[tuple[str, ...]], console: Console) -> None:

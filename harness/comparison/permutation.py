@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harness.records.arrays import Floats
 
-MOST_DEALS = 200_000  # ten against ten values have 184,756; of more than these, so many are drawn
+MAX_DEALS = 200_000  # ten against ten values have 184,756; of more than these, so many are drawn
 _SEED = 0
 
 
@@ -106,7 +106,7 @@ def paired_test(base: Sequence[float], candidate: Sequence[float], alpha: float 
 def smallest_p(base: int, candidate: int, *, paired: bool = False) -> float:
     """The smallest two-sided p that groups of these sizes can reach."""
     deals = 2**base if paired else math.comb(base + candidate, base)
-    return min(1.0, 2 / min(deals, MOST_DEALS + 1))
+    return min(1.0, 2 / min(deals, MAX_DEALS + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -121,18 +121,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _deals(n: int, m: int) -> tuple[NDArray[np.int64], bool]:
     """(deals, m): which of the n + m values go to the candidate."""
-    if math.comb(n + m, m) <= MOST_DEALS:
+    if math.comb(n + m, m) <= MAX_DEALS:
         return np.array(list(combinations(range(n + m), m)), np.int64), True
     random = np.random.default_rng(_SEED)
-    drawn = random.random((MOST_DEALS, n + m)).argpartition(m - 1, axis=1)[:, :m]
+    drawn = random.random((MAX_DEALS, n + m)).argpartition(m - 1, axis=1)[:, :m]
     return drawn.astype(np.int64), False
 
 
 def _turns(n: int) -> tuple[NDArray[np.bool_], bool]:
     """(turns, n): whose sign is turned."""
-    if 2**n <= MOST_DEALS:
+    if 2**n <= MAX_DEALS:
         return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(np.bool_), True
-    return np.random.default_rng(_SEED).random((MOST_DEALS, n)) < 0.5, False
+    return np.random.default_rng(_SEED).random((MAX_DEALS, n)) < 0.5, False
 
 
 def _interval(

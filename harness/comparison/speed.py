@@ -25,9 +25,9 @@ from harness.records.progress import report_progress
 
 _log = logging.getLogger(__name__)
 
-_SHORTEST = 0.05  # seconds of a round: below that the clock and the pipe play a part
-_MOST_STEPS = 200
-_LOOKS = 2
+_MIN_SECONDS = 0.05  # seconds of a round: below that the clock and the pipe play a part
+_MAX_STEPS = 200
+_ATTEMPTS = 2
 
 # What runs steps on demand in a source tree: its name now, and until 0.1.
 _SERVERS = ("harness.comparison.step_server", "harness.measurement.pace")
@@ -46,7 +46,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Pace:
+class SpeedComparison:
     """One reference on both sides.
 
     Attributes:
@@ -70,7 +70,7 @@ class Pace:
     looks: int
 
 
-def time_revisions(base: str, candidate: str, what: Timing) -> list[Pace]:
+def time_revisions(base: str, candidate: str, what: Timing) -> list[SpeedComparison]:
     """Run each reference's step on both sides in turn: base, candidate, candidate, base, …
 
     Raises:
@@ -83,14 +83,14 @@ def time_revisions(base: str, candidate: str, what: Timing) -> list[Pace]:
             asked = {"spec": spec, "batch_size": batch_size, "device": what.device, "modules": list(what.modules)}
             report_progress(_log, f"{spec}, batch {batch_size}: starting both sides")
             with _server(trees[0], asked) as one, _server(trees[1], asked) as other:
-                found.append(_pace(one, other, spec, batch_size, what))
+                found.append(_compare_speed_of(one, other, spec, batch_size, what))
     return found
 
 
-def _pace(one: _Server, other: _Server, spec: str, batch_size: int, what: Timing) -> Pace:
+def _compare_speed_of(one: _Server, other: _Server, spec: str, batch_size: int, what: Timing) -> SpeedComparison:
     steps = _steps_a_round(one)
     alpha = what.alpha / len(what.references)
-    for look in range(1, _LOOKS + 1):
+    for look in range(1, _ATTEMPTS + 1):
         pairs = []
         for number in range(what.rounds):
             report_progress(_log, f"{spec}, batch {batch_size}, look {look}: rounds", number, what.rounds)
@@ -101,7 +101,7 @@ def _pace(one: _Server, other: _Server, spec: str, batch_size: int, what: Timing
     memory = (one.memory, other.memory) if one.memory and other.memory else None
     before, later = zip(*pairs, strict=True)
     known = judge_memory(memory, what.margin)
-    return Pace(spec, batch_size, before, later, ratio, low, high, verdict, memory, known, look)
+    return SpeedComparison(spec, batch_size, before, later, ratio, low, high, verdict, memory, known, look)
 
 
 def judge_ratios(ratios: Sequence[float], margin: float, alpha: float) -> tuple[float, float, float, Verdict]:
@@ -133,7 +133,7 @@ def judge_memory(memory: tuple[int, int] | None, margin: float) -> Verdict:
     return "better" if after < before / (1 + margin) else "kept"
 
 
-def pace_table(found: Sequence[Pace]) -> pd.DataFrame:
+def speed_comparison_table(found: Sequence[SpeedComparison]) -> pd.DataFrame:
     """A row per reference."""
     return pd.DataFrame(
         [
@@ -155,11 +155,11 @@ def pace_table(found: Sequence[Pace]) -> pd.DataFrame:
     )
 
 
-def _interval(pace: Pace) -> str:
+def _interval(pace: SpeedComparison) -> str:
     return "open: too few rounds" if math.isnan(pace.low) else f"{pace.low:.3f} to {pace.high:.3f}"
 
 
-def pace_exit_code(found: Sequence[Pace]) -> int:
+def speed_exit_code(found: Sequence[SpeedComparison]) -> int:
     """1 when a step got slower or takes more memory, else 10 when anything is open, else 0."""
     verdicts = {pace.verdict for pace in found} | {pace.memory_verdict for pace in found}
     return 1 if "worse" in verdicts else OPEN if verdicts & {"inconclusive", "not comparable"} else 0
@@ -225,4 +225,4 @@ def _round(one: _Server, other: _Server, steps: int, *, swapped: bool) -> tuple[
 
 
 def _steps_a_round(server: _Server) -> int:
-    return max(1, min(_MOST_STEPS, round(_SHORTEST / max(1e-6, server.seconds(1)))))
+    return max(1, min(_MAX_STEPS, round(_MIN_SECONDS / max(1e-6, server.seconds(1)))))

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import TextIO
 
 import torch
 
 from harness.memory.estimate import estimate
-from harness.memory.storage_tracer import NotFollowableError
+from harness.memory.storage_tracer import UntraceableError
 from harness.training.device import numerics, resolve_device
 from harness.training.flops import step_threads
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 from reference import get, load_module
 
 _WARM_UP = 3
@@ -38,25 +37,14 @@ def serve(asked: dict[str, object], answers: TextIO) -> None:
     device = resolve_device(str(asked["device"]))
     try:
         taken: int | None = estimate(reference, batch_size).peak_allocated
-    except NotFollowableError:
+    except UntraceableError:
         taken = None
     with numerics(device, deterministic=True, threads=step_threads(reference, batch_size, device)):
-        prepared = PreparedStep(reference, batch_size, device)
-        _timed(prepared, _WARM_UP, device)
+        prepared = SyntheticStep(reference, batch_size, device)
+        prepared.seconds(_WARM_UP)
         print(json.dumps({"peak_allocated": taken, "threads": torch.get_num_threads()}), file=answers, flush=True)
         for line in sys.stdin:
-            print(_timed(prepared, int(line), device), file=answers, flush=True)
-
-
-def _timed(prepared: PreparedStep, steps: int, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    began = time.perf_counter()
-    for _ in range(steps):
-        prepared()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began
+            print(prepared.seconds(int(line)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

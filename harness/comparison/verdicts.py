@@ -18,7 +18,7 @@ from harness.records.record import Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
 OPEN = 10  # the exit code for what nobody can decide; pytest's own codes are 0 to 5
-_MOST_SEEDS = 200
+_MAX_SEEDS = 200
 SAME = "the same values for the same seeds"
 _A_HAIR = 1e-6
 # What two values must share beside their protocol. The machine may differ: bits do then, distributions don't.
@@ -84,7 +84,7 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     starts = _at_start(keys, base, candidate, rule)
     for key in keys:
         one, other = (side.get(key, []) for side in sides)
-        before = _settled(key, one, other, base, candidate)
+        before = _untested_verdict(key, one, other, base, candidate)
         if before is None and _same(one, other) and (key[0] in same or not _worst(one)):
             before = Comparison(key[0], key[1], _values(one), _values(other), "kept", SAME)
         if before is None:
@@ -99,7 +99,7 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     corrected = dict(zip(tested, holm([test.p for test in tested.values()]), strict=True))
     for key, test in tested.items():
         one, other = (side[key] for side in sides)
-        settled[key] = _judged(key, one, other, test, corrected[key], len(tested), rule)
+        settled[key] = _tested_verdict(key, one, other, test, corrected[key], len(tested), rule)
     return [settled[key] for key in keys]
 
 
@@ -117,8 +117,8 @@ def tally(comparisons: Sequence[Comparison]) -> str:
 
 def least_seeds(metrics: int, alpha: float = ALPHA, *, paired: bool = False) -> int:
     """The fewest seeds per side with which the test can reach α in a comparison of so many metrics; at most 200."""
-    enough = (k for k in range(1, _MOST_SEEDS) if smallest_p(k, k, paired=paired) <= alpha / metrics)
-    return next(enough, _MOST_SEEDS)
+    enough = (k for k in range(1, _MAX_SEEDS) if smallest_p(k, k, paired=paired) <= alpha / metrics)
+    return next(enough, _MAX_SEEDS)
 
 
 def _unchanged(
@@ -235,7 +235,7 @@ def _grouped(records: Sequence[Record], rule: Rule) -> dict[tuple[str, str], lis
     return groups
 
 
-def _settled(
+def _untested_verdict(
     key: tuple[str, str], one: Sequence[Record], other: Sequence[Record], base: Sequence[Record], new: Sequence[Record]
 ) -> Comparison | None:
     """The verdict that needs no test, or None."""
@@ -277,10 +277,10 @@ def _difference(one: Sequence[Record], other: Sequence[Record]) -> str:
     first, second = _facts(one[0]), _facts(other[0])
     for group, name in ((one, "the base"), (other, "the candidate")):
         for record in group[1:]:
-            differing = _named(_facts(group[0]), _facts(record))
+            differing = _first_difference(_facts(group[0]), _facts(record))
             if differing:
                 return f"within {name} itself: {differing}"
-    return _named(first, second)
+    return _first_difference(first, second)
 
 
 def _facts(record: Record) -> dict[str, str]:
@@ -288,14 +288,14 @@ def _facts(record: Record) -> dict[str, str]:
     return {name: str(getattr(record, name)) for name in _SHARED} | _BEFORE | protocol
 
 
-def _named(first: dict[str, str], second: dict[str, str]) -> str:
+def _first_difference(first: dict[str, str], second: dict[str, str]) -> str:
     for name in dict.fromkeys([*first, *second]):
         if first.get(name) != second.get(name):
             return f"{name}: {first.get(name, 'absent')} against {second.get(name, 'absent')}"
     return ""
 
 
-def _judged(
+def _tested_verdict(
     key: tuple[str, str],
     one: Sequence[Record],
     other: Sequence[Record],
@@ -315,7 +315,7 @@ def _judged(
     else:
         needed = seeds_needed(values[0], values[1], margin, tests, rule.alpha, paired=_paired(one, other))
         verdict = "inconclusive"
-        reason = f"needs about {needed} seeds" if needed else f"needs more than {_MOST_SEEDS} seeds"
+        reason = f"needs about {needed} seeds" if needed else f"needs more than {_MAX_SEEDS} seeds"
     return Comparison(*key, *values, verdict, reason, test, corrected, margin, _paired(one, other))
 
 
@@ -335,7 +335,7 @@ def seeds_needed(
         return least
     spread = math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / freedom)
     effect = abs(float(y.mean() - x.mean()))
-    for k in range(max(least, len(base) + 1), _MOST_SEEDS + 1):
+    for k in range(max(least, len(base) + 1), _MAX_SEEDS + 1):
         unit = spread * math.sqrt(len(groups) / k)
         freedom = len(groups) * (k - 1)
         inside, outside, both_ends, one_end = (

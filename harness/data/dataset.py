@@ -42,7 +42,7 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
-class HoldsPixels(Protocol):
+class Uint8Dataset(Protocol):
     """A data set of stored pixels, which are scaled where they are needed: they are a quarter of the bytes."""
 
     value_range: tuple[float, float]
@@ -57,7 +57,7 @@ class HoldsPixels(Protocol):
 
 
 @runtime_checkable
-class ReadsOn(Protocol):
+class PrefetchHint(Protocol):
     """A data set that makes use of hearing what it will be asked for."""
 
     def expect(self, order: Tensor) -> None:
@@ -66,7 +66,7 @@ class ReadsOn(Protocol):
 
 
 @runtime_checkable
-class RandomlyChanged(Protocol):
+class Augmented(Protocol):
     """A data set whose samples are changed at random while training: jittered, mirrored, erased.
 
     Indexing gives every sample without chance; `draw` gives the same bits for the same indices and seed.
@@ -76,12 +76,12 @@ class RandomlyChanged(Protocol):
         """The samples at `indices`, changed as follows from `seed`."""
 
 
-def evenly_spread(length: int, most: int) -> Tensor:
+def linspace_indices(length: int, most: int) -> Tensor:
     """At most `most` of `length` indices, evenly spread: some sets lie sorted."""
     return torch.linspace(0, length - 1, min(most, length)).long()
 
 
-def scaled(batch: Batch, value_range: tuple[float, float], memory: Recycled | None = None) -> Batch:
+def scaled(batch: Batch, value_range: tuple[float, float], memory: BufferPool | None = None) -> Batch:
     """A batch of uint8 pixels with `data` in `value_range`."""
     return Batch(scale_pixels(batch.data, value_range, memory), batch.labels, batch.condition)
 
@@ -94,7 +94,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-class Recycled:
+class BufferPool:
     """Memory that is used again once nobody holds what was in it: fresh pages cost more than what is written to them.
 
     Several threads may ask for some.
@@ -120,7 +120,7 @@ class Recycled:
             return array
 
 
-def scale_pixels(pixels: Tensor, value_range: tuple[float, float], memory: Recycled | None = None) -> Tensor:
+def scale_pixels(pixels: Tensor, value_range: tuple[float, float], memory: BufferPool | None = None) -> Tensor:
     """uint8 pixels on the CPU to floats in `value_range`, with the bits of torchvision's ToTensor and Normalize.
 
     Normalize with mean 0.5 and deviation 0.5 computes (x − 0.5) / 0.5. Doubling is exact in binary, so 2x − 1 rounds
@@ -128,7 +128,7 @@ def scale_pixels(pixels: Tensor, value_range: tuple[float, float], memory: Recyc
     """
     low, high = (np.float32(end) for end in value_range)
     stored = pixels.contiguous().numpy().reshape(-1)
-    scaled = (memory or Recycled()).empty(stored.shape, np.float32)
+    scaled = (memory or BufferPool()).empty(stored.shape, np.float32)
     # On one core. PyTorch would ask all cores for each operation, and wait for them: beside a busy process that takes a
     # hundred times as long.
     for start in range(0, len(stored), _PIECE):

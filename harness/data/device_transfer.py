@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from harness.data.dataset import Dataset, Recycled, scale_pixels
+from harness.data.dataset import BufferPool, Dataset, scale_pixels
 from harness.data.loader import finished, range_to_scale_to
 from reference import Batch
 
 
-class Delivery:
+class DeviceTransfer:
     """Brings a data set's batches to `device` and into the card's range, epoch after epoch.
 
     On a GPU each is copied and scaled on a stream of its own: while one is worked on, the next arrives, if it comes
@@ -24,7 +24,7 @@ class Delivery:
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self._device = device
         self._range = range_to_scale_to(dataset)
-        self._memory = Recycled()
+        self._memory = BufferPool()
         self._stream: torch.cuda.Stream | None = None
         self._values: Tensor | None = None
         if device.type == "cuda":

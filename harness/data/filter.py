@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.data.dataset import Dataset, HoldsPixels
+from harness.data.dataset import Dataset, Uint8Dataset
 from harness.data.images import Framing, UnreadablePictureError
 from harness.data.loader import Loader
 from harness.data.order import BLOCK
@@ -20,7 +20,7 @@ from reference import Batch
 _log = logging.getLogger(__name__)
 
 
-class Pictures(HoldsPixels, Dataset, Protocol):
+class Pictures(Uint8Dataset, Dataset, Protocol):
     """A data set whose samples are single pictures, (3, S, S)."""
 
     framing: Framing
@@ -30,7 +30,7 @@ class Pictures(HoldsPixels, Dataset, Protocol):
         ...
 
 
-class Undamaged(HoldsPixels):
+class SkipDamaged(Uint8Dataset):
     """The pictures of a data set but those at `damaged`."""
 
     def __init__(self, whole: Pictures, damaged: Sequence[int]) -> None:
@@ -54,7 +54,7 @@ class Undamaged(HoldsPixels):
         return self._whole.pixels(self._kept[indices])
 
 
-class Tolerant(HoldsPixels):
+class ProbeDamaged(Uint8Dataset):
     """Gives the pixels of the pictures that can be read; `labels` is true for them and false for the others."""
 
     in_memory = False
@@ -95,7 +95,7 @@ def damaged_pictures(pictures: Pictures, workers: int) -> list[int]:
     """The places of all pictures that can't be read."""
     damaged: list[int] = []
     done = 0
-    with Loader(Tolerant(pictures), workers=workers) as loader:
+    with Loader(ProbeDamaged(pictures), workers=workers) as loader:
         for batch in loader.stored(torch.split(torch.arange(len(pictures)), BLOCK)):
             assert batch.labels is not None
             damaged += (done + (~batch.labels).nonzero().flatten()).tolist()

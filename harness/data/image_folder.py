@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.data.content import digest_of_files
-from harness.data.dataset import HoldsPixels
+from harness.data.dataset import Uint8Dataset
 from harness.data.images import Framing, UnreadablePictureError, picture_files, read_rgb, stacked
 from harness.data.storage import Disk, OwnDisk
 from reference import Batch
@@ -22,7 +22,7 @@ ATTRIBUTES = Path("celeba/list_attr_celeba.txt")
 HIGH_QUALITY_FOLDER = Path("celeba_hq")
 
 
-class ImageFolder(HoldsPixels):
+class ImageFolder(Uint8Dataset):
     """RGB images from one folder, in the order of their names: shorter side resized, centre cropped, scaled.
 
     Args:

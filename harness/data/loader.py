@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 
-from harness.data.dataset import Dataset, HoldsPixels, RandomlyChanged, ReadsOn, Recycled, scaled
+from harness.data.dataset import Augmented, BufferPool, Dataset, PrefetchHint, Uint8Dataset, scaled
 from harness.records.options import PREFETCH
 from reference import Batch
 
@@ -52,7 +52,7 @@ class Loader:
         self.dataset = dataset
         self._fetch = _Fetch(dataset)
         self._range = range_to_scale_to(dataset) if scale else None
-        self._memory = Recycled()
+        self._memory = BufferPool()
         self._pin = pin_memory
         self._ahead = workers * prefetch
         self._threads: ThreadPoolExecutor | None = None
@@ -101,7 +101,7 @@ class Loader:
         that workers change nothing but speed.
         """
         places: Iterable[_Place] = ((seed + number, chunk) for number, chunk in enumerate(chunks) if number >= skip)
-        if isinstance(self.dataset, ReadsOn):
+        if isinstance(self.dataset, PrefetchHint):
             places = list(places)
             self.dataset.expect(torch.cat([torch.empty(0, dtype=torch.int64), *(chunk for _, chunk in places)]))
         read = self._in_threads(places) if self._threads is not None else self._in_processes(places)
@@ -137,7 +137,7 @@ class Loader:
     def _in_processes(self, places: Iterable[_Place]) -> Iterator[Batch | ValueError]:
         assert self._processes is not None
         self._places.now = places
-        with naming_dead_workers():
+        with translate_worker_death():
             with _many_workers_are_no_matter():
                 items = iter(self._processes)
             try:
@@ -167,20 +167,20 @@ def batches(
     Raises:
         ValueError: as `Loader`.
     """
-    value_range, memory = range_to_scale_to(dataset), Recycled()
+    value_range, memory = range_to_scale_to(dataset), BufferPool()
     with Loader(dataset, workers=workers, persistent=False, scale=True) as loader:
         for batch in loader.stored(chunks_of(order, batch_size, drop_last=drop_last), seed, skip):
             yield finished(batch, value_range, memory)
 
 
-def finished(batch: Batch, value_range: tuple[float, float] | None, memory: Recycled) -> Batch:
+def finished(batch: Batch, value_range: tuple[float, float] | None, memory: BufferPool) -> Batch:
     """A batch with its pixels scaled, if they aren't yet."""
     return batch if value_range is None or batch.data.dtype != torch.uint8 else scaled(batch, value_range, memory)
 
 
 def range_to_scale_to(dataset: Dataset) -> tuple[float, float] | None:
     """Where the pixels of a loader's batches are still to be scaled to; None where batches are ready as they come."""
-    if isinstance(dataset, HoldsPixels) and not isinstance(dataset, RandomlyChanged):
+    if isinstance(dataset, Uint8Dataset) and not isinstance(dataset, Augmented):
         return dataset.value_range
     return None
 
@@ -204,8 +204,8 @@ class _Fetch(torch.utils.data.Dataset[Batch | ValueError]):
     """Hands a data set's complaint over as a value: PyTorch would wrap it in a worker's traceback."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.draw = dataset.draw if isinstance(dataset, RandomlyChanged) else None
-        self.read = dataset.pixels if isinstance(dataset, HoldsPixels) else dataset.__getitem__
+        self.draw = dataset.draw if isinstance(dataset, Augmented) else None
+        self.read = dataset.pixels if isinstance(dataset, Uint8Dataset) else dataset.__getitem__
 
     def __getitem__(self, place: _Place) -> Batch | ValueError:
         seed, indices = place
@@ -237,7 +237,7 @@ def _as_is(item: Any) -> Any:
 
 
 @contextlib.contextmanager
-def naming_dead_workers() -> Iterator[None]:
+def translate_worker_death() -> Iterator[None]:
     """Say in one line that a loader's process ended, which PyTorch may notice at any moment while there are such."""
     try:
         yield

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from harness.data.content import Counted, digest_of
-from harness.data.dataset import HoldsPixels
+from harness.data.dataset import Uint8Dataset
 from harness.data.images import Framing, read_rgb, stacked
 from harness.data.storage import Disk, OwnDisk
 from reference import Batch
@@ -33,7 +33,7 @@ _A_WHILE = 16 * 2**20  # bytes
 _MAP_SIZE = 1 << 40  # the most that a file may grow to while it is written; it takes only what it holds
 
 
-class Lsun(HoldsPixels):
+class Lsun(Uint8Dataset):
     """The pictures of one LMDB in the order of their keys: shorter side resized, centre cropped, scaled.
 
     Each worker of a loader has the database open once, with one read transaction of its own.

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from harness.data.content import stamp_of
-from harness.data.dataset import HoldsPixels
+from harness.data.dataset import Uint8Dataset
 from harness.data.idx import read_idx, write_idx
 from reference import Batch
 
@@ -28,7 +28,7 @@ STAND_IN_TRAINING = 1500
 _PUBLISHED = {"train": "edc0d1098aa497be", "test": "c3f9adf9c66efb57"}
 
 
-class Mnist(HoldsPixels):
+class Mnist(Uint8Dataset):
     """Grey images with their digits, given in the shape and range that a card asks for.
 
     Args:

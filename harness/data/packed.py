@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.dataset import HoldsPixels, Recycled
+from harness.data.dataset import BufferPool, Uint8Dataset
 from harness.data.order import BLOCK, blocks_of
 from harness.data.storage import Disk, OwnDisk
 from reference import Batch
@@ -186,7 +186,7 @@ def read_pack(path: Path) -> Pack:
     return Pack(**{**vars(pack), "checksums": checksums})
 
 
-class PackedImages(HoldsPixels):
+class PackedImages(Uint8Dataset):
     """The images of a pack, with the bits of the data set that it was made of.
 
     The file is mapped as a whole, or after `hold` only as many blocks are in memory as two windows have. Each block is
@@ -216,7 +216,7 @@ class PackedImages(HoldsPixels):
         self._disk = disk or OwnDisk()
         self._source: _Mapped | _Held | None = None
         self._opening = threading.Lock()
-        self._memory = Recycled()
+        self._memory = BufferPool()
 
     def __len__(self) -> int:
         return self.pack.samples
@@ -272,7 +272,7 @@ class _Mapped:
         self.unread = np.ones(len(pack.checksums), np.bool_)
         self.reading = threading.Lock()
 
-    def rows(self, indices: Indices, memory: Recycled) -> Pixels:
+    def rows(self, indices: Indices, memory: BufferPool) -> Pixels:
         blocks = indices // BLOCK
         if self.unread[blocks].any():
             with self.reading:
@@ -322,7 +322,7 @@ class _Held:
             self.turn = {number: turn for turn, number in enumerate(self.coming)}
             self.served = self.ahead = 0
 
-    def rows(self, indices: Indices, memory: Recycled) -> Pixels:
+    def rows(self, indices: Indices, memory: BufferPool) -> Pixels:
         with self.reading:
             taken = self._rows(indices, memory)
             # A block more for each that is used up: the disk works all the time, not at a window's end alone.
@@ -334,7 +334,7 @@ class _Held:
                 self.ahead += 1
             return taken
 
-    def _rows(self, indices: Indices, memory: Recycled) -> Pixels:
+    def _rows(self, indices: Indices, memory: BufferPool) -> Pixels:
         needed, places = np.unique(indices // BLOCK, return_inverse=True)
         if len(needed) > len(self.free) + len(self.slots):
             half = len(indices) // 2
@@ -378,7 +378,7 @@ class _Held:
         self.slots[number] = slot
 
 
-def _taken(rows: Pixels, indices: Indices, memory: Recycled) -> Pixels:
+def _taken(rows: Pixels, indices: Indices, memory: BufferPool) -> Pixels:
     if len(indices) and not 0 <= indices.min() <= indices.max() < len(rows):
         raise IndexError(f"samples {indices.min()} to {indices.max()} of {len(rows)}")
     taken: Pixels = memory.empty((len(indices), *rows.shape[1:]), np.uint8)

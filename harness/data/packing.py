@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from harness.data.content import stamp_of
-from harness.data.filter import Pictures, Tolerant, fingerprint_without
+from harness.data.filter import Pictures, ProbeDamaged, fingerprint_without
 from harness.data.image_folder import ImageFolder, pictures_fingerprint
 from harness.data.images import picture_files
 from harness.data.loader import Loader
@@ -65,7 +65,9 @@ def _stamp(source: Path) -> str:
     return stamp_of([source / DATA] if (source / DATA).is_file() else picture_files(source, strangers=True))
 
 
-def why_not(pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], *, skip_damaged: bool) -> str:
+def stale_reason(
+    pack: Pack, source: Path, shape: tuple[int, ...], transform: dict[str, str], *, skip_damaged: bool
+) -> str:
     """Why a pack doesn't hold what reading `source` would give; "" when it does."""
     if pack.shape != shape:
         return f"its pictures are {pack.shape}, asked for are {shape}"
@@ -146,7 +148,7 @@ def _blocks(pictures: Pictures, workers: int, skip_damaged: bool, source: Path) 
     waiting = torch.empty(0, *pictures.framing.shape, dtype=torch.uint8)
     lost: list[int] = []
     done = 0
-    with Loader(Tolerant(pictures) if skip_damaged else pictures, workers=workers) as loader:
+    with Loader(ProbeDamaged(pictures) if skip_damaged else pictures, workers=workers) as loader:
         for batch in loader.stored(torch.split(torch.arange(len(pictures)), BLOCK)):
             if batch.labels is None:
                 done += len(batch.data)

@@ -12,11 +12,11 @@ from pathlib import Path
 from harness.data import content_and_style, image_folder, lsun, mnist, pairs
 from harness.data.dataset import Dataset
 from harness.data.erased import Erased
-from harness.data.filter import Pictures, Undamaged, damaged_pictures
+from harness.data.filter import Pictures, SkipDamaged, damaged_pictures
 from harness.data.grid import GaussianGrid
 from harness.data.images import Framing, picture_files
 from harness.data.packed import Pack, PackedImages, read_pack
-from harness.data.packing import SUFFIX, pack_of, why_not
+from harness.data.packing import SUFFIX, pack_of, stale_reason
 from harness.data.synthetic import (
     DATABASE_TITLE,
     DIGITS_TITLE,
@@ -285,7 +285,7 @@ def _pictures(
         raise ValueError(f"{source}: none of its {total} pictures can be read")
     names = ", ".join(opened.name(index) for index in damaged)
     _log.warning(f"left out {len(damaged)} of {total} pictures, which can't be read" + (f": {names}" if names else ""))
-    return Undamaged(opened, damaged) if damaged else opened
+    return SkipDamaged(opened, damaged) if damaged else opened
 
 
 def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset | None:
@@ -294,7 +294,7 @@ def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None
     if how.pack == NEVER or (how.pack == AUTO and not path.is_file()):
         return None
     pack = read_pack(path)
-    wrong = why_not(pack, source, shape, Framing(shape).described(), skip_damaged=how.skip_damaged)
+    wrong = stale_reason(pack, source, shape, Framing(shape).described(), skip_damaged=how.skip_damaged)
     if wrong and how.pack != AUTO:
         raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
     if wrong:

@@ -18,7 +18,7 @@ from torch import Tensor
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.data.dataset import scale_pixels
 from harness.data.registry import data_root as find_root
-from harness.evaluation.extractors.extractor import Extractor, open_extractor
+from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
@@ -60,7 +60,7 @@ _BYTES = (0.0, 255.0)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Evaluation:
     """The values, what they were measured on, and where their records lie; `n` of `given` images were compared.
 
     `kept` is where records that lay there have gone, None where none did; `why_no_start` says why a run's networks as
@@ -103,7 +103,7 @@ class StoredImages:
         return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
 
 
-def evaluate(options: EvaluateOptions) -> Answer:
+def evaluate(options: EvaluateOptions) -> Evaluation:
     """Measure the samples of a target and write their records, all of them or none.
 
     Raises:
@@ -117,7 +117,7 @@ def evaluate(options: EvaluateOptions) -> Answer:
         return _evaluate_run(Path(target), options, device)
     if not Path(target).is_dir() and ":" not in target:
         raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
-    real, extractor = _real_side(options, device)
+    real, extractor = _real_images(options, device)
     images, n, found = _given_images(target, options, real)
     name = options.name or found
     folder = options.out or Path("runs") / "evaluated" / _place(options.name or target)
@@ -130,16 +130,16 @@ def evaluate(options: EvaluateOptions) -> Answer:
     facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
     where, kept = _write(folder, values, facts, real.dataset, device)
-    return Answer(name, real.dataset.title, values, where, kept, n, len(images))
+    return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
 
 
-def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) -> Answer:
+def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) -> Evaluation:
     if options.against or options.value_range:
         raise ValueError("--against and --range play no part for a run: its card says what it is held against")
     run = restore_run(path, device)
     card, config = run.reference.card, run.config
     dataset, root = run_data(run, options.data_root, options.pack)
-    extractor = _fitting(options, card, dataset, device, root)
+    extractor = _choose_extractor(options, card, dataset, device, root)
     sampler = Sampler(run.reference, run.networks, device, options.seed)
     n = sample_size(options.count or _DEFAULT_N, dataset)
     if options.count and n < options.count:
@@ -169,7 +169,9 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     }
     where, kept = _write(options.out or path, values, facts, dataset, device, _computed(path, device), why_no_start)
     note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
-    return Answer(f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note)
+    return Evaluation(
+        f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note
+    )
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:
@@ -184,7 +186,7 @@ def _computed(path: Path, device: torch.device) -> dict[str, str]:
     return trained | other
 
 
-def _real_side(options: EvaluateOptions, device: torch.device) -> tuple[RealImages, Extractor]:
+def _real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealImages, Extractor]:
     """What images of one's own are held against, and who looks."""
     root = find_root(options.data_root)
     if not options.against:
@@ -198,13 +200,13 @@ def _real_side(options: EvaluateOptions, device: torch.device) -> tuple[RealImag
             images = images[:, :1]
         dataset: Dataset = StoredImages(images, str(options.against))
         real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
-        return real, open_extractor(options.extractor, device, root, options.inception_weights)
+        return real, load_extractor(options.extractor, device, root, options.inception_weights)
     card = get(options.against).card
     dataset = open_dataset(card, root)
-    return RealImages.of(card, dataset), _fitting(options, card, dataset, device, root)
+    return RealImages.of(card, dataset), _choose_extractor(options, card, dataset, device, root)
 
 
-def _fitting(
+def _choose_extractor(
     options: EvaluateOptions, card: Card, dataset: Dataset, device: torch.device, root: Path | None
 ) -> Extractor:
     """The extractor asked for, else the one that fits a card's data.
@@ -213,7 +215,7 @@ def _fitting(
         ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
     """
     name = options.extractor or extractor_name(card, dataset, options.inception_weights)
-    opened = open_extractor(name, device, root, options.inception_weights)
+    opened = load_extractor(name, device, root, options.inception_weights)
     if not (options.any_data or was_trained_for(name, card, dataset)):
         raise ValueError(
             f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "
@@ -225,7 +227,7 @@ def _fitting(
 def _given_images(target: str, options: EvaluateOptions, real: RealImages) -> tuple[Tensor, int, str]:
     """The images of a folder or a function, uint8 (n, C, H, W), how many to compare, and a name for them."""
     if Path(target).is_dir():
-        images = _grey(_in_bytes(read_images(Path(target)), _BYTES, options, target), real, target)
+        images = _to_grey(_in_bytes(read_images(Path(target)), _BYTES, options, target), real, target)
         n = min(len(images), len(real.dataset)) if options.count is None else options.count
         if n > len(images):
             raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
@@ -233,11 +235,11 @@ def _given_images(target: str, options: EvaluateOptions, real: RealImages) -> tu
     n = sample_size(options.count or _DEFAULT_N, real.dataset)
     if options.count and n < options.count:
         raise ValueError(f"{options.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
-    made = _call(target, n, options.seed)
+    made = _call_generator(target, n, options.seed)
     if len(made) != n:
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
     images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, options, target)
-    return _grey(images, real, target), n, target
+    return _to_grey(images, real, target), n, target
 
 
 def _in_bytes(images: Tensor, usual: tuple[float, float], options: EvaluateOptions, what: str) -> Tensor:
@@ -256,7 +258,7 @@ def _is_strange(options: EvaluateOptions, dataset: Dataset, extractor: Extractor
     return not was_trained_for(extractor.name, get(options.against).card, dataset)
 
 
-def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:
+def _to_grey(images: Tensor, real: RealImages, target: str) -> Tensor:
     """One channel of images that are held against grey ones."""
     if real.shape[0] != 1:
         return images
@@ -265,7 +267,7 @@ def _grey(images: Tensor, real: RealImages, target: str) -> Tensor:
     return images[:, :1]
 
 
-def _call(target: str, n: int, seed: int) -> Tensor:
+def _call_generator(target: str, n: int, seed: int) -> Tensor:
     """What `module:callable` returns for (n, seed), as a tensor on the CPU."""
     module, _, name = target.partition(":")
     try:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.data import Dataset
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.evaluation.extractors.extractor import Extractor
 from harness.evaluation.images import check_varied, to_bytes
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
@@ -21,7 +21,7 @@ from harness.files.tensors import SafetensorError, read_tensors, write_tensors
 from harness.files.writing import write_folder
 from harness.records.progress import report_progress
 
-MOST_TRAINING = 60_000  # images among which the nearest one is looked for
+MAX_TRAINING_IMAGES = 60_000  # images among which the nearest one is looked for
 _READ = 512
 _FILE = "features.safetensors"
 
@@ -70,14 +70,14 @@ def real_features(
         "data": dataset.fingerprint,
         "shape": list(shape),
         "range": list(value_range),
-        "most": MOST_TRAINING,
+        "most": MAX_TRAINING_IMAGES,
         "device": extractor.device.type,
         "torch": torch.__version__,
     }
     folder = cache_folder() / "features" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     if not folder.is_dir():
         check_cache()
-        chosen = evenly_spread(len(dataset), MOST_TRAINING)
+        chosen = linspace_indices(len(dataset), MAX_TRAINING_IMAGES)
         found = []
         for start in range(0, len(chosen), _READ):
             images = to_bytes(dataset[chosen[start : start + _READ]].data, value_range)

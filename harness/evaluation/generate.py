@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import Dataset
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.evaluation.images import to_bytes
 from harness.records.progress import report_progress
 from harness.training.device import numerics
@@ -22,7 +22,7 @@ from reference import Card, given_condition
 
 _log = logging.getLogger(__name__)
 
-_BATCH, _MOST_VALUES = 128, 1 << 22
+_BATCH, _MAX_VALUES = 128, 1 << 22
 
 
 def sampling_batch(card: Card) -> int:
@@ -30,7 +30,7 @@ def sampling_batch(card: Card) -> int:
 
     Batch normalisation ties the samples of a batch together, so this is part of the protocol.
     """
-    return max(2, min(_BATCH, _MOST_VALUES // prod(card.data_shape)))
+    return max(2, min(_BATCH, _MAX_VALUES // prod(card.data_shape)))
 
 
 def by_their_batch(sampler: Sampler, dataset: Dataset) -> frozenset[str]:
@@ -65,7 +65,7 @@ def _batches(sampler: Sampler, n: int, dataset: Dataset, running: frozenset[str]
     """The batches of `n` samples, as `sample` gives them."""
     card, device = sampler.reference.card, sampler.device
     noise = Streams(sampler.seed, device).fixed_noise()
-    places = evenly_spread(len(dataset), n).repeat(-(-n // min(n, len(dataset))))[:n]
+    places = linspace_indices(len(dataset), n).repeat(-(-n // min(n, len(dataset))))[:n]
     size = sampling_batch(card)
     with (
         numerics(device, deterministic=True, threads=None),

@@ -19,7 +19,7 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metri
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.evaluation.features import Features
 from harness.records.metrics import (
     CLASS,
@@ -144,7 +144,7 @@ def nn_distance_ratio(generated: Tensor, training: Tensor) -> float:
     About 1 for new images of the same kind, 0 for copies. All samples are looked at, against all training features;
     what is usual among training images is learned from 2,000 of them.
     """
-    some = training[evenly_spread(len(training), _NEAREST)]
+    some = training[linspace_indices(len(training), _NEAREST)]
     # A training image is its own nearest: its second nearest counts.
     among = _nearest(some, training, 2).median()
     return float(_nearest(generated, training, 1).median() / among)

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from harness.data import Dataset
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.evaluation.extractors.extractor import NAMES, Extractor, NoExtractorError, inception_file
 from harness.evaluation.features import features_of, real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
@@ -181,8 +181,8 @@ def evaluate_images(
         raise ValueError(f"{n} images can't be compared with {len(training)} of {dataset.title}: give as many or fewer")
     generated = features_of(images, extractor, "generated images")
     report_progress(_log, f"computing metrics of {n} images")
-    compared = training.rows(evenly_spread(len(training), n))
-    chosen = generated.rows(evenly_spread(len(images), n))
+    compared = training.rows(linspace_indices(len(training), n))
+    chosen = generated.rows(linspace_indices(len(images), n))
     classes = () if strange else extractor.classes
     if distances_alone:
         values = distances(chosen, compared)

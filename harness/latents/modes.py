@@ -1,4 +1,4 @@
-"""The documents' ways of looking at a generator: each makes a sheet of images and the numbers behind it."""
+"""The documents' ways of looking at a generator: each makes a grid of images and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.data import Dataset
 from harness.data.erased import Erased
 from harness.latents import metrics
 from harness.latents.options import SampleOptions
-from harness.latents.probe import LinearReader, digits_of
+from harness.latents.probe import LinearProbe, labelled_digits
 from harness.latents.vectors import (
     Terms,
     arithmetic,
@@ -34,7 +34,7 @@ _READ = 4000
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SampleGrid:
     """Images (n, …) in rows of `columns`, the latents behind them, if any, and what was computed.
 
     `vector` is a semantic vector (*latent_shape,).
@@ -48,17 +48,17 @@ class Sheet:
 
 
 def modes(sampler: Sampler) -> list[str]:
-    """The sheets that this reference has."""
+    """The grids that this reference has."""
     return [name for name, (possible, _) in _MODES.items() if possible(sampler)]
 
 
-def make_sheet(
+def make_sample_grid(
     sampler: Sampler,
     options: SampleOptions,
     data: Callable[[], Dataset],
-    probe: Callable[[str], LinearReader] | None = None,
-) -> Sheet:
-    """The sheet that the options ask for.
+    probe: Callable[[str], LinearProbe] | None = None,
+) -> SampleGrid:
+    """The grid that the options ask for.
 
     Args:
         data: opens the run's data set, for those that need it.
@@ -80,20 +80,20 @@ def make_sheet(
     return _MODES[mode][1](sampler, data, options)
 
 
-def _random(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+def _random(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> SampleGrid:
     card = sampler.reference.card
     if card.condition:
         return _triples(sampler, data(), options)[0]
     if card.latent_shape is None:
         n = options.count or 64
-        return Sheet(sampler.draw(n), math.ceil(math.sqrt(n)))
+        return SampleGrid(sampler.draw(n), math.ceil(math.sqrt(n)))
     latents = _vectors(sampler, options, options.count or 64)
     n = len(latents)
     labels = torch.arange(n) % card.classes if card.classes else None
-    return Sheet(sampler.at(latents, labels), card.classes or math.ceil(math.sqrt(n)), latents)
+    return SampleGrid(sampler.at(latents, labels), card.classes or math.ceil(math.sqrt(n)), latents)
 
 
-def _interpolate(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+def _interpolate(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> SampleGrid:
     """Document 000 goes from vector 2 to vector 9 of ten; document 004 between the two it has."""
     steps = options.count or (8 if options.path == "midpoints" else 10)
     numbers = _numbers(options.pick or ("0,1" if options.path == "midpoints" else "2,9"))
@@ -104,20 +104,20 @@ def _interpolate(sampler: Sampler, data: Callable[[], Dataset], options: SampleO
     images = _at(sampler, data, options, latents)
     others = _at(sampler, data, options, sampler.latents(64, stream=1))
     largest = metrics.largest_step(_array(images)[None], _array(others))
-    return Sheet(images, steps, latents, numbers={"largest_step": largest})
+    return SampleGrid(images, steps, latents, numbers={"largest_step": largest})
 
 
-def _arithmetic(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+def _arithmetic(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> SampleGrid:
     n = options.count or 10
     centre = arithmetic(_vectors(sampler, options, 10), Terms.parse(options.pick) if options.pick else Terms())
     random = np.random.default_rng(sampler.seed)
     latents = scattered(centre, n, random, mean=0.0 if options.literal is False else -1.0)
-    return Sheet(_at(sampler, data, options, latents), min(n, 10), latents)
+    return SampleGrid(_at(sampler, data, options, latents), min(n, 10), latents)
 
 
 def _semantic(
-    sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions, reader: LinearReader | None = None
-) -> Sheet:
+    sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions, probe: LinearProbe | None = None
+) -> SampleGrid:
     """Rows of three: the vector subtracted, the sample, the vector added; as many as make a page."""
     n = options.count or 32
     latents = _vectors(sampler, options, n)
@@ -126,33 +126,33 @@ def _semantic(
         raise ValueError("--labels and --attribute exclude each other")
     if options.labels is not None:
         labels = _read_labels(options.labels, len(latents))
-    elif reader is not None:
-        labels = reader.read(base).astype(bool)
+    elif probe is not None:
+        labels = probe.predict(base).astype(bool)
     else:
         raise ValueError("a semantic vector takes --labels FILE (0 or 1 per sample) or --attribute NAME")
     vector = semantic_vector(latents, labels, literal=bool(options.literal))
     minus, plus = (_at(sampler, data, options, latents + sign * vector) for sign in (-1, 1))
     numbers = {"length": float(np.linalg.norm(vector)), "labelled": float(labels.sum())}
-    if reader is not None:
+    if probe is not None:
         numbers |= {
-            "probe_accuracy": reader.accuracy,
-            "shift": float(reader.probability(plus).mean() - reader.probability(minus).mean()),
+            "probe_accuracy": probe.accuracy,
+            "shift": float(probe.probability(plus).mean() - probe.probability(minus).mean()),
         }
-    return Sheet(torch.stack([minus, base, plus], dim=1).flatten(0, 1), 6, latents, vector, numbers)
+    return SampleGrid(torch.stack([minus, base, plus], dim=1).flatten(0, 1), 6, latents, vector, numbers)
 
 
-def _conditional(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+def _conditional(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> SampleGrid:
     """One latent per row, one class per column (document 004, section 9.5.3)."""
     classes = sampler.reference.card.classes
     latents = _vectors(sampler, options, options.count or 10)
     images = conditional_grid(sampler, latents)
-    reader = LinearReader(digits_of(data(), _READ))
-    values = class_numbers(images, classes, sampler.reference.card.data_range, reader)
+    probe = LinearProbe(labelled_digits(data(), _READ))
+    values = class_numbers(images, classes, sampler.reference.card.data_range, probe)
     numbers = {series(found.metric.name, found.protocol): found.value for found in values}
-    return Sheet(images, classes, latents, numbers=numbers)
+    return SampleGrid(images, classes, latents, numbers=numbers)
 
 
-def _round_trip(sampler: Sampler, _: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+def _round_trip(sampler: Sampler, _: Callable[[], Dataset], options: SampleOptions) -> SampleGrid:
     """Rows of three: G(z), G(E(G(z))), G(E(G(E(G(z))))) (document 004, exercise 3)."""
     latents = _vectors(sampler, options, options.count or 10)
     images = [sampler.at(latents)]
@@ -163,21 +163,21 @@ def _round_trip(sampler: Sampler, _: Callable[[], Dataset], options: SampleOptio
         if len(latents) > 1:  # one alone has no other to be nearer to
             numbers[f"nearer_own_latent_after_{trip}"] = metrics.nearer_to_own(found, latents)
         images.append(sampler.at(found))
-    return Sheet(torch.stack(images, dim=1).flatten(0, 1), 6, latents, numbers=numbers)
+    return SampleGrid(torch.stack(images, dim=1).flatten(0, 1), 6, latents, numbers=numbers)
 
 
-def _inpaint(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> Sheet:
+def _inpaint(sampler: Sampler, data: Callable[[], Dataset], options: SampleOptions) -> SampleGrid:
     """Rows of triples: erased, filled, real (document 004, exercises 4 and 5)."""
     dataset = data()
-    sheet, indices = _triples(sampler, dataset, options)
+    grid, indices = _triples(sampler, dataset, options)
     numbers = {}
     if isinstance(dataset, Erased):
-        filled, real = _array(sheet.images[1::3]), _array(sheet.images[2::3])
+        filled, real = _array(grid.images[1::3]), _array(grid.images[2::3])
         numbers["error_over_mean_fill"] = metrics.error_over_mean_fill(filled, real, dataset.holes(indices).numpy())
-    return replace(sheet, numbers=numbers)
+    return replace(grid, numbers=numbers)
 
 
-def _triples(sampler: Sampler, dataset: Dataset, options: SampleOptions) -> tuple[Sheet, Tensor]:
+def _triples(sampler: Sampler, dataset: Dataset, options: SampleOptions) -> tuple[SampleGrid, Tensor]:
     """Condition, sample and real picture of each of some samples, and their indices."""
     latents = None
     n = min(options.count or 16, len(dataset))
@@ -186,11 +186,11 @@ def _triples(sampler: Sampler, dataset: Dataset, options: SampleOptions) -> tupl
         n = len(latents)
     indices, condition, real = _conditions(dataset, n)
     samples = sampler.draw(n, None, condition) if latents is None else sampler.at(latents, None, condition)
-    return Sheet(torch.stack([condition, samples, real], dim=1).flatten(0, 1), 6, latents), indices
+    return SampleGrid(torch.stack([condition, samples, real], dim=1).flatten(0, 1), 6, latents), indices
 
 
 _MODES: dict[
-    str, tuple[Callable[[Sampler], bool], Callable[[Sampler, Callable[[], Dataset], SampleOptions], Sheet]]
+    str, tuple[Callable[[Sampler], bool], Callable[[Sampler, Callable[[], Dataset], SampleOptions], SampleGrid]]
 ] = {
     "random": (lambda _: True, _random),
     "interpolate": (lambda s: s.reference.card.latent_shape is not None, _interpolate),
@@ -203,17 +203,17 @@ _MODES: dict[
 
 
 def class_numbers(
-    grid: Tensor, classes: int, value_range: tuple[float, float], reader: LinearReader
+    grid: Tensor, classes: int, value_range: tuple[float, float], probe: LinearProbe
 ) -> list[MetricValue]:
     """What a grid of images, a latent per row and a class per column, says of both.
 
-    The share that shows the requested class, and the reader's own accuracy. Of grey images also, for each trait of
+    The share that shows the requested class, and the probe's own accuracy. Of grey images also, for each trait of
     style, how much a row's images share of it: NaN when fewer than two rows show ink in every column.
     """
     rows = len(grid) // classes
     low, high = value_range
-    shown = float((reader.read(grid) == np.tile(np.arange(classes), rows)).mean())
-    numbers = [MetricValue(REQUESTED_CLASS, shown, reader.described()), MetricValue(PROBE_ACCURACY, reader.accuracy)]
+    shown = float((probe.predict(grid) == np.tile(np.arange(classes), rows)).mean())
+    numbers = [MetricValue(REQUESTED_CLASS, shown, probe.described()), MetricValue(PROBE_ACCURACY, probe.accuracy)]
     side = math.isqrt(grid[0].numel())
     if side * side != grid[0].numel():
         return numbers

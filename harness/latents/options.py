@@ -12,7 +12,7 @@ from harness.records.options import DataRoot, Device, Modules
 
 Mode = Literal["random", "interpolate", "arithmetic", "semantic", "conditional", "roundtrip", "inpaint"]
 Interpolation = Literal["ends", "midpoints", "spherical"]
-_MOST_SAMPLES = 100_000
+_MAX_SAMPLES = 100_000
 # Which modes an option speaks to; one that changes nothing is a mistake.
 _APPLIES_TO = {
     "interpolation": ("interpolate",),
@@ -72,8 +72,8 @@ class SampleOptions:
         if self.interpolation is not None and self.interpolation not in get_args(Interpolation):
             choices = ", ".join(get_args(Interpolation))
             raise ValueError(f"unknown interpolation {self.interpolation!r}; there are: {choices}")
-        if self.count is not None and not 1 <= self.count <= _MOST_SAMPLES:
-            raise ValueError(f"--count must be from 1 to {_MOST_SAMPLES}, not {self.count}")
+        if self.count is not None and not 1 <= self.count <= _MAX_SAMPLES:
+            raise ValueError(f"--count must be from 1 to {_MAX_SAMPLES}, not {self.count}")
         if not 0 <= self.seed < 2**62:
             raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
         if self.out is not None and (self.out.suffix != ".png" or (self.out.exists() and not self.out.is_file())):

@@ -1,4 +1,4 @@
-"""A linear reader: says of an image which digit it shows, or whether it has an attribute. Simple on purpose.
+"""A linear probe: says of an image which digit it shows, or whether it has an attribute. Simple on purpose.
 
 It is fitted on labelled images and its accuracy is measured on held-out ones, so that whoever reads a figure that rests
 on it knows how far to trust it.
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.data import Dataset
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.data.image_folder import ATTRIBUTES, FOLDER, ImageFolder
 from harness.data.registry import faces_with_attributes
 
@@ -38,7 +38,7 @@ class Labelled:
     fingerprint: str
 
 
-class LinearReader:
+class LinearProbe:
     """Logistic regression on pixels (large images averaged down to 32×32), fitted on three quarters of the images.
 
     `accuracy` is that on the last quarter; `title` and `real` say what the images were.
@@ -57,18 +57,18 @@ class LinearReader:
         features = self._features(data.images)
         fitted = len(features) * 3 // 4
         if len(set(data.labels[:fitted].tolist())) < 2 or len(data.labels) - fitted < 2:
-            raise ValueError(f"a reader takes images of at least two kinds, not {len(features)} of {data.title}")
+            raise ValueError(f"a probe takes images of at least two kinds, not {len(features)} of {data.title}")
         regression = LogisticRegression(C=1e-3, max_iter=300)
         self._model = make_pipeline(StandardScaler(), regression).fit(features[:fitted], data.labels[:fitted])
         self.accuracy = float(self._model.score(features[fitted:], data.labels[fitted:]))
         self.title, self.real, self._fingerprint = data.title, data.real, data.fingerprint
 
     def described(self) -> dict[str, str]:
-        """What a record that rests on this reader must say of it."""
+        """What a record that rests on this probe must say of it."""
         fitted = f"{self.title} ({self._fingerprint})"
-        return {"reader": f"linear, fitted on {fitted}, held-out accuracy {self.accuracy:.4f}"}
+        return {"probe": f"linear, fitted on {fitted}, held-out accuracy {self.accuracy:.4f}"}
 
-    def read(self, images: Tensor) -> NDArray[np.int64]:
+    def predict(self, images: Tensor) -> NDArray[np.int64]:
         """The most likely label of each image, (n,)."""
         return np.asarray(self._model.predict(self._features(images)), np.int64)
 
@@ -77,19 +77,19 @@ class LinearReader:
         return np.asarray(self._model.predict_proba(self._features(images))[:, -1], np.float64)
 
     def _features(self, images: Tensor) -> NDArray[np.float64]:
-        """Pixels as one row per image, at the side that the reader was fitted on: a growing network's are smaller."""
+        """Pixels as one row per image, at the side that the probe was fitted on: a growing network's are smaller."""
         if images.dim() == 4 and images.shape[-1] != self._side:
             images = adaptive_avg_pool2d(images, self._side)
         return images.flatten(1).double().numpy()
 
 
-def digits_of(dataset: Dataset, most: int) -> Labelled:
+def labelled_digits(dataset: Dataset, most: int) -> Labelled:
     """Up to `most` images of a data set with class labels, evenly spread.
 
     Raises:
         ValueError: the data set has no labels.
     """
-    batch = dataset[evenly_spread(len(dataset), most)]
+    batch = dataset[linspace_indices(len(dataset), most)]
     if batch.labels is None:
         raise ValueError(f"{dataset.title} has no class labels")
     return Labelled(batch.data, batch.labels.numpy(), dataset.title, dataset.real, dataset.fingerprint)
@@ -106,14 +106,14 @@ def labelled_faces(
     at, attributes, title, real = faces_with_attributes(root)
     if attribute not in attributes.names:
         raise ValueError(f"unknown attribute {attribute!r}; {title} has: {', '.join(attributes.names)}")
-    side = min(_READING_SIDE, shape[-1])  # a reader sees no more than 32×32 of it
+    side = min(_READING_SIDE, shape[-1])  # a probe sees no more than 32×32 of it
     folder = ImageFolder(at / FOLDER, (3, side, side), value_range, title, real)
     row = {file: index for index, file in enumerate(attributes.files)}
     missing = [file.name for file in folder.files if file.name not in row]
     if missing:
         more = f" and {len(missing) - 1} other pictures" if len(missing) > 1 else ""
         raise ValueError(f"{at / ATTRIBUTES} says nothing of {missing[0]}{more}")
-    chosen = evenly_spread(len(folder), most)
+    chosen = linspace_indices(len(folder), most)
     values = attributes.values[:, attributes.names.index(attribute)]
     labels = [int(values[row[folder.files[index].name]]) for index in chosen.tolist()]
     digest = hashlib.sha256((at / ATTRIBUTES).read_bytes()).hexdigest()[:16]

@@ -13,9 +13,9 @@ import numpy as np
 from harness.data import Dataset
 from harness.files.figures import save_picture
 from harness.files.writing import write_text
-from harness.latents.modes import make_sheet
+from harness.latents.modes import make_sample_grid
 from harness.latents.options import SampleOptions
-from harness.latents.probe import Labelled, LinearReader, digits_of, labelled_faces
+from harness.latents.probe import Labelled, LinearProbe, labelled_digits, labelled_faces
 from harness.latents.vectors import save_vectors
 from harness.training.device import resolve_device
 from harness.training.load_run import RestoredRun, restore_run, run_data, untrained_run
@@ -29,10 +29,10 @@ _SUFFIXES = (".png", ".npy", ".txt", ".safetensors", ".json")
 
 
 def sample_run(options: SampleOptions) -> str:
-    """Make the sheet and write its files; returns what to tell the user.
+    """Make the grid and write its files; returns what to tell the user.
 
     Raises:
-        ValueError: neither a run's folder nor a reference; or what `make_sheet` says.
+        ValueError: neither a run's folder nor a reference; or what `make_sample_grid` says.
     """
     for module in options.modules:
         load_module(module)
@@ -46,24 +46,24 @@ def sample_run(options: SampleOptions) -> str:
         return run_data(restored, options.data_root, options.pack)
 
     sampler = Sampler(restored.reference, restored.networks, restored.device, options.seed)
-    sheet = make_sheet(sampler, options, lambda: data()[0], lambda attribute: _reader(card, *data(), attribute))
+    grid = make_sample_grid(sampler, options, lambda: data()[0], lambda attribute: _reader(card, *data(), attribute))
 
     target = options.out or default
     aside = _set_aside(target)
-    save_picture(target, picture_of(sheet.images, card.data_range, sheet.columns))
-    np.save(target.with_suffix(".npy"), sheet.images.numpy())
+    save_picture(target, picture_of(grid.images, card.data_range, grid.columns))
+    np.save(target.with_suffix(".npy"), grid.images.numpy())
     suffixes = [".npy"]
-    if sheet.latents is not None:
-        others = {} if sheet.vector is None else {"semantic_vector": sheet.vector}
-        suffixes += [path.suffix for path in save_vectors(target, sheet.latents, **others)]
-    if sheet.numbers:
-        numbers = {name: None if math.isnan(value) else value for name, value in sheet.numbers.items()}
+    if grid.latents is not None:
+        others = {} if grid.vector is None else {"semantic_vector": grid.vector}
+        suffixes += [path.suffix for path in save_vectors(target, grid.latents, **others)]
+    if grid.numbers:
+        numbers = {name: None if math.isnan(value) else value for name, value in grid.numbers.items()}
         write_text(target.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
         suffixes.append(".json")
-    broken = int((~sheet.images.isfinite().flatten(1).all(1)).sum())
+    broken = int((~grid.images.isfinite().flatten(1).all(1)).sum())
     told = f"; {broken} hold NaN or infinite values" if broken else ""
-    told += "".join(f"; {name} {value:.4g}" for name, value in sheet.numbers.items())
-    what = f"{len(sheet.images)} samples" if options.mode == "random" else f"{options.mode}, {len(sheet.images)} images"
+    told += "".join(f"; {name} {value:.4g}" for name, value in grid.numbers.items())
+    what = f"{len(grid.images)} samples" if options.mode == "random" else f"{options.mode}, {len(grid.images)} images"
     return (
         f"{what} of {config.reference} after step {restored.step}{told}: {target}, beside it {', '.join(suffixes)}"
         + (f"; what was there is kept: {aside}" if aside else "")
@@ -106,16 +106,16 @@ def _restored(options: SampleOptions) -> tuple[RestoredRun, Path]:
     return restore_run(Path(run), device), Path(run) / f"{stem}-seed{options.seed}.png"
 
 
-def _reader(card: Card, dataset: Dataset, root: Path | None, attribute: str) -> LinearReader:
-    """A reader of a digit, where the card's data have labels, else of an attribute of faces."""
+def _reader(card: Card, dataset: Dataset, root: Path | None, attribute: str) -> LinearProbe:
+    """A probe of a digit, where the card's data have labels, else of an attribute of faces."""
     if card.dataset in ("celeba", "celeba-hq"):
-        return LinearReader(labelled_faces(card.data_shape, card.data_range, root, attribute, _READ))
+        return LinearProbe(labelled_faces(card.data_shape, card.data_range, root, attribute, _READ))
     if not card.dataset.startswith("mnist"):
         raise ValueError(f"--attribute reads faces and digits; of {card.dataset} it can say nothing: use --labels FILE")
-    digits = digits_of(dataset, _READ)
+    digits = labelled_digits(dataset, _READ)
     if attribute not in {str(digit) for digit in set(digits.labels.tolist())}:
         raise ValueError(f"--attribute must be a digit for {card.dataset}, not {attribute!r}")
-    return LinearReader(
+    return LinearProbe(
         Labelled(
             digits.images,
             (digits.labels == int(attribute)).astype(np.int64),

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.data.image_folder import FOLDER
 from harness.data.images import picture_files
 from harness.data.registry import faces_root
@@ -24,7 +24,7 @@ class Copies:
     def __init__(self, root: Path | None, most: int, side: int, own: Path, stack: ExitStack) -> None:
         faces, self.title, self.real = faces_root(root)
         files = picture_files(faces / FOLDER)
-        self.files = [files[index] for index in evenly_spread(len(files), most).tolist()]
+        self.files = [files[index] for index in linspace_indices(len(files), most).tolist()]
         self.side, self.own, self.stack = side, own, stack
         self.stored: dict[Path | None, Stored] = {}
 

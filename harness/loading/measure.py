@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from harness.data.dataset import Dataset
-from harness.data.device_transfer import Delivery
+from harness.data.device_transfer import DeviceTransfer
 from harness.data.image_folder import ImageFolder
 from harness.data.loader import Loader, batches, chunks_of
 from harness.data.lsun import DATA, Lsun, write_lmdb
@@ -34,7 +34,7 @@ if sys.platform != "win32":
 
 DOCUMENTED, FOLDER, LMDB, PACKED = "folder, as documented", "folder", "LMDB", "packed"
 FORMATS = (DOCUMENTED, FOLDER, LMDB, PACKED)
-_FEWEST = 2  # batches
+_MIN_BATCHES = 2  # batches
 _RANGE = (-1.0, 1.0)
 
 
@@ -131,7 +131,7 @@ class LoadingCell:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadResult:
     """What came out: all pictures asked for were delivered.
 
     Attributes:
@@ -170,7 +170,7 @@ def store(pictures: Sequence[Path], root: Path, side: int) -> Stored:
     return stored
 
 
-def load(stored: Stored, cell: LoadingCell) -> Loaded:
+def load(stored: Stored, cell: LoadingCell) -> LoadResult:
     """Measure one cell.
 
     Raises:
@@ -208,7 +208,7 @@ def load(stored: Stored, cell: LoadingCell) -> Loaded:
     work = _difference(before, simulated.work) if simulated and before else None
     at_once = cell.cold and cell.form == PACKED
     steady = None if at_once else _steady(marks, 1 + cell.workers * cell.prefetch)
-    return Loaded(images, seconds, steady, marks[0][0], next_first, _cpu_seconds() - cpu, work)
+    return LoadResult(images, seconds, steady, marks[0][0], next_first, _cpu_seconds() - cpu, work)
 
 
 def _steady(marks: Sequence[tuple[float, int]], ahead: int) -> float | None:
@@ -225,7 +225,7 @@ def _order(stored: Stored, cell: LoadingCell, source: _Source) -> Tensor:
     order = torch.randperm(stored.samples, generator=generator)
     if not cell.cold:
         started = time.perf_counter()
-        tried = source.read_here(order[: _FEWEST * cell.batch_size])
+        tried = source.read_here(order[: _MIN_BATCHES * cell.batch_size])
         wanted = int(tried * cell.seconds / (time.perf_counter() - started))
         wanted = max(wanted, cell.batch_size * 2 * (1 + cell.workers * cell.prefetch))
         passes = -(-wanted // stored.samples)
@@ -233,7 +233,7 @@ def _order(stored: Stored, cell: LoadingCell, source: _Source) -> Tensor:
     if isinstance(cell.disk, SimulatedDisk) and cell.form != PACKED:
         disk = cell.disk.profile
         each = disk.seek + stored.bytes_per_picture(cell.form) / disk.bandwidth
-        least = cell.batch_size * max(_FEWEST, cell.workers)  # each worker has one batch at least
+        least = cell.batch_size * max(_MIN_BATCHES, cell.workers)  # each worker has one batch at least
         return order[: max(least, int(cell.seconds / each))]
     return order
 
@@ -274,7 +274,7 @@ class _Source:
             pin_memory=cell.pin_memory and not on_cpu,
             scale=on_cpu,
         ) as loader:
-            delivery = Delivery(dataset, cell.device)
+            delivery = DeviceTransfer(dataset, cell.device)
 
             def epoch(order: Tensor) -> Iterator[int]:
                 read = loader.stored(chunks_of(order, cell.batch_size, drop_last=False))

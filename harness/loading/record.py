@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,14 @@ import torch
 
 from harness.data.page_cache import StillCachedError
 from harness.data.storage import DISK_PROFILES, Disk, OwnDisk, SimulatedDisk
-from harness.loading.measure import DOCUMENTED, LMDB, PACKED, Loaded, LoadingCell, Stored, load
+from harness.loading.measure import DOCUMENTED, LMDB, PACKED, LoadingCell, LoadResult, Stored, load
 from harness.memory.record import Write
 from harness.records import metrics as m
 from harness.records.metrics import COMPUTED_ON
 from harness.records.record import Record, Status
 from harness.training.device import computed, numerics
 from harness.training.flops import step_threads
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 from reference import Reference
 
 OWN = "this machine's disk"
@@ -73,7 +72,7 @@ def parse_storage(text: str) -> Storage:
 
 def record_loading(
     write: Write, spec: str, stored: Stored, cell: LoadingCell, storage: Storage, data: str, real: bool
-) -> Loaded | None:
+) -> LoadResult | None:
     """Measure one cell and record it; a cache that can't be emptied is a row with its reason."""
     simulated = bool(storage.profile) and cell.cold
     facts: dict[str, Any] = {
@@ -149,24 +148,15 @@ def record_computing(
 def _step_seconds(reference: Reference, batch: int, device: torch.device) -> list[float]:
     """Of some steps, computed as documented."""
     on_cuda = device.type == "cuda"
-    times = []
     threads = step_threads(reference, batch, device)
     with (
         torch.random.fork_rng([device] if on_cuda else []),
         numerics(device, deterministic=False, threads=threads),
     ):
-        step = PreparedStep(reference, batch, device)
+        step = SyntheticStep(reference, batch, device)
         for _ in range(_WARM_UP[device.type]):
             step()
-        for _ in range(_TIMED[device.type]):
-            if on_cuda:
-                torch.cuda.synchronize(device)  # what was queued before is no part of this step's time
-            started = time.perf_counter()
-            step()
-            if on_cuda:
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - started)
-    return times
+        return [step.seconds() for _ in range(_TIMED[device.type])]
 
 
 def record_speed_up(write: Write, spec: str, dataset: str, records: Sequence[Record], computing: Computing) -> None:
@@ -215,7 +205,7 @@ def images_digest(batches: Sequence[torch.Tensor]) -> str:
     return summed.hexdigest()
 
 
-def _bound(found: Loaded, form: str) -> str:
+def _bound(found: LoadResult, form: str) -> str:
     """What a simulated disk was busy with, or that it wasn't."""
     if found.work is None:
         return ""

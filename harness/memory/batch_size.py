@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.memory.estimate import Estimate, estimate
 from harness.memory.measure import NO_ANSWER, Cell, measure_cell
-from harness.memory.storage_tracer import WEIGHTS, NotFollowableError
+from harness.memory.storage_tracer import WEIGHTS, UntraceableError
 from harness.records.progress import report_progress
 from harness.training.out_of_memory import does_not_fit
 from harness.training.synthetic_step import check_batch_size
@@ -25,7 +25,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Tried:
+class Trial:
     """One batch size: whether it fits, what it takes (bytes), its median step (ms), what kept it from fitting, and
     which other processes held memory on the card."""
 
@@ -46,7 +46,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search came to: the largest batch that fits, 0 for none, and all that were tried, in their order.
 
     On a device: `guess` is what the estimate said, if it came to that; `complete`, whether the search was over when its
@@ -54,7 +54,7 @@ class Found:
     """
 
     batch_size: int
-    tried: tuple[Tried, ...]
+    tried: tuple[Trial, ...]
     guess: int | None = None
     complete: bool = True
 
@@ -104,7 +104,7 @@ def smallest_batch(reference: Reference) -> Estimate:
     """
     try:
         return estimate(reference, 1)
-    except NotFollowableError:
+    except UntraceableError:
         raise
     except ValueError as error:
         try:
@@ -113,7 +113,7 @@ def smallest_batch(reference: Reference) -> Estimate:
             raise error from None
 
 
-def within_budget(reference: Reference, budget: int, context: int, limit: int) -> Found:
+def within_budget(reference: Reference, budget: int, context: int, limit: int) -> SearchResult:
     """The largest batch whose estimate (reserved, and `context` beside it) stays within `budget` bytes.
 
     Raises:
@@ -126,15 +126,15 @@ def within_budget(reference: Reference, budget: int, context: int, limit: int) -
             f"a budget of {in_mib(budget)} is smaller than the weights of {reference.card.name}: {in_mib(weights)}"
         )
 
-    tried: list[Tried] = []
+    tried: list[Trial] = []
 
     def fits(batch_size: int) -> bool:
         try:
             one = smallest if batch_size == smallest.batch_size else estimate(reference, batch_size)
             taken = one.peak_reserved + context
-            tried.append(Tried(batch_size, taken <= budget, estimated=taken))
+            tried.append(Trial(batch_size, taken <= budget, estimated=taken))
         except ValueError as error:
-            tried.append(Tried(batch_size, False, why=str(error)))
+            tried.append(Trial(batch_size, False, why=str(error)))
         report_progress(_log, "estimating", detail=f"batch {batch_size}: {tried[-1].verdict}")
         return tried[-1].fits
 
@@ -144,14 +144,14 @@ def within_budget(reference: Reference, budget: int, context: int, limit: int) -
             f"a budget of {in_mib(budget)} holds no batch of {reference.card.name}: "
             f"{smallest.batch_size} at a time takes {in_mib(smallest.peak_reserved + context)}"
         )
-    return Found(found, tuple(tried))
+    return SearchResult(found, tuple(tried))
 
 
 class _OutOfTimeError(Exception):
     """No further size may be tried."""
 
 
-def on_device(cell: Cell, reference: Reference, limit: int, seconds: float = math.inf) -> Found:
+def on_device(cell: Cell, reference: Reference, limit: int, seconds: float = math.inf) -> SearchResult:
     """The largest batch whose step really runs on the device of `cell`, each size in a process of its own.
 
     It begins with the smallest batch, which shows what is free on the card beside the context and the libraries, and
@@ -163,7 +163,7 @@ def on_device(cell: Cell, reference: Reference, limit: int, seconds: float = mat
     """
     end = time.monotonic() + seconds
     smallest = smallest_batch(reference)
-    tried: dict[int, Tried] = {}
+    tried: dict[int, Trial] = {}
 
     def fits(batch_size: int) -> bool:
         if batch_size not in tried:
@@ -178,8 +178,8 @@ def on_device(cell: Cell, reference: Reference, limit: int, seconds: float = mat
                 raise _OutOfTimeError
         return tried[batch_size].fits
 
-    def found(batch_size: int, *, complete: bool = True) -> Found:
-        return Found(batch_size, tuple(tried.values()), guess, complete)
+    def found(batch_size: int, *, complete: bool = True) -> SearchResult:
+        return SearchResult(batch_size, tuple(tried.values()), guess, complete)
 
     guess = None
     try:
@@ -194,7 +194,7 @@ def on_device(cell: Cell, reference: Reference, limit: int, seconds: float = mat
         return found(max((one.batch_size for one in tried.values() if one.fits), default=0), complete=False)
 
 
-def _guess(reference: Reference, smallest: Tried, limit: int) -> int:
+def _guess(reference: Reference, smallest: Trial, limit: int) -> int:
     """The largest batch that the estimate lets fit what the smallest one left; at least that one, which has run."""
     try:
         return within_budget(reference, smallest.available or 0, 0, limit).batch_size
@@ -202,12 +202,12 @@ def _guess(reference: Reference, smallest: Tried, limit: int) -> int:
         return smallest.batch_size
 
 
-def _try(cell: Cell, reference: Reference, seconds: float) -> Tried:
+def _try(cell: Cell, reference: Reference, seconds: float) -> Trial:
     try:
         found = measure_cell(cell, seconds)
     except (ValueError, RuntimeError) as error:
-        return Tried(cell.batch_size, False, why=str(error))
-    return Tried(
+        return Trial(cell.batch_size, False, why=str(error))
+    return Trial(
         cell.batch_size,
         not found.ended,
         estimated=estimate(reference, cell.batch_size).peak_reserved,

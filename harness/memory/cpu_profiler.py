@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 from reference import Reference
 
 # The profiler's own messages (it looks for a GPU, it starts, it stops) go to standard error.
@@ -45,7 +45,7 @@ def profiled_allocations(reference: Reference, batch_size: int, steps: int = 2) 
     gc.collect()
     with torch.random.fork_rng([]), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         # The profiler sees a block given back only if it saw it taken: everything is made under its eyes.
-        prepared = PreparedStep(reference, batch_size, torch.device("cpu"))
+        prepared = SyntheticStep(reference, batch_size, torch.device("cpu"))
         for _ in range(steps - 1):
             prepared()
         with record_function(_STEP), _MarkOperators():  # type: ignore[no-untyped-call]

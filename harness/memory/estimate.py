@@ -9,7 +9,7 @@ import torch
 
 from harness.memory.caching_allocator import occupy
 from harness.memory.cublas import Workspaces
-from harness.memory.storage_tracer import ACTIVATIONS, COUNTERS, WORKSPACES, follow_step, trace_step
+from harness.memory.storage_tracer import ACTIVATIONS, COUNTERS, WORKSPACES, trace_fake_step, trace_real_step
 from harness.memory.timeline import live, peak, split
 from reference import Reference
 
@@ -47,11 +47,11 @@ def estimate(reference: Reference, batch_size: int, workspaces: Workspaces | Non
     """Follow one step and let the caching allocator's rules act on it, with workspaces as this PyTorch handles them.
 
     Raises:
-        NotFollowableError: the step reads values.
+        UntraceableError: the step reads values.
         ValueError: a batch size below 1, or one that the step refuses.
     """
     workspaces = workspaces or Workspaces.of()
-    followed = follow_step(reference, batch_size, as_on_cuda=True, workspaces=workspaces)
+    followed = trace_fake_step(reference, batch_size, as_on_cuda=True, workspaces=workspaces)
     timeline = followed.without(followed.of_kind(COUNTERS))
     found = occupy(timeline)
     asked = live(timeline.events, found.index)
@@ -76,9 +76,9 @@ def traced_tensors(reference: Reference, batch_size: int, device: torch.device) 
     """Bytes of all tensors on `device` at the peak of a step that really runs there.
 
     Raises:
-        ValueError: as `trace_step`.
+        ValueError: as `trace_real_step`.
     """
-    return peak(trace_step(reference, batch_size, device)).size
+    return peak(trace_real_step(reference, batch_size, device)).size
 
 
 def estimated_tensors(reference: Reference, batch_size: int) -> int:
@@ -87,4 +87,4 @@ def estimated_tensors(reference: Reference, batch_size: int) -> int:
     Raises:
         ValueError: as `estimate`.
     """
-    return peak(follow_step(reference, batch_size, as_on_cuda=False)).size
+    return peak(trace_fake_step(reference, batch_size, as_on_cuda=False)).size

@@ -6,15 +6,17 @@ import gc
 
 import torch
 
-from harness.memory.storage_tracer import Follower
+from harness.memory.storage_tracer import StorageTracer
 from harness.memory.timeline import bytes_held
 from harness.training.device import numerics
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 from reference import Reference
 
 
-def held_after(reference: Reference, batch_size: int, steps: tuple[int, int], device: torch.device) -> tuple[int, int]:
-    """Bytes bytes_held after each of the two numbers of steps, within one run.
+def bytes_retained(
+    reference: Reference, batch_size: int, steps: tuple[int, int], device: torch.device
+) -> tuple[int, int]:
+    """Bytes held after each of the two numbers of steps, within one run.
 
     On CUDA what PyTorch's allocator was asked for (the blocks that it hands out may be larger, and so differ); on the
     CPU, which keeps no such count, every storage is followed.
@@ -27,18 +29,18 @@ def held_after(reference: Reference, batch_size: int, steps: tuple[int, int], de
     if device.type == "cuda":
         devices = [device]
         with torch.random.fork_rng(devices), numerics(device, deterministic=False, threads=None):
-            prepared = PreparedStep(reference, batch_size, device)
+            prepared = SyntheticStep(reference, batch_size, device)
             return _run(prepared, first, device), _run(prepared, last - first, device)
     # One thread: how many there are plays no part, and on a busy machine several wait for each other at every operator.
-    with torch.random.fork_rng([]), numerics(device, deterministic=True, threads=1), Follower() as follower:
-        prepared = PreparedStep(reference, batch_size, device)
+    with torch.random.fork_rng([]), numerics(device, deterministic=True, threads=1), StorageTracer() as tracer:
+        prepared = SyntheticStep(reference, batch_size, device)
         _run(prepared, first, device)
-        early = bytes_held(follower.events)
+        early = bytes_held(tracer.events)
         _run(prepared, last - first, device)
-        return early, bytes_held(follower.events)
+        return early, bytes_held(tracer.events)
 
 
-def _run(prepared: PreparedStep, steps: int, device: torch.device) -> int:
+def _run(prepared: SyntheticStep, steps: int, device: torch.device) -> int:
     for _ in range(steps):
         prepared()
     gc.collect()

@@ -27,14 +27,14 @@ from harness.memory.nvml import DriverView, driver_view
 from harness.training.device import numerics, resolve_device
 from harness.training.flops import step_threads
 from harness.training.out_of_memory import OUT_OF_MEMORY, how_it_ran_out
-from harness.training.synthetic_step import PreparedStep
+from harness.training.synthetic_step import SyntheticStep
 from reference import get, load_module
 
 if sys.platform != "win32":
     import resource
 
 _WARM_UP = 3
-_FEWEST = 3
+_MIN_STEPS = 3
 _PATIENCE = 300  # seconds beside the timed ones, for imports, searches for algorithms and warming up
 _ENDING = 10  # seconds
 NO_ANSWER = "no answer"
@@ -180,7 +180,7 @@ def measure_here(cell: Cell) -> Measured:
 def _on_cpu(cell: Cell) -> Measured:
     before = psutil.Process().memory_info().rss
     with _running_out() as out:
-        prepared = PreparedStep(get(cell.spec), cell.batch_size, torch.device("cpu"))
+        prepared = SyntheticStep(get(cell.spec), cell.batch_size, torch.device("cpu"))
         for _ in range(_WARM_UP):
             prepared()
         state, times = machine_state(torch.device("cpu")), []
@@ -207,7 +207,7 @@ def _on_cuda(cell: Cell, device: torch.device) -> Measured:
     opened = driver_view(device)
     bare, others = _beside_the_allocator(opened, idle, device), _others(idle, opened)
     with _running_out() as out:
-        prepared = PreparedStep(get(cell.spec), cell.batch_size, device)
+        prepared = SyntheticStep(get(cell.spec), cell.batch_size, device)
         for _ in range(_WARM_UP):
             prepared()
         torch.cuda.synchronize(device)
@@ -293,9 +293,9 @@ def _rounds(cell: Cell, device: torch.device | None = None) -> Iterator[int]:
     """
     began = time.perf_counter()
     for done in range(cell.steps):
-        if device is not None and (done == _FEWEST or done % 10 == 9):
+        if device is not None and (done == _MIN_STEPS or done % 10 == 9):
             torch.cuda.synchronize(device)
-        if done >= _FEWEST and time.perf_counter() - began > cell.seconds:
+        if done >= _MIN_STEPS and time.perf_counter() - began > cell.seconds:
             return
         yield done
 

@@ -41,7 +41,7 @@ def record_estimate(write: Write, spec: str, reference: Reference, batch_size: i
     """Estimate one cell and record it.
 
     Raises:
-        NotFollowableError: the step reads values.
+        UntraceableError: the step reads values.
         ValueError: it refuses this batch size.
     """
     found = estimate(reference, batch_size)
@@ -79,10 +79,10 @@ def record_cell(write: Write, cell: Cell, card: Card, root: Path | None) -> Meas
         "protocol": {COMPUTED_ON: device.type},
     }
 
-    def mib(metric: Metric, size: int | None, why_not: str = "", reason: str = "") -> None:
+    def mib(metric: Metric, size: int | None, stale_reason: str = "", reason: str = "") -> None:
         if size is None:
-            status = "failed" if why_not.startswith(FAILED) else "skipped"
-            write(cell.spec, metric, None, status=status, reason=why_not, **facts)
+            status = "failed" if stale_reason.startswith(FAILED) else "skipped"
+            write(cell.spec, metric, None, status=status, reason=stale_reason, **facts)
         else:
             write(cell.spec, metric, size / MIB, reason=reason, **facts)
 
@@ -180,7 +180,9 @@ def record_not_yet(write: Write, spec: str, card: Card) -> None:
         write(spec, metric, None, status="skipped", reason=NOT_YET)
 
 
-def affordable_sizes(sizes: Sequence[int], flops_per_sample: float, budget: float | None, count: int = 1) -> list[int]:
+def sizes_within_budget(
+    sizes: Sequence[int], flops_per_sample: float, budget: float | None, count: int = 1
+) -> list[int]:
     """Those of `sizes` whose step stays within `budget` operations; else the `count` largest powers of two that do.
 
     At least 1, however much that takes. None is no bound.

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from harness.memory.cublas import Workspaces
 from harness.memory.timeline import Event, Timeline
 from harness.training.player import EnginePlayer
-from harness.training.synthetic_step import UNFOLLOWABLE, PreparedStep
+from harness.training.synthetic_step import DATA_DEPENDENT, SyntheticStep
 from reference import Reference
 
 WEIGHTS, GRADIENTS, OPTIMIZER, BATCH = "weights", "gradients", "optimiser state", "batch"
@@ -32,11 +32,11 @@ _OPAQUE = ("SparseTensorImpl", "not supported on ScriptModules")  # tensors with
 _WARM_UP = 1  # the first step makes the optimisers' state
 
 
-class NotFollowableError(ValueError):
+class UntraceableError(ValueError):
     """A step that reads values, which fake tensors don't have."""
 
 
-def follow_step(
+def trace_fake_step(
     reference: Reference, batch_size: int, *, as_on_cuda: bool, workspaces: Workspaces | None = None
 ) -> Timeline:
     """The memory of a first step, which makes the optimisers' state, and of a second, which is the timeline's last.
@@ -52,29 +52,29 @@ def follow_step(
         workspaces: how; None for what this version of PyTorch does.
 
     Raises:
-        NotFollowableError: the step reads values.
+        UntraceableError: the step reads values.
         ValueError: it refuses this batch size.
     """
-    follower = Follower(workspaces=(workspaces or Workspaces.of()) if as_on_cuda else None)
+    tracer = StorageTracer(workspaces=(workspaces or Workspaces.of()) if as_on_cuda else None)
     with torch.random.fork_rng([]), contextlib.ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(follower)
+        stack.enter_context(tracer)
         try:
-            follower.steps(reference, batch_size, as_on_cuda=as_on_cuda)
-        except UNFOLLOWABLE as error:
-            raise NotFollowableError(
+            tracer.steps(reference, batch_size, as_on_cuda=as_on_cuda)
+        except DATA_DEPENDENT as error:
+            raise UntraceableError(
                 f"{reference.card.name} can't be followed without values: its step needs those of {error}"
             ) from error
         except (RuntimeError, NotImplementedError) as error:
             if not any(text in str(error) for text in _OPAQUE):
                 raise
-            raise NotFollowableError(
+            raise UntraceableError(
                 f"{reference.card.name} can't be followed: {' '.join(str(error).split())}"
             ) from error
-    return follower.timeline()
+    return tracer.timeline()
 
 
-def trace_step(reference: Reference, batch_size: int, device: torch.device) -> Timeline:
+def trace_real_step(reference: Reference, batch_size: int, device: torch.device) -> Timeline:
     """The same of real tensors on a device: what the step holds there, whatever allocators and libraries add to it.
 
     Call it within `torch.random.fork_rng`.
@@ -82,13 +82,13 @@ def trace_step(reference: Reference, batch_size: int, device: torch.device) -> T
     Raises:
         ValueError: it refuses this batch size.
     """
-    follower = Follower(device)
-    with follower:
-        follower.steps(reference, batch_size, as_on_cuda=False)
-    return follower.timeline()
+    tracer = StorageTracer(device)
+    with tracer:
+        tracer.steps(reference, batch_size, as_on_cuda=False)
+    return tracer.timeline()
 
 
-class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class StorageTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within, every storage on `device` that an operator returns is an event when it is first seen and when it dies."""
 
     def __init__(self, device: torch.device = CPU, workspaces: Workspaces | None = None) -> None:
@@ -118,7 +118,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     if usual and not isinstance(group["lr"], Tensor):
                         group["foreach"] = True
 
-        prepared = PreparedStep(reference, batch_size, self._device, make_player=self._player, prepare=prepare)
+        prepared = SyntheticStep(reference, batch_size, self._device, make_player=self._player, prepare=prepare)
         for tensor in (prepared.batch.data, prepared.batch.labels, prepared.batch.condition):
             self.name(tensor, BATCH)
         for _ in range(_WARM_UP):
@@ -242,21 +242,21 @@ class _Entering:
 class _FollowedPlayer(EnginePlayer):
     """A player that says which phase its step is in, and what its gradients and its optimiser's state are."""
 
-    def __init__(self, role: str, network: nn.Module, optimizer: torch.optim.Optimizer, follower: Follower) -> None:
+    def __init__(self, role: str, network: nn.Module, optimizer: torch.optim.Optimizer, tracer: StorageTracer) -> None:
         super().__init__(network, optimizer)
         self.role = role
-        self.follower = follower
+        self.tracer = tracer
 
     def backward(self, loss: Tensor) -> None:
-        with self.follower.phase(BACKWARD):
+        with self.tracer.phase(BACKWARD):
             super().backward(loss)
         for parameter in self.parameters:
-            self.follower.name(parameter.grad, GRADIENTS)
+            self.tracer.name(parameter.grad, GRADIENTS)
 
     def step(self) -> None:
-        with self.follower.phase(UPDATE, f"{self.role}'s optimiser"):
+        with self.tracer.phase(UPDATE, f"{self.role}'s optimiser"):
             super().step()
         for state in self.optimizer.state.values():
             for name, value in state.items():
                 if isinstance(value, Tensor):
-                    self.follower.name(value, COUNTERS if name == "step" else OPTIMIZER)
+                    self.tracer.name(value, COUNTERS if name == "step" else OPTIMIZER)

@@ -12,7 +12,7 @@ class Profile:
     `training_flops` bounds a training: it stops at the document's length or when this many floating-point operations
     are spent, whichever comes first (None: always the document's length); where two steps would take more, the batch
     is smaller. Counting operations instead of seconds gives the same number of steps on every machine, for anybody's
-    reference, without naming one. `conduct_flops` bounds the training of either player alone in the same way; where it
+    reference, without naming one. `rules_flops` bounds the training of either player alone in the same way; where it
     would take more, that rule is left out. `determinism_batch` None means the document's. With `reduced_steps`, a
     system whose card names a reduced form takes that form wherever it is trained, for this many steps; its record
     carries the reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or
@@ -33,9 +33,9 @@ class Profile:
     mode_seeds: int
     determinism_steps: int
     determinism_batch: int | None
-    conduct_flops: float | None
-    conduct_batch: int = 16
-    conduct_steps: int = 16
+    rules_flops: float | None
+    rules_batch: int = 16
+    rules_steps: int = 16
     reduced_steps: int | None = None
     mode_samples: int = 10_000
     latent_samples: int = 1000
@@ -82,7 +82,7 @@ PROFILES = {
             mode_seeds=3,
             determinism_steps=3,
             determinism_batch=2,
-            conduct_flops=5e10,
+            rules_flops=5e10,
             reduced_steps=30,
             latent_samples=50,
             quality_samples=160,
@@ -109,7 +109,7 @@ PROFILES = {
             mode_seeds=3,
             determinism_steps=8,
             determinism_batch=16,
-            conduct_flops=5e13,
+            rules_flops=5e13,
             cell_flops=1e11,
             cell_seconds=20.0,
             speed_rounds=20,
@@ -124,7 +124,7 @@ PROFILES = {
             mode_seeds=5,
             determinism_steps=20,
             determinism_batch=None,
-            conduct_flops=None,
+            rules_flops=None,
         ),
     )
 }

@@ -35,6 +35,8 @@ _RENAMED = {
     "last_epoch_share_generator_loss_above": m.GENERATOR_LOSS_ABOVE,
     "reader_accuracy_classes": m.PROBE_ACCURACY,
 }
+_KEYS = {"reader": "probe"}  # of protocols
+_SUITES = {"conduct": "training_rules"}
 # A pattern, today's metric, and the key that each group of the pattern is the value of.
 _PATTERNS: tuple[tuple[str, Metric, tuple[str, ...]], ...] = (
     (r"driver_memory_mb_b\d+", m.DRIVER_MIB, ()),
@@ -87,6 +89,8 @@ def translated(name: str) -> tuple[Metric, dict[str, str]] | None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """A record of version 1, as JSON has it, in the form of version 2."""
     record = dict(values)
+    if record.get("suite") in _SUITES:
+        record["suite"] = _SUITES[record["suite"]]
     name = str(record.get("metric", ""))
     found = translated(name) or ((m.METRICS[name], {}) if name in m.METRICS else None)
     if found is None:
@@ -98,6 +102,9 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     unit = str(record.get("unit", ""))
     if metric is m.CLASS_COVERAGE and unit.startswith("of "):
         protocol[m.CLASSES] = unit.split()[1]
+    for old, new in _KEYS.items():
+        if old in protocol:
+            protocol[new] = protocol.pop(old)
     return record | {"metric": metric.name, "unit": metric.unit, "better": better, "protocol": protocol | told}
 
 

@@ -88,10 +88,10 @@ def shapes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def conduct_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+def training_rules_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """A row per reference, a column per rule: kept, broken with how, or not applicable."""
     rows = []
-    for (reference,), group in grouped(of_suite(records, "conduct"), lambda r: (r.reference,)):
+    for (reference,), group in grouped(of_suite(records, "training_rules"), lambda r: (r.reference,)):
         kept = {r.protocol[RULE]: "kept" if r.value == 1 else f"BROKEN: {r.reason}" for r in group}
         rows.append({"reference": reference, **kept})
     return pd.DataFrame(rows).fillna("–")
@@ -142,7 +142,7 @@ def _plain(record: Record) -> str:
 CHECK_TABLES = (
     Table("determinism", "Determinism: the same seed, the same bits", ("reference", "numerics"), determinism_table),
     Table("shapes", "Shapes, sizes and initial values", ("reference", "network"), shapes_table),
-    Table("conduct", "Conduct: rules that every GAN's step keeps", ("reference",), conduct_table),
+    Table("training_rules", "Training rules: what every GAN's step keeps", ("reference",), training_rules_table),
     Table(
         "mutants",
         "Mutants: GAN code broken on purpose, and which suite notices",

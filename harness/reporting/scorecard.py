@@ -15,7 +15,7 @@ ClaimVerdict = Literal["reproduced", "partly", "not reproduced", "not measured"]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClaimResult:
     """A claim with the records that speak to it. `values` are all of them, `reason` why they don't decide."""
 
     reference: str
@@ -31,7 +31,7 @@ class Judgement:
         return sum(self.claim.condition.holds(value) for value in self.values)
 
 
-def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
+def decide_claim(reference: str, claim: Claim, records: Sequence[Record]) -> ClaimResult:
     """Hold `claim` against the records of its reference and metric.
 
     A claim against another reference is decided by its values over the median of the other's. Only measured values on
@@ -46,18 +46,18 @@ def judge(reference: str, claim: Claim, records: Sequence[Record]) -> Judgement:
         smaller = {r.reference for r in records if r.reference.startswith(f"{reference}@") and speaks_of(claim, r)}
         failed = [r for r in records if r.reference == reference and r.status == "failed" and r not in named]
         shown = tuple(r.value for r in found if r.value is not None)
-        return Judgement(
+        return ClaimResult(
             reference, claim, "not measured", shown, tuple(found), _why_not(claim, named, found, failed, smaller)
         )
-    unit, lacking = _unit(claim, records, deciding)
+    unit, lacking = _baseline_median(claim, records, deciding)
     if lacking:
-        return Judgement(reference, claim, "not measured", (), tuple(deciding), lacking)
+        return ClaimResult(reference, claim, "not measured", (), tuple(deciding), lacking)
     values = tuple(r.value / unit for r in deciding if r.value is not None)
     holding = sum(claim.condition.holds(value) for value in values)
-    lost = _lost_seeds(records, deciding)
+    lost = _failed_seeds(records, deciding)
     whole = holding == len(values) and not lost
     verdict: ClaimVerdict = "reproduced" if whole else "partly" if holding else "not reproduced"
-    return Judgement(reference, claim, verdict, values, tuple(deciding), "; ".join(lost))
+    return ClaimResult(reference, claim, verdict, values, tuple(deciding), "; ".join(lost))
 
 
 def speaks_of(claim: Claim, record: Record) -> bool:
@@ -71,17 +71,17 @@ def speaks_of(claim: Claim, record: Record) -> bool:
     return same and claim.batch_size in (None, record.batch_size)
 
 
-def judge_all(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[Judgement]:
+def decide_claims(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[ClaimResult]:
     """Every claim of every (spec, card), in order."""
-    return [judge(spec, claim, records) for spec, card in cards for claim in card.claims]
+    return [decide_claim(spec, claim, records) for spec, card in cards for claim in card.claims]
 
 
 def silent_claims(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[str]:
     """The claims that no record speaks of, neither a value nor a reason."""
     return [
-        f"{judgement.reference}, {judgement.claim.identifier}: {judgement.reason}"
-        for judgement in judge_all(cards, records)
-        if judgement.reason == f"no record of {judgement.claim}"
+        f"{decided.reference}, {decided.claim.identifier}: {decided.reason}"
+        for decided in decide_claims(cards, records)
+        if decided.reason == f"no record of {decided.claim}"
     ]
 
 
@@ -104,7 +104,7 @@ def _reason_against(claim: Claim, record: Record) -> str:
     return ""
 
 
-def _unit(claim: Claim, records: Sequence[Record], deciding: Sequence[Record]) -> tuple[float, str]:
+def _baseline_median(claim: Claim, records: Sequence[Record], deciding: Sequence[Record]) -> tuple[float, str]:
     """What the claim's values are divided by: 1, or the median of another reference's; and what it lacks."""
     if not claim.versus:
         return 1.0, ""
@@ -122,7 +122,7 @@ def _unit(claim: Claim, records: Sequence[Record], deciding: Sequence[Record]) -
     return float(median(values)), ""
 
 
-def _lost_seeds(records: Sequence[Record], deciding: Sequence[Record]) -> list[str]:
+def _failed_seeds(records: Sequence[Record], deciding: Sequence[Record]) -> list[str]:
     """The seeds of the deciding records' suite that gave no value, with the reason."""
     first = deciding[0]
     known = {r.seed for r in deciding}

@@ -11,7 +11,7 @@ from harness.reporting.check_tables import CHECK_TABLES
 from harness.reporting.loading_tables import LOADING_TABLES
 from harness.reporting.memory_tables import MEMORY_TABLES
 from harness.reporting.quality_tables import QUALITY_TABLES
-from harness.reporting.scorecard import judge_all
+from harness.reporting.scorecard import decide_claims
 from harness.reporting.speed_tables import SPEED_TABLES
 from harness.reporting.table import Cards, Table, spread
 
@@ -19,27 +19,25 @@ from harness.reporting.table import Cards, Table, spread
 def scorecard_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     """Every claim: documented, measured, verdict."""
     rows = []
-    for judgement in judge_all(cards, records):
-        claim = judgement.claim
-        lengths = {r.epochs for r in judgement.records if r.epochs is not None}
+    for decided in decide_claims(cards, records):
+        claim = decided.claim
+        lengths = {r.epochs for r in decided.records if r.epochs is not None}
         trained = f" after {', '.join(f'{e:.3g}' for e in sorted(lengths))} epochs" if lengths else ""
-        where = "; ".join(
-            dict.fromkeys(", ".join(filter(None, (r.data, r.device))) + trained for r in judgement.records)
-        )
-        count = len(judgement.values)
+        where = "; ".join(dict.fromkeys(", ".join(filter(None, (r.data, r.device))) + trained for r in decided.records))
+        count = len(decided.values)
         over = f" over that of {claim.versus}" if claim.versus else ""
-        verdict = judgement.verdict
+        verdict = decided.verdict
         rows.append(
             {
-                "reference": judgement.reference,
+                "reference": decided.reference,
                 "claim": claim.statement,
                 "place": claim.place,
                 "documented": claim.documented,
                 "counts as reproduced when": f"{claim}{over}: {claim.condition}",
-                "measured": spread(judgement.values) or "–",
+                "measured": spread(decided.values) or "–",
                 "measured on": where or "–",
-                "verdict": verdict if verdict == "not measured" else f"{verdict} ({judgement.holding} of {count})",
-                "why not": judgement.reason,
+                "verdict": verdict if verdict == "not measured" else f"{verdict} ({decided.holding} of {count})",
+                "why not": decided.reason,
             }
         )
     return pd.DataFrame(rows)

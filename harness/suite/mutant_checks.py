@@ -10,7 +10,7 @@ import torch
 
 from harness.checks.determinism import compare_variations
 from harness.checks.shapes import initial_value_mismatches, optimizer_mismatches
-from harness.checks.training_rules import logged_means, watch_conduct, watch_order
+from harness.checks.training_rules import check_training_rules, logged_means, watch_order
 from harness.comparison.permutation import holm, permutation_test
 from harness.suite.session import Session
 from harness.suite.subject import Subject
@@ -50,11 +50,11 @@ class MutantChecks:
             wrong += initial_value_mismatches(networks, chosen.card, role)
         return "; ".join(wrong[:2])
 
-    def conduct(self, of: str, change: str) -> str:
+    def training_rules(self, of: str, change: str) -> str:
         """The rules of training."""
         heavy = of in self.heavy  # what those are here for shows at once
         batch, steps = (4, 0) if heavy else (BATCH, 16)
-        findings = watch_conduct(broken(of, change), self.subject(of).dataset, 0, batch, steps)
+        findings = check_training_rules(broken(of, change), self.subject(of).dataset, 0, batch, steps)
         return "; ".join(f"{found.rule}: {found.broken}" for found in findings if found.broken)
 
     def training(self, of: str, change: str) -> str:

@@ -11,17 +11,17 @@ from torch import nn
 
 import reference as registry
 from harness.data import Dataset, batches_per_epoch, open_dataset
-from harness.evaluation.extractors.extractor import Extractor, open_extractor
+from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.protocol import extractor_name
 from harness.files.kept import keep_array
-from harness.latents.probe import LinearReader, digits_of, labelled_faces
-from harness.memory.record import affordable_sizes
+from harness.latents.probe import LinearProbe, labelled_digits, labelled_faces
+from harness.memory.record import sizes_within_budget
 from harness.records.metrics import Metric
 from harness.reporting.console import new_console
 from harness.reporting.screen import showing
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import computed
-from harness.training.flops import affordable_steps, step_operations
+from harness.training.flops import step_operations, steps_within_budget
 from harness.training.networks import drawn_networks
 from harness.training.run_folder import folder_name
 from harness.training.sampler import Sampler
@@ -70,13 +70,13 @@ class Subject:
         whole, budget = min(self.card.batch_size, len(self.dataset)), self.session.profile.training_flops
         if budget is None:
             return whole
-        return min(whole, max(2, affordable_sizes([whole], self.operations_per_sample, budget / 2)[0]))
+        return min(whole, max(2, sizes_within_budget([whole], self.operations_per_sample, budget / 2)[0]))
 
     @property
     def steps(self) -> int:
         """The document's steps, or as many as the profile's budget allows."""
         operations, budget = self.batch_size * self.operations_per_sample, self.session.profile.training_flops
-        return affordable_steps(operations, budget, self._documented_steps)
+        return steps_within_budget(operations, budget, self._documented_steps)
 
     @property
     def _documented_steps(self) -> int:
@@ -135,20 +135,20 @@ class Subject:
         """
         session, inception = self.session, self.session.settings.inception_weights
         name = extractor_name(self.card, self.dataset, inception)
-        return session.once(("extractor", name), lambda: open_extractor(name, session.device, session.root, inception))
+        return session.once(("extractor", name), lambda: load_extractor(name, session.device, session.root, inception))
 
     @property
-    def class_probe(self) -> LinearReader:
+    def class_probe(self) -> LinearProbe:
         """A linear probe of its data set's classes."""
         data = self.dataset
-        return self.session.once(("classes", data.fingerprint), lambda: LinearReader(digits_of(data, _EXAMPLES)))
+        return self.session.once(("classes", data.fingerprint), lambda: LinearProbe(labelled_digits(data, _EXAMPLES)))
 
-    def attribute_probe(self, attribute: str) -> LinearReader:
+    def attribute_probe(self, attribute: str) -> LinearProbe:
         """A linear probe of an attribute of faces, in the shape and range of its samples."""
         shape, value_range, root = self.card.data_shape, self.card.data_range, self.session.root
         return self.session.once(
             ("attribute", attribute, shape, value_range),
-            lambda: LinearReader(labelled_faces(shape, value_range, root, attribute, _EXAMPLES)),
+            lambda: LinearProbe(labelled_faces(shape, value_range, root, attribute, _EXAMPLES)),
         )
 
     def run_facts(self, run: TrainedRun) -> dict[str, Any]:

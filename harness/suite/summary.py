@@ -11,7 +11,7 @@ import torch
 
 from harness.comparison.compare import summary
 from harness.comparison.verdicts import Comparison
-from harness.reporting.scorecard import ClaimVerdict, judge_all
+from harness.reporting.scorecard import ClaimVerdict, decide_claims
 from harness.suite.session import Session
 from harness.training.device import unusable_gpu
 
@@ -22,7 +22,7 @@ def summary_lines(session: Session) -> list[str]:
     if not recorder.records:
         return []
     statuses = Counter(r.status for r in recorder.records)
-    counted = Counter(judgement.verdict for judgement in judge_all(session.cards, recorder.records))
+    counted = Counter(judgement.verdict for judgement in decide_claims(session.cards, recorder.records))
     why_no_gpu = unusable_gpu() if settings.device == "auto" else ""
     return [
         f"profile {session.profile.name} on {recorder.environment['device']}, torch {torch.__version__}; records: "

@@ -23,7 +23,7 @@ _OPTIONAL = {
     "checkpoint_every",
     "shuffle_window",
 }
-_MOST = {"threads": 1024, "workers": 256, "prefetch": 1024, "sample_count": 100_000}
+_MAXIMUM = {"threads": 1024, "workers": 256, "prefetch": 1024, "sample_count": 100_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ class RunConfig(RunSettings):
                 raise ValueError(f"{name} must be a whole number, not {value!r}")
             if value < least:
                 raise ValueError(f"{name} must be {least} or more, not {value}")
-            if value > _MOST.get(name, 2**62):
-                raise ValueError(f"{name} must be {_MOST.get(name, 2**62)} or less, not {value}")
+            if value > _MAXIMUM.get(name, 2**62):
+                raise ValueError(f"{name} must be {_MAXIMUM.get(name, 2**62)} or less, not {value}")
         for name in ("reference", "device", "pack"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a text, not {getattr(self, name)!r}")

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import flop_registry
 
 from harness.training.device import available_threads
 from harness.training.networks import made_networks
-from harness.training.synthetic_step import UNFOLLOWABLE, PreparedStep
+from harness.training.synthetic_step import DATA_DEPENDENT, SyntheticStep
 from reference import Reference
 
 _COUNTED = 4
@@ -50,7 +50,7 @@ def takes_a_single_sample(reference: Reference) -> bool:
         for samples in (2, 1):
             try:
                 with FakeTensorMode(allow_non_fake_inputs=True):
-                    PreparedStep(reference, samples, torch.device("cpu"))()
+                    SyntheticStep(reference, samples, torch.device("cpu"))()
             except ValueError:
                 return samples == 2  # it refuses two as well: something else is wrong, and is said when it is taken
             except Exception:
@@ -67,14 +67,14 @@ def step_operations(reference: Reference, batch_size: int) -> float:
     counted = min(_COUNTED, reference.card.batch_size)
     try:
         operations = _count(reference, counted, FakeTensorMode(allow_non_fake_inputs=True))
-    except UNFOLLOWABLE:
+    except DATA_DEPENDENT:
         operations = _count(reference, counted, contextlib.nullcontext())
     return float(operations) * batch_size / counted
 
 
 def _count(reference: Reference, samples: int, tensors: contextlib.AbstractContextManager[Any]) -> int:
     with torch.random.fork_rng([]), tensors:
-        prepared = PreparedStep(reference, samples, torch.device("cpu"))
+        prepared = SyntheticStep(reference, samples, torch.device("cpu"))
         with _Counting() as counter:  # type: ignore[no-untyped-call]
             prepared()
     return int(counter.operations)
@@ -96,7 +96,7 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def affordable_steps(per_step: float, budget: float | None, documented: int) -> int:
+def steps_within_budget(per_step: float, budget: float | None, documented: int) -> int:
     """The document's number of steps, or as many as `budget` operations buy, at least two."""
     if budget is None or per_step <= 0:
         return documented

@@ -79,7 +79,7 @@ class _LogFile(logging.FileHandler):
         raise
 
 
-class Journal:
+class MetricLogger:
     """Collects the values of finished steps.
 
     With `averaged`, a line shows means over the steps since the line before; the files have every step's own values.
@@ -106,7 +106,7 @@ class Journal:
             # TensorBoard hides what an earlier process wrote of the steps that are done again.
             self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done + 1 if done else None)
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> MetricLogger:
         report_progress(_log, "training", self._done, self._total)
         return self
 

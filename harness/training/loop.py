@@ -11,21 +11,19 @@ import torch
 from torch import nn
 
 from harness.data import Dataset, Loader
-from harness.data.device_transfer import Delivery
+from harness.data.device_transfer import DeviceTransfer
 from harness.data.loader import chunks_of
 from harness.data.order import epoch_order
 from harness.files.figures import save_picture
 from harness.training.checkpoint import Checkpoint, differences, newest_checkpoint, write_checkpoint
-from harness.training.logger import Journal, NonFiniteError
+from harness.training.logger import MetricLogger, NonFiniteError
 from harness.training.networks import made_networks
-from harness.training.player import make_players
 from harness.training.resolve import Resolved
-from harness.training.returned import check_values, made_optimizers
 from harness.training.run_folder import RunFolder, drop_rows_after
 from harness.training.sample_grids import FixedSamples, fixed_samples, save_summary, spread_over
-from harness.training.schedules import make_schedulers
 from harness.training.state import TrainingState
 from harness.training.streams import GeneratorNoise, Streams
+from harness.training.system import System
 from reference import Reference
 
 _log = logging.getLogger(__name__)
@@ -60,23 +58,20 @@ class Loop:
         self.card = reference.card
         self.steps_per_epoch, self.total = resolved.steps_per_epoch, resolved.total
         self.stopping = False
-        self.names: tuple[str, ...] | None = None
 
-        self.delivery = Delivery(dataset, device)
+        self.delivery = DeviceTransfer(dataset, device)
         self.streams = Streams(config.seed, device)
         with self.streams.initialising():
             networks = made_networks(reference)
-        self.networks = {role: network.to(device) for role, network in networks.items()}
-        optimizers = made_optimizers(reference, self.networks)
-        self.players = make_players(self.networks, optimizers)
-        self.schedulers = make_schedulers(reference, optimizers)
-        self.state = TrainingState(self.networks, optimizers, self.streams, self.schedulers)
+        self.system = System(reference, {role: network.to(device) for role, network in networks.items()})
+        self.networks = self.system.networks
+        self.state = TrainingState(self.networks, self.system.optimizers, self.streams, self.system.schedulers)
 
     def run(self) -> TrainedRun:
         """All steps, or those until `stop`."""
         with self.streams.implicit(), self._loader() as self.loader:
             self._load()
-            with Journal(
+            with MetricLogger(
                 self.folder,
                 self.total,
                 self.state.step,
@@ -149,10 +144,7 @@ class Loop:
         chunks = chunks_of(order, self.config.batch_size, drop_last=self.card.drop_last)
         stored = self.loader.stored(chunks, self.streams.augmentation(epoch), skip=done)
         for step_in_epoch, batch in enumerate(self.delivery.batches(stored), done + 1):
-            values = self.reference.step(self.players, batch, noise)
-            self.names = check_values(self.reference, values, self.names)
-            for scheduler in self.schedulers.values():
-                scheduler.step()
+            values = self.system.step(batch, noise)
             self.state.step += 1
             if self.state.step == self.began + 1:
                 self.state.check_keepable()

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import _disable_current_modes, _get_current_di
 from harness.training.player import make_players
 from harness.training.returned import check_networks, draw_samples, made_optimizers
 from harness.training.streams import GeneratorNoise, Streams
-from harness.training.synthetic_batch import drawn_batch
+from harness.training.synthetic_batch import synthetic_batch
 from reference import Card, Reference, Shape
 
 _CPU = torch.device("cpu")
@@ -143,7 +143,7 @@ def _given_to_lazy(reference: Reference, samples: int) -> tuple[dict[tuple[str, 
             if isinstance(module, LazyModuleMixin):
                 hook = _Seeing(seen, role, name)
                 cast(nn.Module, module).register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
-    batch, noise = drawn_batch(own.card, samples, _CPU), GeneratorNoise(torch.Generator().manual_seed(0))
+    batch, noise = synthetic_batch(own.card, samples, _CPU), GeneratorNoise(torch.Generator().manual_seed(0))
     why = ""
     for take in (
         lambda: draw_samples(own, others, samples, noise, batch.labels, batch.condition),

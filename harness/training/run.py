@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from harness.data.loader import naming_dead_workers
+from harness.data.loader import translate_worker_death
 from harness.files.writing import held
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.config import RunConfig
@@ -82,7 +82,7 @@ def _run(loop: Loop, folder: RunFolder, run_log: RunLog, *, stop_on_signal: bool
     """The loop; where writing fails, what is kept."""
     try:
         run_log.write_to(folder.log)
-        with naming_dead_workers(), noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
+        with translate_worker_death(), noticing_signals(loop.stop) if stop_on_signal else contextlib.nullcontext():
             return loop.run()
     except OSError as error:
         why = error.strerror or error

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from harness.data import Dataset
-from harness.data.dataset import evenly_spread
+from harness.data.dataset import linspace_indices
 from harness.files.figures import Picture, figure, rendered, save_picture
 from harness.training.returned import draw_samples
 from harness.training.run_folder import RunFolder, read_rows
 from harness.training.streams import Streams, sampling
 from reference import Batch, Reference, given_condition
 
-_MOST_FRAMES = 100
+_MAX_FRAMES = 100
 _POINTS_PER_IMAGE = 32
 _CONDITIONED = 16
-_MOST_ROWS = 10
+_MAX_ROWS = 10
 _SMALL = 32
 
 
@@ -66,7 +66,7 @@ def fixed_samples(
     n = count * _POINTS_PER_IMAGE if card.data_shape == (2,) else count
     columns, labels, batch, condition = math.ceil(math.sqrt(n)), None, None, None
     if card.classes:
-        n, columns = card.classes * min(card.classes, _MOST_ROWS), card.classes
+        n, columns = card.classes * min(card.classes, _MAX_ROWS), card.classes
         labels = torch.arange(n, device=streams.device) % card.classes
     if card.condition:
         batch = spread_over(dataset, min(n, _CONDITIONED))
@@ -82,7 +82,7 @@ def fixed_samples(
 
 def spread_over(dataset: Dataset, most: int) -> Batch:
     """At most `most` samples, evenly spread over the data: some sets lie sorted."""
-    return dataset[evenly_spread(len(dataset), most)]
+    return dataset[linspace_indices(len(dataset), most)]
 
 
 def picture_of(samples: Tensor, value_range: tuple[float, float], columns: int | None = None) -> Picture:
@@ -120,7 +120,7 @@ def save_animation(path: Path, files: Sequence[Path]) -> None:
     """The pictures in `files` as a GIF, evenly thinned to at most 100 frames, the last one always there."""
     if not files:
         return
-    chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, min(len(files), _MOST_FRAMES))})
+    chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, min(len(files), _MAX_FRAMES))})
     frames = [Image.open(files[i]).convert("RGB") for i in chosen]
     # A growing network's pictures grow too; an animation has one size.
     frames = [frame.resize(frames[-1].size, Image.Resampling.NEAREST) for frame in frames]

@@ -15,7 +15,7 @@ from harness.training.returned import draw_samples
 from harness.training.streams import GeneratorNoise, Streams, sampling
 from reference import Noise, Reference
 
-_MOST_VALUES = 1 << 27
+_MAX_VALUES = 1 << 27
 
 
 class GivenLatents:
@@ -92,7 +92,7 @@ class Sampler:
         if latents.shape[1:] != self.latent_shape:
             expected = ", ".join(map(str, ("n", *self.latent_shape)))
             raise ValueError(f"{self.reference.card.name} takes latents of shape ({expected}), not {latents.shape}")
-        size = max(1, _MOST_VALUES // prod(self.reference.card.data_shape))
+        size = max(1, _MAX_VALUES // prod(self.reference.card.data_shape))
         made = []
         for start in range(0, len(latents), size):
             part = slice(start, start + size)

@@ -8,7 +8,7 @@ from torch import Tensor
 from reference import Batch, Card
 
 
-def drawn_batch(card: Card, n: int, device: torch.device) -> Batch:
+def synthetic_batch(card: Card, n: int, device: torch.device) -> Batch:
     """`n` samples in the card's shape and range: uniform values, uniform labels, a condition where there is one."""
     low, high = card.data_range
 

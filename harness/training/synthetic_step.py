@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,19 +16,18 @@ from torch._subclasses.fake_tensor import (
 )
 
 from harness.training.networks import made_networks
-from harness.training.player import EnginePlayer, MakePlayer, make_players
-from harness.training.returned import check_values, made_optimizers
-from harness.training.schedules import make_schedulers
+from harness.training.player import EnginePlayer, MakePlayer
 from harness.training.streams import GeneratorNoise
-from harness.training.synthetic_batch import drawn_batch
+from harness.training.synthetic_batch import synthetic_batch
+from harness.training.system import System
 from reference import Card, Reference
 
 # What a step raises under fake tensors when it reads values, which they don't have.
-UNFOLLOWABLE = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
-_MOST = 10**12  # beyond this, sizes in bytes no longer fit 64 bits
+DATA_DEPENDENT = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException)
+_MAX_BATCH_SIZE = 10**12  # beyond this, sizes in bytes no longer fit 64 bits
 
 
-class PreparedStep:
+class SyntheticStep:
     """Networks, optimisers, noise and a batch on `device`; each call is one documented iteration.
 
     What pixels show plays no part in how long a step takes or what it holds, so that no data set is needed. Call it
@@ -47,25 +47,33 @@ class PreparedStep:
         prepare: Callable[[Mapping[str, nn.Module], Mapping[str, torch.optim.Optimizer]], None] = lambda *_: None,
     ) -> None:
         check_batch_size(batch_size, reference.card)
-        self.reference = reference
+        self._device = device
         torch.default_generator.manual_seed(reference.card.seed)
         with _copying_by_clones():
             networks = made_networks(reference)
         # Fake tensors, which live on the CPU, can't be moved.
-        self.networks = networks if device.type == "cpu" else {role: n.to(device) for role, n in networks.items()}
-        self.optimizers = made_optimizers(reference, self.networks)
-        self._schedulers = make_schedulers(reference, self.optimizers)
-        prepare(self.networks, self.optimizers)
-        self.batch = drawn_batch(reference.card, batch_size, device)
+        networks = networks if device.type == "cpu" else {role: n.to(device) for role, n in networks.items()}
+        self.system = System(reference, networks, make_player)
+        self.networks, self.players = self.system.networks, self.system.players
+        prepare(self.networks, self.system.optimizers)
+        self.batch = synthetic_batch(reference.card, batch_size, device)
         self.noise = GeneratorNoise(torch.Generator(device).manual_seed(reference.card.seed))
-        self.players: Any = make_players(self.networks, self.optimizers, make_player)
 
     def __call__(self) -> dict[str, Tensor]:
-        values = self.reference.step(self.players, self.batch, self.noise)
-        check_values(self.reference, values, None)
-        for scheduler in self._schedulers.values():
-            scheduler.step()
-        return values
+        return self.system.step(self.batch, self.noise)
+
+    def seconds(self, steps: int = 1) -> float:
+        """How long so many calls take, with the device idle before and after them."""
+        self._wait()
+        began = time.perf_counter()
+        for _ in range(steps):
+            self()
+        self._wait()
+        return time.perf_counter() - began
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
 
 
 @contextlib.contextmanager
@@ -95,7 +103,7 @@ def check_batch_size(batch_size: int, card: Card, samples: int | None = None) ->
     """Raise ValueError unless a batch of this size can be drawn from `samples` samples (None: any number)."""
     if batch_size < 1:
         raise ValueError(f"a batch size must be 1 or more, not {batch_size}")
-    if batch_size > _MOST:
+    if batch_size > _MAX_BATCH_SIZE:
         raise ValueError(f"a batch of {batch_size} is more than any device holds")
     if samples is not None and batch_size > samples:
         raise ValueError(f"a batch of {batch_size} is larger than the data set of {card.name}: {samples:,} samples")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from reference.blocks.wrapped import unwrapped
 
 CONFIGURATION_CLASS = "models.utils.config.BaseConfig"
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 class HubConfiguration:
@@ -88,8 +88,8 @@ def _fitting(path: str, part: str, tensors: Mapping[str, Any], network: nn.Modul
         elif not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
             wrong.append(f"{name} holds values that aren't finite numbers")
     if wrong:
-        more = f"; and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
-        raise ValueError(f"{path}: {part} doesn't fit: {'; '.join(wrong[:_MOST_NAMED])}{more}")
+        more = f"; and {len(wrong) - _MAX_NAMED} more" if len(wrong) > _MAX_NAMED else ""
+        raise ValueError(f"{path}: {part} doesn't fit: {'; '.join(wrong[:_MAX_NAMED])}{more}")
     return found
 
 

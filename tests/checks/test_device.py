@@ -20,7 +20,7 @@ from harness.checks.device import (
     wrong_generators,
     wrong_workspaces,
 )
-from harness.data.device_transfer import Delivery
+from harness.data.device_transfer import DeviceTransfer
 from harness.memory.cublas import Workspaces
 from harness.memory.estimate import estimated_tensors, traced_tensors
 from harness.training.streams import GeneratorNoise, Streams
@@ -116,7 +116,9 @@ def test_generators_do_what_a_resumed_run_needs(monkeypatch: pytest.MonkeyPatch)
 
 def test_delivered_pixels_are_compared_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert differing_pixels(CPU) == 0
-    monkeypatch.setattr(Delivery, "batches", lambda _, given: (Batch(b.data.float() * (2 / 255) - 1) for b in given))
+    monkeypatch.setattr(
+        DeviceTransfer, "batches", lambda _, given: (Batch(b.data.float() * (2 / 255) - 1) for b in given)
+    )
     assert differing_pixels(CPU) > 0, "a GPU that multiplies by the reciprocal"
 
 

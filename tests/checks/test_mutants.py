@@ -141,3 +141,10 @@ def test_mutants_and_spies_are_found_and_never_listed() -> None:
     with pytest.raises(ValueError, match="unknown reference 'mutan'") as refused:
         get("mutan")
     assert "mutant" not in str(refused.value).replace("'mutan'", "")
+
+
+@pytest.mark.parametrize("change", ["penalty-sign", "penalty-dropped", "l1-dropped"])
+def test_a_change_of_what_a_step_does_not_call_is_refused_and_no_control(change: str) -> None:
+    name = "l1_loss" if change == "l1-dropped" else "gradient_penalty"
+    with pytest.raises(ValueError, match=rf"^the step of {MLP} calls no {name}: the change '{change}' would change no"):
+        Trained(mutant(MLP, change), 1, 4)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import harness.checks.mutants  # noqa: F401 - registers what is broken here
-from harness.checks.training_rules import logged_means, order_complaint, watch_conduct, watch_order
+from harness.checks.training_rules import check_training_rules, logged_means, order_complaint, watch_order
 from harness.data import Dataset, open_dataset
 from reference import Batch, get
 
@@ -31,7 +31,7 @@ def dataset(spec: str) -> Dataset:
 def findings(of: str, change: str = "", seed: int = 0, batch: int = FEW, steps: int = 0) -> dict[str, str]:
     """What is wrong, by rule."""
     watched = get("mutant", of=of, change=change) if change else get(of)
-    return {found.rule: found.broken for found in watch_conduct(watched, dataset(of), seed, batch, steps)}
+    return {found.rule: found.broken for found in check_training_rules(watched, dataset(of), seed, batch, steps)}
 
 
 def broken(found: dict[str, str]) -> set[str]:
@@ -110,7 +110,7 @@ class Stretched:
 
 
 def test_data_outside_the_declared_range_are_caught() -> None:
-    found = {f.rule: f.broken for f in watch_conduct(get(MLP), Stretched(dataset(MLP)), 0, FEW, 0)}
+    found = {f.rule: f.broken for f in check_training_rules(get(MLP), Stretched(dataset(MLP)), 0, FEW, 0)}
     assert broken(found) == {DATA_RANGE}
     assert found[DATA_RANGE] == "the data go from -2 to 2, declared are -1 to 1"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison.baseline import accept, read_record_set
+from harness.comparison.baseline import read_record_set, save_baseline
 from harness.records.record import Record, append_record
 from tests.records.test_record import record
 
@@ -23,7 +23,7 @@ def report(folder: Path, records: Iterable[Record]) -> Path:
 
 def test_a_baseline_is_the_records_and_their_machine(tmp_path: Path) -> None:
     source = report(tmp_path / "latest", [record(seed=0), record(seed=1)])
-    kept = accept(source, "main", overwrite=False, into=tmp_path / "baselines")
+    kept = save_baseline(source, "main", overwrite=False, into=tmp_path / "baselines")
     assert kept == tmp_path / "baselines" / "main"
     assert sorted(p.name for p in kept.iterdir()) == ["environment.json", "records.jsonl"]
     assert read_record_set(kept) == read_record_set(source)
@@ -33,14 +33,14 @@ def test_a_baseline_is_the_records_and_their_machine(tmp_path: Path) -> None:
 def test_a_baseline_is_replaced_only_when_told_so(tmp_path: Path) -> None:
     into = tmp_path / "baselines"
     first, second = (report(tmp_path / name, [record(value=v)]) for name, v in (("first", 1.0), ("second", 2.0)))
-    accept(first, "main", overwrite=False, into=into)
+    save_baseline(first, "main", overwrite=False, into=into)
     with pytest.raises(ValueError, match="is there already; --overwrite replaces it"):
-        accept(second, "main", overwrite=False, into=into)
+        save_baseline(second, "main", overwrite=False, into=into)
     assert read_record_set(into / "main") == read_record_set(first)
-    accept(second, "main", overwrite=True, into=into)
+    save_baseline(second, "main", overwrite=True, into=into)
     assert read_record_set(into / "main") == read_record_set(second)
     assert [p.name for p in into.iterdir()] == ["main"], "nothing is left aside"
-    accept(first, "other", overwrite=True, into=into)
+    save_baseline(first, "other", overwrite=True, into=into)
     assert sorted(p.name for p in into.iterdir()) == ["main", "other"]
 
 
@@ -48,7 +48,7 @@ def test_a_baseline_is_replaced_only_when_told_so(tmp_path: Path) -> None:
 def test_a_name_that_is_no_folders_is_refused(name: str, tmp_path: Path) -> None:
     source = report(tmp_path / "latest", [record()])
     with pytest.raises(ValueError, match="can't be the name of a baseline"):
-        accept(source, name, overwrite=True, into=tmp_path / "baselines")
+        save_baseline(source, name, overwrite=True, into=tmp_path / "baselines")
     assert not (tmp_path / "baselines").exists()
 
 
@@ -65,15 +65,15 @@ def test_what_is_no_baseline_is_refused_and_the_old_one_stays(
 ) -> None:
     into = tmp_path / "baselines"
     good = report(tmp_path / "good", [record()])
-    accept(good, "main", overwrite=False, into=into)
+    save_baseline(good, "main", overwrite=False, into=into)
     with pytest.raises(ValueError, match=message):
-        accept(report(tmp_path / "bad", records), "main", overwrite=True, into=into)
+        save_baseline(report(tmp_path / "bad", records), "main", overwrite=True, into=into)
     assert read_record_set(into / "main") == read_record_set(good)
 
 
 def test_a_skipped_check_is_no_obstacle(tmp_path: Path) -> None:
     source = report(tmp_path / "latest", [record(), record(status="skipped", value=None, reason="no GPU")])
-    assert len(read_record_set(accept(source, "main", overwrite=False, into=tmp_path / "baselines"))) == 2
+    assert len(read_record_set(save_baseline(source, "main", overwrite=False, into=tmp_path / "baselines"))) == 2
 
 
 def test_records_are_found_in_a_folder_or_as_a_file(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_missing_records_get_one_line(tmp_path: Path) -> None:
 
 
 def test_a_baseline_is_not_accepted_onto_itself(tmp_path: Path) -> None:
-    kept = accept(report(tmp_path / "latest", [record()]), "main", overwrite=False, into=tmp_path / "baselines")
+    kept = save_baseline(report(tmp_path / "latest", [record()]), "main", overwrite=False, into=tmp_path / "baselines")
     with pytest.raises(ValueError, match="is the baseline main already"):
-        accept(kept, "main", overwrite=True, into=tmp_path / "baselines")
+        save_baseline(kept, "main", overwrite=True, into=tmp_path / "baselines")
     assert read_record_set(kept)

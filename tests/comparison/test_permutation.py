@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.comparison.permutation import (
-    MOST_DEALS,
+    MAX_DEALS,
     Permutation,
     holm,
     paired_test,
@@ -175,7 +175,7 @@ def test_swapped_sides_turn_the_sign(base: list[float], candidate: list[float]) 
 def test_too_many_deals_are_drawn_and_come_close() -> None:
     draws = np.random.default_rng(4)
     base, candidate = draws.integers(0, 30, 11).tolist(), draws.integers(8, 38, 11).tolist()
-    assert math.comb(22, 11) > MOST_DEALS
+    assert math.comb(22, 11) > MAX_DEALS
     found = permutation_test(base, candidate)
     assert not found.exact
     assert found.p == pytest.approx(p_by_counting_sums(base, candidate), abs=0.003)
@@ -238,4 +238,4 @@ def test_what_can_not_be_tested_is_refused(call: Callable[[], object], message: 
 def test_the_smallest_p_is_that_of_groups_apart(n: int, m: int, p: float) -> None:
     assert smallest_p(n, m) == pytest.approx(p)
     assert permutation_test([float(i) for i in range(n)], [50.0 + i for i in range(m)]).p == pytest.approx(p)
-    assert smallest_p(20, 20) == 2 / (MOST_DEALS + 1)
+    assert smallest_p(20, 20) == 2 / (MAX_DEALS + 1)

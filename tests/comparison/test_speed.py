@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.comparison.speed import (
-    Pace,
+    SpeedComparison,
     Timing,
     _server,
     judge_memory,
     judge_ratios,
-    pace_exit_code,
-    pace_table,
+    speed_comparison_table,
+    speed_exit_code,
     time_revisions,
 )
 from harness.comparison.step_server import serve
@@ -107,14 +107,14 @@ def pace(
     verdict: Verdict = "kept",
     memory_verdict: Verdict = "kept",
     memory: tuple[int, int] | None = (2 * 2**20, 3 * 2**20),
-) -> Pace:
-    return Pace(
+) -> SpeedComparison:
+    return SpeedComparison(
         "toy-grid", 64, (0.001, 0.002, 0.003), (0.004, 0.005, 0.006), 2.5, 2.0, 4.0, verdict, memory, memory_verdict, 2
     )
 
 
 def test_the_table_shows_times_ratio_rounds_and_memory() -> None:
-    table = pace_table([pace("worse"), pace(memory_verdict="not comparable", memory=None)])
+    table = speed_comparison_table([pace("worse"), pace(memory_verdict="not comparable", memory=None)])
     assert table.to_dict("records")[0] == {
         "reference": "toy-grid",
         "batch": 64,
@@ -127,7 +127,7 @@ def test_the_table_shows_times_ratio_rounds_and_memory() -> None:
         "memory": "kept",
     }
     assert table["memory, estimated"].tolist()[1] == "–"
-    assert pace_table([]).empty
+    assert speed_comparison_table([]).empty
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_the_table_shows_times_ratio_rounds_and_memory() -> None:
         ([pace("kept", "not comparable")], 10),
     ],
 )
-def test_the_exit_code_is_that_of_the_worst_verdict(found: Sequence[Pace], code: int) -> None:
-    assert pace_exit_code(found) == code
+def test_the_exit_code_is_that_of_the_worst_verdict(found: Sequence[SpeedComparison], code: int) -> None:
+    assert speed_exit_code(found) == code
 
 
 def timing(rounds: int = 3) -> Timing:
@@ -186,7 +186,7 @@ def test_a_revision_against_itself_is_timed_in_pairs_and_leaves_no_worktree(
     assert found.memory is not None
     assert found.memory[0] == found.memory[1] > 0
     assert found.memory_verdict == "kept"
-    assert pace_exit_code([found]) == 10
+    assert speed_exit_code([found]) == 10
     assert "idl-gan-grid, batch 4, look 1: rounds: 2 of 3" in said
     assert git(clone, "worktree", "list") == before
 
@@ -198,7 +198,7 @@ def test_a_step_that_does_more_and_takes_more_is_worse_in_both(clone: Path, monk
     assert (found.verdict, found.memory_verdict) == ("worse", "worse")
     assert found.looks == 2, "what seems slower is timed once more"
     assert found.low > 1
-    assert pace_exit_code([found]) == 1
+    assert speed_exit_code([found]) == 1
 
 
 @pytest.mark.parametrize("older", [False, True])

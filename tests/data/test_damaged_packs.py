@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.data import batches as batches_of
-from harness.data.filter import Undamaged, damaged_pictures
+from harness.data.filter import SkipDamaged, damaged_pictures
 from harness.data.image_folder import ImageFolder
 from harness.data.lsun import write_lmdb
 from harness.data.packed import PackedImages
@@ -40,7 +40,7 @@ def test_without_damaged_pictures_a_pack_is_the_undamaged_data_set(
     with progress() as counted:
         found = damaged_pictures(whole, workers)
     assert (found, [(one.done, one.total) for one in counted]) == (DAMAGED, [(5, 5)])
-    expected = Undamaged(whole, found)
+    expected = SkipDamaged(whole, found)
     pack = packed(source, tmp_path / "x.safetensors", 16, workers=workers, skip_damaged=True)
     assert pack.skipped == tuple(whole.name(index) for index in DAMAGED)
     data = PackedImages(pack, RANGE, "", True)

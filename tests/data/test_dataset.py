@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import transforms
 
-from harness.data.dataset import Recycled, scale_pixels
+from harness.data.dataset import BufferPool, scale_pixels
 
 ALL = torch.arange(256, dtype=torch.uint8)
 
@@ -25,7 +25,7 @@ def test_scaling_has_the_bits_of_the_documents_transforms(value_range: tuple[flo
 
 
 def test_memory_is_given_again_only_when_nobody_holds_it() -> None:
-    memory = Recycled()
+    memory = BufferPool()
     first = memory.empty((4, 4), np.float32)
     place = first.ctypes.data
     held = torch.from_numpy(first).view(-1)[3:]
@@ -39,7 +39,7 @@ def test_memory_is_given_again_only_when_nobody_holds_it() -> None:
 
 
 def test_what_is_held_is_never_written_over_whatever_is_asked_for_meanwhile() -> None:
-    memory = Recycled()
+    memory = BufferPool()
     wrong: list[int] = []
 
     def fill(number: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.dataset import scale_pixels, scaled
-from harness.data.device_transfer import Delivery, looked_up
+from harness.data.device_transfer import DeviceTransfer, looked_up
 from harness.data.grid import GaussianGrid
 from harness.data.image_folder import ImageFolder
 from harness.data.loader import Loader, chunks_of
@@ -26,7 +26,7 @@ def test_on_the_cpu_delivered_batches_are_the_scaled_ones(workers: int, tmp_path
     chunks = list(chunks_of(torch.tensor([4, 1, 1, 0, 2]), 2, drop_last=False))
     with Loader(data, workers=workers) as loader:
         stored = list(loader.stored(chunks))
-        got = list(Delivery(data, CPU).batches(loader.stored(chunks)))
+        got = list(DeviceTransfer(data, CPU).batches(loader.stored(chunks)))
     assert [batch.data.dtype for batch in stored] == [torch.uint8] * 3
     for batch, pixels, chunk in zip(got, stored, chunks, strict=True):
         assert torch.equal(batch.data, data[chunk].data)
@@ -40,7 +40,7 @@ def test_what_is_no_picture_or_scaled_already_is_delivered_as_it_is(tmp_path: Pa
     for data in (grid, pairs):
         with Loader(data) as loader:
             (raw,) = loader.stored([torch.arange(3)], seed=5)
-            (got,) = Delivery(data, CPU).batches(loader.stored([torch.arange(3)], seed=5))
+            (got,) = DeviceTransfer(data, CPU).batches(loader.stored([torch.arange(3)], seed=5))
         assert torch.equal(got.data, raw.data)
         assert got.data.dtype == torch.float32
 
@@ -48,7 +48,7 @@ def test_what_is_no_picture_or_scaled_already_is_delivered_as_it_is(tmp_path: Pa
 def test_labels_and_conditions_come_along(tmp_path: Path) -> None:
     data = ImageFolder(write_pictures(tmp_path / "pictures", 2), (3, 8, 8), (-1.0, 1.0))
     batch = Batch(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.arange(2), torch.ones(2, 1))
-    (got,) = Delivery(data, CPU).batches([batch])
+    (got,) = DeviceTransfer(data, CPU).batches([batch])
     assert got.labels is batch.labels
     assert got.condition is batch.condition
 
@@ -99,7 +99,7 @@ def test_all_epochs_of_a_run_share_one_copy_stream(tmp_path: Path, monkeypatch: 
     """PyTorch's allocator keeps what a stream gave back for that stream: a new one an epoch grows for 32 epochs."""
     data = ImageFolder(write_pictures(tmp_path / "pictures", 5), (3, 8, 8), (-1.0, 1.0))
     card = Card(monkeypatch)
-    delivery = Delivery(data, torch.device("cuda", 0))
+    delivery = DeviceTransfer(data, torch.device("cuda", 0))
     for _ in range(3):
         with Loader(data) as loader:
             (got,) = delivery.batches(loader.stored([torch.arange(5)]))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness.data import Loader, batches, batches_per_epoch
-from harness.data.loader import chunks_of, naming_dead_workers
+from harness.data.loader import chunks_of, translate_worker_death
 from reference import Batch
 from tests.data.samples import call_with_mounts, why_no_mounts, write_pictures
 from tests.processes import in_a_process_of_its_own
@@ -222,7 +222,7 @@ def test_a_worker_that_is_killed_while_it_reads_is_said_in_one_line(persistent: 
 def test_a_worker_that_is_killed_between_epochs_is_said_in_one_line() -> None:
     def two_epochs() -> None:
         # PyTorch notices at the next epoch's beginning, or says so wherever this process is.
-        with naming_dead_workers(), Loader(Numbers(20), workers=2) as loader:
+        with translate_worker_death(), Loader(Numbers(20), workers=2) as loader:
             list(loader.stored(orders(20, 1)[0]))
             worker = multiprocessing.active_children()[0]
             worker.kill()
@@ -253,7 +253,7 @@ def test_a_worker_that_is_killed_while_a_batch_is_used_is_said_in_one_line() -> 
     with (
         Loader(Numbers(20), workers=2) as loader,
         pytest.raises(ValueError, match="a loader process ended"),
-        naming_dead_workers(),  # PyTorch says so wherever this process happens to be
+        translate_worker_death(),  # PyTorch says so wherever this process happens to be
     ):
         list(map(use, loader.stored(orders(20, 1)[0])))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.cli.__main__ import main
 from harness.data import open_dataset
 from harness.data.idx import write_idx
-from harness.evaluation.evaluate import Answer, evaluate
+from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.evaluation.images import to_bytes, write_images
 from harness.evaluation.options import EvaluateOptions
 from harness.records.record import read_records
@@ -46,7 +46,7 @@ def digits(n: int, first: int = 0) -> Tensor:
     return to_bytes(open_dataset(card, None)[torch.arange(first, first + n)].data, card.data_range)
 
 
-def ask(target: str | Path, **changes: object) -> Answer:
+def ask(target: str | Path, **changes: object) -> Evaluation:
     options = EvaluateOptions(str(target), device="cpu", against=GAN, out=Path("out"))
     return evaluate(dataclasses.replace(options, **changes))  # type: ignore[arg-type]
 

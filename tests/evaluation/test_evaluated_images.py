@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from harness.data import open_dataset
-from harness.evaluation.evaluate import Answer
+from harness.evaluation.evaluate import Evaluation
 from harness.evaluation.images import to_bytes, write_images
 from harness.records.record import read_records
 from reference import get
@@ -23,7 +23,7 @@ from tests.evaluation.test_evaluate import METRICS, ask, digits, refused
 pytestmark = pytest.mark.usefixtures("module")
 
 
-def values(answer: Answer) -> dict[str, float]:
+def values(answer: Evaluation) -> dict[str, float]:
     return {found.metric.name + found.protocol.get("class", ""): found.value for found in answer.values}
 
 

@@ -10,9 +10,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from harness.data.mnist import Mnist
 from harness.evaluation.extractors import train
-from harness.evaluation.extractors.extractor import BUNDLED, open_extractor, weights_hash, weights_path
+from harness.evaluation.extractors.extractor import BUNDLED, load_extractor, weights_hash, weights_path
 from harness.evaluation.extractors.networks import DigitsNet, FacesNet, MnistNet
-from harness.evaluation.extractors.training_data import LESSONS
+from harness.evaluation.extractors.training_data import EXTRACTOR_DATA
 from harness.files.cache import cache_folder
 from harness.files.tensors import read_metadata
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
@@ -29,8 +29,8 @@ def test_the_bundled_weights_are_those_that_figures_were_measured_with(name: str
 
 
 def test_the_bundled_digitsnet_reads_held_out_digits_as_well_as_it_says() -> None:
-    extractor = open_extractor("digitsnet", CPU)
-    _, held_out = LESSONS["digitsnet"](None).make()
+    extractor = load_extractor("digitsnet", CPU)
+    _, held_out = EXTRACTOR_DATA["digitsnet"](None).make()
     _, logits = extractor(held_out.images)
     accuracy = float((logits.argmax(1) == held_out.targets).double().mean())
     assert extractor.accuracy == pytest.approx(accuracy, abs=1e-4)
@@ -47,7 +47,7 @@ def test_facesnet_tells_eight_kinds_whose_probabilities_add_up() -> None:
 
 
 def test_the_recipe_gives_the_same_bits_again() -> None:
-    lesson = train.Lesson(SOME.repeat(30, 1, 1, 1), torch.arange(150) % 10)
+    lesson = train.LabelledImages(SOME.repeat(30, 1, 1, 1), torch.arange(150) % 10)
     first, second = (train.train_extractor(DigitsNet, lesson, lesson, 1) for _ in range(2))
     assert weights_hash(first.tensors) == weights_hash(second.tensors)
 
@@ -57,14 +57,14 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
 ) -> None:
     monkeypatch.setattr("harness.evaluation.extractors.extractor.BUNDLED", Path("nowhere"))
     with pytest.raises(ValueError, match=r"takes MNIST as published, and .* holds IDX images, 40"):
-        open_extractor("mnistnet", CPU, mnist_root)
+        load_extractor("mnistnet", CPU, mnist_root)
     found = {split: Mnist(mnist_root, (784,), (0, 1), split).fingerprint[-16:] for split in ("train", "test")}
     monkeypatch.setattr("harness.data.mnist._PUBLISHED", found)
     with progress() as heard:
-        first = open_extractor("mnistnet", CPU, mnist_root)
+        first = load_extractor("mnistnet", CPU, mnist_root)
     assert "training mnistnet" in heard[0].what
     with progress() as heard:
-        second = open_extractor("mnistnet", CPU, mnist_root)
+        second = load_extractor("mnistnet", CPU, mnist_root)
     assert heard == []
     assert first.weights == second.weights != HASHES["mnistnet"]
     (kept,) = (cache_folder() / "extractors").glob("mnistnet-*")
@@ -73,29 +73,29 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
     metadata = read_metadata(file)
     save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file, metadata)
     with pytest.raises(ValueError, match="other weights than its folder's name says"):
-        open_extractor("mnistnet", CPU, mnist_root)
+        load_extractor("mnistnet", CPU, mnist_root)
     whole = file.read_bytes()
     for damaged in (b"cut", whole[:-100], b""):
         file.write_bytes(damaged)
         with pytest.raises(ValueError, match="can't be read as weights"):
-            open_extractor("mnistnet", CPU, mnist_root)
+            load_extractor("mnistnet", CPU, mnist_root)
 
 
 def test_mnistnet_comes_along_and_only_to_train_it_takes_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = open_extractor("mnistnet", CPU)
+    found = load_extractor("mnistnet", CPU)
     assert (found.weights, found.trained_on) == (HASHES["mnistnet"], "MNIST")
     monkeypatch.setattr("harness.evaluation.extractors.extractor.BUNDLED", Path("nowhere"))
     monkeypatch.setenv("GAN_HARNESS_CACHE", "nowhere")
     with pytest.raises(ValueError, match="takes MNIST as published, and no data root holds it"):
-        open_extractor("mnistnet", CPU)
+        load_extractor("mnistnet", CPU)
     with pytest.raises(ValueError, match=r"unknown extractor 'vgg'; there are: mnistnet"):
-        open_extractor("vgg", CPU)
+        load_extractor("vgg", CPU)
     with pytest.raises(ValueError, match="unknown extractor"):
         weights_path("inception")
 
 
 def test_features_do_not_depend_on_the_batch_and_colour_is_read_as_grey() -> None:
-    extractor = open_extractor("digitsnet", CPU)
+    extractor = load_extractor("digitsnet", CPU)
     features, logits = extractor(SOME)
     alone, _ = extractor(SOME[2:3])
     assert torch.allclose(alone[0], features[2], atol=1e-5)
@@ -105,14 +105,14 @@ def test_features_do_not_depend_on_the_batch_and_colour_is_read_as_grey() -> Non
 
 
 def test_an_extractor_in_training_mode_refuses_to_look() -> None:
-    extractor = open_extractor("digitsnet", CPU)
+    extractor = load_extractor("digitsnet", CPU)
     extractor.module.train()
     with pytest.raises(RuntimeError, match="evaluation mode"):
         extractor(SOME)
 
 
 def test_what_torch_fidelity_hands_over_is_checked() -> None:
-    module = open_extractor("digitsnet", CPU).module
+    module = load_extractor("digitsnet", CPU).module
     with pytest.raises(ValueError, match="takes uint8 images"):
         module(torch.zeros(2, 3, 28, 28))
     with pytest.raises(ValueError, match="needs its weights"):
@@ -122,16 +122,16 @@ def test_what_torch_fidelity_hands_over_is_checked() -> None:
 def test_inception_is_never_fetched_and_its_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="nothing is fetched"):
-        open_extractor("inception", CPU)
+        load_extractor("inception", CPU)
     with pytest.raises(ValueError, match="isn't there; nothing is fetched"):
-        open_extractor("inception", CPU, inception=tmp_path / "none.pth")
+        load_extractor("inception", CPU, inception=tmp_path / "none.pth")
     other = tmp_path / "weights.pth"
     torch.save({}, other)
     with pytest.raises(ValueError, match="its SHA-256 begins with"):
-        open_extractor("inception", CPU, inception=other)
+        load_extractor("inception", CPU, inception=other)
     monkeypatch.setattr("harness.evaluation.extractors.extractor.INCEPTION_HASH", "")
     with pytest.raises(ValueError, match="doesn't hold Inception's weights"):
-        open_extractor("inception", CPU, inception=other)
+        load_extractor("inception", CPU, inception=other)
 
 
 def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
@@ -146,7 +146,7 @@ def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
     file = tmp_path / "weights-inception.pth"
     torch.save(random.state_dict(), file)
     monkeypatch.setattr("harness.evaluation.extractors.extractor.INCEPTION_HASH", "")
-    extractor = open_extractor("inception", CPU, inception=file)
+    extractor = load_extractor("inception", CPU, inception=file)
     features, logits = extractor(SOME[:2].expand(-1, 3, -1, -1))
     assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))
     assert extractor.protocol()["extractor"].startswith("inception ")
@@ -154,7 +154,7 @@ def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
 
 def test_an_extractor_looks_in_full_float32_whatever_a_program_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a card cuDNN's convolutions are TF32 by default: features would be off by a thousandth, and FID with them."""
-    extractor = open_extractor("digitsnet", CPU)
+    extractor = load_extractor("digitsnet", CPU)
     features, _ = extractor(SOME)
     seen: list[tuple[dict[str, str], str]] = []
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import reference
 from harness.data import open_dataset
 from harness.data.synthetic import DATABASE_TITLE, DIGITS_TITLE
-from harness.evaluation.extractors.extractor import Extractor, open_extractor
+from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.features import real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
 from harness.evaluation.protocol import evaluate_sampler, extractor_name, image_shape
@@ -114,7 +114,7 @@ def test_what_sample_calls_decides_which_network_is_in_evaluation_mode(how: str)
 
 @pytest.fixture(scope="module")
 def digitsnet() -> Extractor:
-    return open_extractor("digitsnet", CPU)
+    return load_extractor("digitsnet", CPU)
 
 
 def test_real_features_are_computed_once(digitsnet: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

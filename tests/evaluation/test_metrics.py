@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.data.mnist import Mnist
 from harness.data.synthetic import DIGITS_TITLE, digits_root
 from harness.evaluation import metrics
-from harness.evaluation.extractors.extractor import Extractor, open_extractor, weights_path
+from harness.evaluation.extractors.extractor import Extractor, load_extractor, weights_path
 from harness.evaluation.features import Features, features_of
 from harness.evaluation.images import read_images, write_images
 
@@ -24,7 +24,7 @@ N = 300
 
 @pytest.fixture(scope="module")
 def digitsnet() -> Extractor:
-    return open_extractor("digitsnet", torch.device("cpu"))
+    return load_extractor("digitsnet", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 
 from harness.data.faces import write_faces
 from harness.data.image_folder import ATTRIBUTES
-from harness.latents.probe import Labelled, LinearReader, digits_of, labelled_faces
+from harness.latents.probe import Labelled, LinearProbe, labelled_digits, labelled_faces
 from tests.data.test_erased import Bright
 
 
@@ -25,24 +25,24 @@ def stripes(n: int, flipped: float = 0.0) -> Labelled:
 
 def test_a_reader_reads_and_knows_how_well() -> None:
     data = stripes(400)
-    reader = LinearReader(data)
-    assert reader.accuracy == 1
-    assert np.array_equal(reader.read(data.images), data.labels)
-    probability = reader.probability(data.images)
+    probe = LinearProbe(data)
+    assert probe.accuracy == 1
+    assert np.array_equal(probe.predict(data.images), data.labels)
+    probability = probe.probability(data.images)
     assert ((probability > 0.5) == (data.labels == 1)).all()
 
 
 def test_labels_that_mean_nothing_are_not_read() -> None:
-    assert LinearReader(stripes(2000, flipped=0.5)).accuracy == pytest.approx(0.5, abs=0.08)
+    assert LinearProbe(stripes(2000, flipped=0.5)).accuracy == pytest.approx(0.5, abs=0.08)
 
 
 def test_images_of_one_kind_are_refused() -> None:
     with pytest.raises(ValueError, match="at least two kinds"):
-        LinearReader(Labelled(torch.rand(8, 1, 4, 4), np.zeros(8, np.int64), "dull", True, "d"))
+        LinearProbe(Labelled(torch.rand(8, 1, 4, 4), np.zeros(8, np.int64), "dull", True, "d"))
 
 
 def test_digits_need_labels() -> None:
-    assert digits_of(Bright(), 50).labels.tolist() == torch.linspace(0, 499, 50).long().tolist()
+    assert labelled_digits(Bright(), 50).labels.tolist() == torch.linspace(0, 499, 50).long().tolist()
 
     class Unlabelled(Bright):
         def __getitem__(self, indices):  # type: ignore[no-untyped-def]
@@ -50,14 +50,14 @@ def test_digits_need_labels() -> None:
             return type(batch)(batch.data)
 
     with pytest.raises(ValueError, match="bright has no class labels"):
-        digits_of(Unlabelled(), 5)
+        labelled_digits(Unlabelled(), 5)
 
 
 def test_drawn_faces_attributes_are_read(tmp_path: Path) -> None:
     write_faces(tmp_path, 300, seed=0)
     faces = labelled_faces((3, 64, 64), (-1.0, 1.0), tmp_path, "Blond_Hair", 300)
     assert faces.images.shape == (300, 3, 64, 64)
-    assert LinearReader(faces).accuracy > 0.85
+    assert LinearProbe(faces).accuracy > 0.85
     with pytest.raises(ValueError, match=r"unknown attribute 'Happy'; CelebA, 300 of 202,599 has: Bald, .*Smiling"):
         labelled_faces((3, 64, 64), (-1.0, 1.0), tmp_path, "Happy", 300)
     file = tmp_path / ATTRIBUTES

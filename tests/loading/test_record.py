@@ -269,7 +269,7 @@ def test_a_cards_steps_are_timed_when_it_is_warm_and_has_nothing_else_to_do(monk
     asked: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: asked.append("wait"))
     monkeypatch.setattr(torch.random, "fork_rng", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(harness.loading.record, "PreparedStep", lambda *_: lambda: asked.append("step"))
+    monkeypatch.setattr(harness.loading.record, "SyntheticStep", lambda *_: lambda: asked.append("step"))
     monkeypatch.setattr(harness.loading.record, "step_threads", lambda *_: 1)
     times = harness.loading.record._step_seconds(get("mlp-gan-mnist"), 4, torch.device("cuda"))
     assert len(times) == 5

@@ -18,7 +18,7 @@ from harness.loading.record import (
 from harness.records.metrics import DISK_SPEED_UP
 from harness.records.record import Record, Status
 from harness.reporting.recorder import Recorder
-from harness.reporting.scorecard import judge
+from harness.reporting.scorecard import decide_claim
 from reference import Claim, get
 from tests.loading.conftest import CELEBA, LSUN
 from tests.loading.test_record import only, written
@@ -129,23 +129,23 @@ def test_two_real_disks_decide_the_claim_and_simulated_ones_never_do_but_are_sho
             write, CELEBA, "celeba", [read("hdd", 1, status=chosen), read("ssd", value, status=chosen)], on_a_gpu(1e6)
         )
     simulated, measured = written(recorder)
-    shown = judge(CELEBA, claim_of(CELEBA), [simulated])
+    shown = decide_claim(CELEBA, claim_of(CELEBA), [simulated])
     assert (shown.verdict, shown.values) == ("not measured", ())
     assert f"simulated, which decides nothing: {value:.3g}, bound by loading on hdd" in shown.reason
-    decided = judge(CELEBA, claim_of(CELEBA), [simulated, measured])
+    decided = decide_claim(CELEBA, claim_of(CELEBA), [simulated, measured])
     assert (decided.verdict, decided.values) == (verdict, (value,))
 
 
 def test_a_lacking_disk_is_the_reason_on_the_scorecard(recorder: Recorder, write: Any) -> None:
     record_speed_up(write, CELEBA, "celeba", [read("ssd", 5)], on_a_gpu(100))
-    judgement = judge(CELEBA, claim_of(CELEBA), written(recorder))
+    judgement = decide_claim(CELEBA, claim_of(CELEBA), written(recorder))
     assert (judgement.verdict, judgement.reason) == ("not measured", only(recorder).reason)
 
 
 def test_a_claim_on_lsun_is_not_decided_by_celebas_pictures(recorder: Recorder, write: Any) -> None:
     records = [read("hdd", 1, LMDB, "measured"), read("ssd", 30, LMDB, "measured")]
     record_speed_up(write, LSUN, "lsun-bedroom", records, on_a_gpu(1e6))
-    assert judge(LSUN, claim_of(LSUN), written(recorder)).verdict == "not measured"
+    assert decide_claim(LSUN, claim_of(LSUN), written(recorder)).verdict == "not measured"
 
 
 def test_a_stated_time_that_makes_up_the_ratio_does_not_decide_a_claim(recorder: Recorder, write: Any) -> None:
@@ -154,7 +154,7 @@ def test_a_stated_time_that_makes_up_the_ratio_does_not_decide_a_claim(recorder:
     )
     disks = [read("hdd", 1000, status="measured"), read("ssd", 1e9, status="measured")]
     record_speed_up(write, CELEBA, "celeba", [*written(recorder), *disks], stated)
-    assert judge(CELEBA, claim_of(CELEBA), written(recorder)).verdict == "not measured"
+    assert decide_claim(CELEBA, claim_of(CELEBA), written(recorder)).verdict == "not measured"
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -162,4 +162,4 @@ def test_only_steps_on_a_gpu_decide_what_two_machines_differ_by(device: str, rec
     disks = [read("hdd", 1, status="measured"), read("ssd", 40, status="measured")]
     record_speed_up(write, CELEBA, "celeba", disks, Computing(1e6, "measured", torch.device(device)))
     expected = {"cpu": "not measured", "cuda": "reproduced"}[device]
-    assert judge(CELEBA, claim_of(CELEBA), written(recorder)).verdict == expected
+    assert decide_claim(CELEBA, claim_of(CELEBA), written(recorder)).verdict == expected

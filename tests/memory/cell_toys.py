@@ -33,7 +33,7 @@ class Ending(toys.Toy):
     def _end(self) -> None:
         match self.ends:
             case "card":
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+                raise torch.OutOfMemoryError("CUDA out of memory. Trial to allocate 2 GiB")
             case "interpreter":
                 raise MemoryError
             case "allocator":

@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.memory.batch_size import (
     MIB,
-    Tried,
+    Trial,
     in_mib,
     largest_that_fits,
     parse_batch_sizes,
@@ -165,7 +165,7 @@ def reserved(batch_size: int, spec: str = MLP) -> int:
     return estimate(get(spec), batch_size).peak_reserved
 
 
-def found_within(budget: int, context: int = 0, limit: int = SAMPLES) -> tuple[int, list[Tried]]:
+def found_within(budget: int, context: int = 0, limit: int = SAMPLES) -> tuple[int, list[Trial]]:
     found = within_budget(get(MLP), budget, context, limit)
     return found.batch_size, list(found.tried)
 

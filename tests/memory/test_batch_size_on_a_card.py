@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import harness.memory.batch_size as batch_size_module
 from harness.memory.batch_size import (
-    Found,
-    Tried,
+    SearchResult,
+    Trial,
     largest_that_fits,
     on_device,
 )
@@ -75,7 +75,9 @@ class Card:
         return Measured(ended=self.ends, available=self.memory)
 
 
-def searched(card: Card, monkeypatch: pytest.MonkeyPatch, seconds: float = math.inf) -> tuple[Found, list[Tried]]:
+def searched(
+    card: Card, monkeypatch: pytest.MonkeyPatch, seconds: float = math.inf
+) -> tuple[SearchResult, list[Trial]]:
     monkeypatch.setattr(batch_size_module, "measure_cell", card.measure)
     monkeypatch.setattr(time, "monotonic", lambda: card.now)
     with hearing() as said:
@@ -165,11 +167,11 @@ def test_a_search_that_was_cut_short_says_why(
     hung: bool, limit: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also without a limit: a card that hangs ends it."""
-    last = Tried(9, False, why="no answer within 320 s: the process was ended" if hung else "out of memory")
+    last = Trial(9, False, why="no answer within 320 s: the process was ended" if hung else "out of memory")
 
-    def search(*given: Any) -> Found:
+    def search(*given: Any) -> SearchResult:
         assert len(given) == 4
-        return Found(1, (last,), 9, complete=False)
+        return SearchResult(1, (last,), 9, complete=False)
 
     monkeypatch.setattr("harness.training.device.resolve_device", lambda _: torch.device("cuda"))
     monkeypatch.setattr(batch_size_module, "on_device", search)

@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from harness.memory.cpu_profiler import Allocations, most_held, profiled_allocations
 from harness.memory.estimate import estimated_tensors
-from harness.memory.storage_tracer import WORKSPACES, follow_step
+from harness.memory.storage_tracer import WORKSPACES, trace_fake_step
 from harness.memory.timeline import peak
 from reference import Batch, Networks, Noise, Players, Reference, get
 from tests.toys import Toy
@@ -138,7 +138,7 @@ class OnAllParametersAtOnce:
 @pytest.mark.parametrize("spec", ["mlp-gan-mnist", "idl-gan-grid", "idl-ex6-pix2pix@size=64,width=8"])
 def test_what_optimisers_take_on_cuda_is_what_they_take_here_when_told_to_work_alike(spec: str) -> None:
     chosen = get(spec)
-    followed = follow_step(chosen, 2, as_on_cuda=True)
+    followed = trace_fake_step(chosen, 2, as_on_cuda=True)
     expected = peak(followed.without(followed.of_kind(WORKSPACES))).size
     seen = profiled_allocations(cast(Reference, OnAllParametersAtOnce(chosen)), 2).tensors
     assert seen == pytest.approx(expected, rel=1e-3)

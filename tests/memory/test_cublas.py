@@ -10,7 +10,7 @@ import torch
 from harness.memory.caching_allocator import occupy
 from harness.memory.cublas import Workspaces, through_lt
 from harness.memory.estimate import estimate
-from harness.memory.storage_tracer import COUNTERS, WORKSPACES, follow_step
+from harness.memory.storage_tracer import COUNTERS, WORKSPACES, trace_fake_step
 from harness.memory.timeline import bytes_held, peak
 from reference import get, specs
 
@@ -97,7 +97,7 @@ def test_every_estimate_is_tensors_and_the_workspaces_that_the_version_keeps(spe
     batch = min(2, reference.card.batch_size)
     old = estimate(reference, batch, KEPT)
 
-    followed = follow_step(reference, batch, as_on_cuda=True, workspaces=GIVEN_BACK)
+    followed = trace_fake_step(reference, batch, as_on_cuda=True, workspaces=GIVEN_BACK)
     followed = followed.without(followed.of_kind(COUNTERS))
     spaces = followed.of_kind(WORKSPACES)
     sizes = {event.size for event in followed.events if event.storage in spaces and event.size > 0}
@@ -116,7 +116,7 @@ def test_every_estimate_is_tensors_and_the_workspaces_that_the_version_keeps(spe
 
 
 def test_a_workspace_that_is_given_back_counts_beside_its_product_alone() -> None:
-    timeline = follow_step(get("mlp-gan-mnist"), 4, as_on_cuda=True, workspaces=GIVEN_BACK)
+    timeline = trace_fake_step(get("mlp-gan-mnist"), 4, as_on_cuda=True, workspaces=GIVEN_BACK)
     spaces = timeline.of_kind(WORKSPACES)
     events = [event for event in timeline.events if event.storage in spaces]
     assert events

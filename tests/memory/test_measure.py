@@ -215,7 +215,7 @@ class StandIn:
         for name, answer in cuda.items():
             monkeypatch.setattr(torch.cuda, name, answer)
         monkeypatch.setattr(torch, "zeros", self.open)
-        for name in ("driver_view", "machine_state", "PreparedStep", "_mark", "traced_tensors", "get"):
+        for name in ("driver_view", "machine_state", "SyntheticStep", "_mark", "traced_tensors", "get"):
             monkeypatch.setattr(cell_module, name, getattr(self, name.strip("_")))
 
     def note(self, what: str) -> Any:
@@ -232,7 +232,7 @@ class StandIn:
         self.asked.append("state")
         return MachineState()
 
-    def PreparedStep(self, *_: object) -> Any:
+    def SyntheticStep(self, *_: object) -> Any:
         return self.step
 
     def step(self) -> None:

@@ -40,7 +40,7 @@ class Nvml:
     def nvmlDeviceGetHandleByUUID(self, identifier: str) -> str:
         self._called("handle")
         if not identifier.startswith(self.known):
-            raise RuntimeError("Not Found")
+            raise RuntimeError("Not SearchResult")
         return identifier
 
     def nvmlDeviceGetMemoryInfo(self, handle: str) -> SimpleNamespace:
@@ -161,4 +161,4 @@ def test_a_slice_of_a_card_is_found_when_no_card_has_the_identifier(known: str, 
 
 def test_an_identifier_that_nothing_has_is_said(nvml: Nvml) -> None:
     nvml.known = "nothing"
-    assert driver_view(CARD) == DriverView(missing="NVML doesn't answer: Not Found")
+    assert driver_view(CARD) == DriverView(missing="NVML doesn't answer: Not SearchResult")

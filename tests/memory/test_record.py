@@ -22,12 +22,12 @@ from harness.memory.estimate import estimate
 from harness.memory.measure import Cell, Measured
 from harness.memory.record import (
     NOT_YET,
-    affordable_sizes,
     documented_batch_sizes,
     record_cell,
     record_epoch_ratio,
     record_estimate,
     record_not_yet,
+    sizes_within_budget,
 )
 from harness.records.metrics import COMPUTED_ON
 from harness.records.record import Record, read_records
@@ -58,22 +58,22 @@ def by_metric(recorder: Recorder) -> dict[str, Record]:
 def test_affordable_sizes_are_those_of_brute_force(sizes: list[int], per_sample: int, budget: int) -> None:
     powers = [2**k for k in range(12) if 2**k < sizes[0] and 2**k * per_sample <= budget]
     expected = [size for size in sizes if size * per_sample <= budget] or [max(powers, default=1)]
-    assert affordable_sizes(sizes, per_sample, budget) == expected
+    assert sizes_within_budget(sizes, per_sample, budget) == expected
 
 
 @given(st.lists(st.integers(1, 4096), min_size=1), st.just(0.0) | st.floats(1, 1e12), st.floats(0, 1e12))
 def test_there_is_always_an_affordable_size(sizes: list[int], per_sample: float, budget: float) -> None:
-    found = affordable_sizes(sizes, per_sample, budget)
+    found = sizes_within_budget(sizes, per_sample, budget)
     assert found
     assert min(found) >= 1
     assert max(found) <= max(sizes)
-    assert set(affordable_sizes(sizes, per_sample, 2 * budget)) >= set(found) or len(found) == 1
+    assert set(sizes_within_budget(sizes, per_sample, 2 * budget)) >= set(found) or len(found) == 1
 
 
 @given(st.lists(st.integers(1, 4096), min_size=1))
 def test_without_a_bound_or_a_cost_every_size_is_affordable(sizes: list[int]) -> None:
-    assert affordable_sizes(sizes, 1e12, None) == sizes
-    assert affordable_sizes(sizes, 0, 1.0) == sizes
+    assert sizes_within_budget(sizes, 1e12, None) == sizes
+    assert sizes_within_budget(sizes, 0, 1.0) == sizes
 
 
 def test_the_documents_sizes_are_those_of_its_table_else_its_own() -> None:
@@ -307,9 +307,9 @@ def test_a_folder_that_holds_something_else_is_refused_and_keeps_it(
 
 
 def test_where_the_documents_sizes_are_too_many_several_smaller_ones_can_be_had() -> None:
-    assert affordable_sizes([64, 128], 1.0, 40.0, 3) == [8, 16, 32]
-    assert affordable_sizes([64, 128], 1.0, 100.0, 3) == [64]
-    assert affordable_sizes([64, 128], 1.0, 2.0, 3) == [1, 2]
+    assert sizes_within_budget([64, 128], 1.0, 40.0, 3) == [8, 16, 32]
+    assert sizes_within_budget([64, 128], 1.0, 100.0, 3) == [64]
+    assert sizes_within_budget([64, 128], 1.0, 2.0, 3) == [1, 2]
 
 
 def test_only_the_documented_way_of_computing_says_how_long_the_documented_run_takes(

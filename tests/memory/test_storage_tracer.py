@@ -24,8 +24,8 @@ from harness.memory.storage_tracer import (
     UPDATE,
     WEIGHTS,
     WORKSPACES,
-    Follower,
-    follow_step,
+    StorageTracer,
+    trace_fake_step,
 )
 from harness.memory.timeline import Timeline, bytes_held, live, peak, split
 from reference import Batch, Card, Forward, Networks, Noise, Players, get
@@ -89,7 +89,7 @@ class Small:
 
 
 def follow(reference: Any, batch_size: int, *, as_on_cuda: bool) -> Timeline:
-    return follow_step(reference, batch_size, as_on_cuda=as_on_cuda)
+    return trace_fake_step(reference, batch_size, as_on_cuda=as_on_cuda)
 
 
 def parts(timeline: Timeline) -> dict[str, int]:
@@ -291,37 +291,37 @@ def test_nothing_stays_followed() -> None:
 
 
 def test_a_storage_is_an_event_when_it_comes_and_when_it_dies() -> None:
-    with Follower() as follower:
+    with StorageTracer() as tracer:
         tensor = torch.ones(10)
         view = tensor.view(5, 2).t()[1:]
         view.mul_(2).add_(tensor[:5])
         tensor.resize_(5)
-        assert [event.size for event in follower.events] == [40]
+        assert [event.size for event in tracer.events] == [40]
         tensor.resize_(20)
-        assert [event.size for event in follower.events] == [40, -40, 80]
-        assert len({event.storage for event in follower.events}) == 1
+        assert [event.size for event in tracer.events] == [40, -40, 80]
+        assert len({event.storage for event in tracer.events}) == 1
         del tensor
-        assert bytes_held(follower.events) == 80, "the view keeps it"
+        assert bytes_held(tracer.events) == 80, "the view keeps it"
         del view
-        assert bytes_held(follower.events) == 0
+        assert bytes_held(tracer.events) == 0
 
 
 def test_many_short_lives_are_told_apart() -> None:
-    with Follower() as follower:
+    with StorageTracer() as tracer:
         for n in range(1, 200):
             torch.empty(n)
-    assert [event.size for event in follower.events[::2]] == [4 * n for n in range(1, 200)]
-    assert [event.storage for event in follower.events] == [n // 2 for n in range(2 * 199)]
-    assert max(sum(live(follower.events, place).values()) for place in range(2 * 199)) == 4 * 199
+    assert [event.size for event in tracer.events[::2]] == [4 * n for n in range(1, 200)]
+    assert [event.storage for event in tracer.events] == [n // 2 for n in range(2 * 199)]
+    assert max(sum(live(tracer.events, place).values()) for place in range(2 * 199)) == 4 * 199
 
 
 def test_what_a_storage_is_called_is_what_was_said_last() -> None:
-    with Follower() as follower:
-        with follower.phase(BACKWARD, "a layer"):
+    with StorageTracer() as tracer:
+        with tracer.phase(BACKWARD, "a layer"):
             first, second = torch.ones(2), torch.ones(3)
         third = torch.ones(4)
-        follower.name(second, GRADIENTS)
-        follower.name(None, GRADIENTS)
-    assert follower.kinds == {0: BACKWARD, 1: GRADIENTS, 2: ACTIVATIONS}
-    assert [event.layer for event in follower.events] == ["a layer", "a layer", ""]
+        tracer.name(second, GRADIENTS)
+        tracer.name(None, GRADIENTS)
+    assert tracer.kinds == {0: BACKWARD, 1: GRADIENTS, 2: ACTIVATIONS}
+    assert [event.layer for event in tracer.events] == ["a layer", "a layer", ""]
     assert [len(first), len(second), len(third)] == [2, 3, 4]

@@ -63,6 +63,14 @@ def test_units_and_directions_are_those_of_today() -> None:
     assert upgraded(calibration) == calibration | {"unit": METRICS["precision"].unit}
 
 
+@pytest.mark.parametrize(("metric", "today"), [("rule_kept", "training_rule"), ("test_conduct", "test_conduct")])
+def test_suites_and_keys_have_todays_names(metric: str, today: str) -> None:
+    found = upgraded({"suite": "conduct", "metric": metric, "protocol": {"rule": "x"}})
+    assert (found["suite"], found["metric"]) == ("training_rules", today)
+    read = upgraded({"suite": "latent", "metric": "reader_accuracy_classes", "protocol": {"reader": "linear"}})
+    assert read["protocol"] == {"probe": "linear"}
+
+
 def test_the_drivers_figure_is_read_once(tmp_path: Path) -> None:
     common = {
         "suite": "memory",

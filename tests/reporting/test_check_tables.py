@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from harness.records.record import Record
-from harness.reporting.check_tables import conduct_table, determinism_table, mutants_table, shapes_table
+from harness.reporting.check_tables import determinism_table, mutants_table, shapes_table, training_rules_table
 from reference import get
 from tests.records.test_record import record
 
@@ -18,7 +18,7 @@ def row(table: pd.DataFrame, number: int = 0) -> dict[str, object]:
 
 def kept(reference: str, rule: str, broken: str = "") -> Record:
     return record(
-        suite="conduct",
+        suite="training_rules",
         reference=reference,
         metric="training_rule",
         value=float(not broken),
@@ -27,9 +27,9 @@ def kept(reference: str, rule: str, broken: str = "") -> Record:
     )
 
 
-def test_conduct_says_kept_broken_and_how_or_not_applicable() -> None:
+def test_training_rules_say_kept_broken_and_how_or_not_applicable() -> None:
     skipped = record(
-        suite="conduct",
+        suite="training_rules",
         reference="b",
         metric="training_rule",
         value=None,
@@ -37,7 +37,9 @@ def test_conduct_says_kept_broken_and_how_or_not_applicable() -> None:
         reason="dear",
         protocol={"rule": "opposed"},
     )
-    table = conduct_table([kept("a", "trained"), kept("a", "opposed", "same way"), kept("b", "trained"), skipped], [])
+    table = training_rules_table(
+        [kept("a", "trained"), kept("a", "opposed", "same way"), kept("b", "trained"), skipped], []
+    )
     assert table.to_dict("records") == [
         {"reference": "a", "trained": "kept", "opposed": "BROKEN: same way"},
         {"reference": "b", "trained": "kept", "opposed": "–"},
@@ -55,10 +57,10 @@ def test_mutants_name_what_noticed_them_and_what_escaped() -> None:
             protocol={"mutant": mutant, "what": f"{mutant}!", "suite": suite},
         )
 
-    table = mutants_table([made("same-noise", 1, "conduct", "alike"), made("penalty-sign", 0, "–", "")], [])
+    table = mutants_table([made("same-noise", 1, "training_rules", "alike"), made("penalty-sign", 0, "–", "")], [])
     titles = ("mutant", "applied to", "what is wrong", "noticed by", "as it should be", "what it said")
     assert [tuple(row(table, number)[title] for title in titles) for number in range(2)] == [
-        ("same-noise", "gan", "same-noise!", "conduct", "yes", "alike"),
+        ("same-noise", "gan", "same-noise!", "training_rules", "yes", "alike"),
         ("penalty-sign", "gan", "penalty-sign!", "–", "NO", ""),
     ]
 

@@ -24,7 +24,7 @@ from harness.reporting.memory_tables import (
     times_per_image,
 )
 from harness.reporting.plots import save_batch_sizes, save_curve
-from harness.reporting.scorecard import Judgement, judge
+from harness.reporting.scorecard import ClaimResult, decide_claim
 from harness.reporting.speed_tables import SPEED_TABLES
 from reference import Claim, get
 from tests.records.test_record import record
@@ -315,8 +315,8 @@ def driver_at_128(spec: str, value: float, facts: dict[str, Any]) -> list[Record
 
 
 def test_a_claim_about_a_gpu_is_decided_on_one_and_nowhere_else() -> None:
-    def judged(records: Sequence[Record]) -> Judgement:
-        return judge(MNIST, claimed(MNIST, "memory-128"), records)
+    def judged(records: Sequence[Record]) -> ClaimResult:
+        return decide_claim(MNIST, claimed(MNIST, "memory-128"), records)
 
     on_cpu = driver_at_128(MNIST, 900, CPU)
     assert judged(on_cpu).verdict == "not measured"
@@ -347,7 +347,7 @@ def test_memory_above_another_systems_needs_both_on_a_gpu(
     celeba: tuple[float, dict[str, Any]], mnist: tuple[float, dict[str, Any]], verdict: str, said: str
 ) -> None:
     records = driver_at_128(CELEBA, *celeba) + driver_at_128(MNIST, *mnist)
-    found = judge(CELEBA, claimed(CELEBA, "memory-above-mnist"), records)
+    found = decide_claim(CELEBA, claimed(CELEBA, "memory-above-mnist"), records)
     assert found.verdict == verdict
     assert said in found.reason
     if not said:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.records.record import Record
-from harness.reporting.scorecard import judge
+from harness.reporting.scorecard import decide_claim
 from reference import Claim, at_most
 from tests.records.test_record import record
 
@@ -22,10 +22,10 @@ def measured(value: float, **changes: Any):  # type: ignore[no-untyped-def]
     [([1, 2, 2], "reproduced"), ([1, 3, 2], "partly"), ([3, 4], "not reproduced"), ([], "not measured")],
 )
 def test_verdicts(values: list[float], verdict: str) -> None:
-    judgement = judge("toy-grid", CLAIM, [measured(v, seed=i) for i, v in enumerate(values)])
-    assert judgement.verdict == verdict
-    assert judgement.values == tuple(values)
-    assert judgement.holding == sum(v <= 2 for v in values)
+    decided = decide_claim("toy-grid", CLAIM, [measured(v, seed=i) for i, v in enumerate(values)])
+    assert decided.verdict == verdict
+    assert decided.values == tuple(values)
+    assert decided.holding == sum(v <= 2 for v in values)
 
 
 @pytest.mark.parametrize(
@@ -46,30 +46,32 @@ def test_verdicts(values: list[float], verdict: str) -> None:
     ],
 )
 def test_what_does_not_decide_gives_its_reason(changes: dict[str, Any], reason: str) -> None:
-    judgement = judge("toy-grid", CLAIM, [measured(1.0, **changes)] if "value" not in changes else [record(**changes)])
-    assert judgement.verdict == "not measured"
-    assert reason in judgement.reason
+    decided = decide_claim(
+        "toy-grid", CLAIM, [measured(1.0, **changes)] if "value" not in changes else [record(**changes)]
+    )
+    assert decided.verdict == "not measured"
+    assert reason in decided.reason
 
 
 def test_a_value_that_decides_is_not_outvoted_by_ones_that_do_not() -> None:
-    judgement = judge("toy-grid", CLAIM, [measured(5.0, epochs=1.0), measured(1.0)])
-    assert (judgement.verdict, judgement.values) == ("reproduced", (1.0,))
+    decided = decide_claim("toy-grid", CLAIM, [measured(5.0, epochs=1.0), measured(1.0)])
+    assert (decided.verdict, decided.values) == ("reproduced", (1.0,))
 
 
 def test_a_seed_that_crashed_keeps_a_claim_from_being_reproduced() -> None:
     crashed = record(metric="test_modes", value=None, status="failed", reason="loss is nan", seed=2)
-    judgement = judge("toy-grid", CLAIM, [measured(1.0, seed=0), measured(1.0, seed=1), crashed])
-    assert (judgement.verdict, judgement.reason) == ("partly", "seed 2: loss is nan")
-    alone = judge("toy-grid", CLAIM, [crashed])
+    decided = decide_claim("toy-grid", CLAIM, [measured(1.0, seed=0), measured(1.0, seed=1), crashed])
+    assert (decided.verdict, decided.reason) == ("partly", "seed 2: loss is nan")
+    alone = decide_claim("toy-grid", CLAIM, [crashed])
     assert (alone.verdict, alone.reason) == ("not measured", "test_modes failed: loss is nan")
     undefined = record(value=None, status="skipped", reason="no sample in any mode", seed=1)
-    assert judge("toy-grid", CLAIM, [measured(1.0, seed=0), undefined]).verdict == "partly"
+    assert decide_claim("toy-grid", CLAIM, [measured(1.0, seed=0), undefined]).verdict == "partly"
 
 
 def test_a_claim_with_an_obstacle_is_never_decided() -> None:
     claim = dataclasses.replace(CLAIM, obstacle="needs trained weights")
-    judgement = judge("toy-grid", claim, [measured(1.0)])
-    assert (judgement.verdict, judgement.reason) == ("not measured", "needs trained weights")
+    decided = decide_claim("toy-grid", claim, [measured(1.0)])
+    assert (decided.verdict, decided.reason) == ("not measured", "needs trained weights")
 
 
 VERSUS = Claim("c", "p", "s", "d", "m", at_most(0.5), versus="other-grid")
@@ -92,8 +94,8 @@ def own(*values: float) -> list[Record]:
 def test_a_claim_against_another_is_decided_by_the_ratio_to_its_median(
     values: tuple[float, ...], ratios: tuple[float, ...], verdict: str
 ) -> None:
-    judgement = judge("toy-grid", VERSUS, own(*values) + others(3, 4, 100))
-    assert (judgement.verdict, judgement.values) == (verdict, ratios)
+    decided = decide_claim("toy-grid", VERSUS, own(*values) + others(3, 4, 100))
+    assert (decided.verdict, decided.values) == (verdict, ratios)
 
 
 @pytest.mark.parametrize(
@@ -107,27 +109,27 @@ def test_a_claim_against_another_is_decided_by_the_ratio_to_its_median(
     ],
 )
 def test_a_claim_against_another_that_was_not_measured_alike_is_not_decided(missing: list[Record]) -> None:
-    judgement = judge("toy-grid", VERSUS, own(1) + missing)
-    assert (judgement.verdict, judgement.values) == ("not measured", ())
-    assert judgement.reason == "nothing to hold it against: no such m of other-grid"
+    decided = decide_claim("toy-grid", VERSUS, own(1) + missing)
+    assert (decided.verdict, decided.values) == ("not measured", ())
+    assert decided.reason == "nothing to hold it against: no such m of other-grid"
 
 
 def test_what_does_not_decide_a_claim_does_not_count_for_the_other_either() -> None:
     claim = dataclasses.replace(VERSUS, epochs=20)
     short = [dataclasses.replace(r, epochs=1.0) for r in others(2)]
-    assert judge("toy-grid", claim, own(1) + short).verdict == "not measured"
-    assert judge("toy-grid", claim, own(1) + short + others(10)).values == (0.1,)
+    assert decide_claim("toy-grid", claim, own(1) + short).verdict == "not measured"
+    assert decide_claim("toy-grid", claim, own(1) + short + others(10)).values == (0.1,)
 
 
 def test_without_values_of_its_own_a_claim_against_another_says_so() -> None:
-    judgement = judge("toy-grid", VERSUS, others(2))
-    assert (judgement.verdict, judgement.reason) == ("not measured", "no record of m")
+    decided = decide_claim("toy-grid", VERSUS, others(2))
+    assert (decided.verdict, decided.reason) == ("not measured", "no record of m")
 
 
 def test_what_was_measured_of_a_reduced_form_is_named() -> None:
     small = measured(1.0, reference="toy-grid@size=4")
-    judgement = judge("toy-grid", CLAIM, [small])
-    assert judgement.reason == "measured was toy-grid@size=4, which is another system"
+    decided = decide_claim("toy-grid", CLAIM, [small])
+    assert decided.reason == "measured was toy-grid@size=4, which is another system"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +147,6 @@ def test_a_value_under_other_conditions_decides_nothing(
     changes: dict[str, Any], facts: dict[str, Any], reason: str
 ) -> None:
     claim = dataclasses.replace(CLAIM, **changes)
-    judgement = judge("toy-grid", claim, [measured(1.0, **facts)])
-    assert (judgement.verdict == "reproduced") is not bool(reason)
-    assert reason in judgement.reason
+    decided = decide_claim("toy-grid", claim, [measured(1.0, **facts)])
+    assert (decided.verdict == "reproduced") is not bool(reason)
+    assert reason in decided.reason

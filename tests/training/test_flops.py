@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import reference
-from harness.training.flops import SMALL_STEP, affordable_steps, step_operations, step_threads
+from harness.training.flops import SMALL_STEP, step_operations, step_threads, steps_within_budget
 from tests.toys import Toy
 
 
@@ -34,7 +34,7 @@ def test_counting_leaves_the_random_state_alone() -> None:
     [(10, 1000, 50, 50), (10, 1000, 500, 100), (10, None, 500, 500), (1000, 10, 500, 2), (0, 10, 5, 5)],
 )
 def test_a_budget_buys_steps(per_step: float, budget: float | None, documented: int, steps: int) -> None:
-    assert affordable_steps(per_step, budget, documented) == steps
+    assert steps_within_budget(per_step, budget, documented) == steps
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from harness.memory.estimate import estimate, traced_tensors
-from harness.memory.leaks import held_after
-from harness.memory.storage_tracer import NotFollowableError
+from harness.memory.leaks import bytes_retained
+from harness.memory.storage_tracer import UntraceableError
 from harness.training import RunConfig, train
 from harness.training.flops import step_operations
 from tests import toys
@@ -192,7 +192,7 @@ def everything_runs(toy_config: Callable[..., RunConfig], folder: Path) -> None:
     toy: Any = toys.Toy()
     assert step_operations(toy, 4) > 0
     assert traced_tensors(toy, 4, CPU) > 0
-    early, late = held_after(toy, 2, (4, 8), CPU)
+    early, late = bytes_retained(toy, 2, (4, 8), CPU)
     assert early == late
 
 
@@ -213,7 +213,7 @@ def test_every_optimiser_of_torch_runs(
     everything_runs(toy_config, tmp_path)
     toy: Any = toys.Toy()
     if name in READS_VALUES:
-        with pytest.raises(NotFollowableError, match="can't be followed without values"):
+        with pytest.raises(UntraceableError, match="can't be followed without values"):
             estimate(toy, 4)
     else:
         assert estimate(toy, 4).tensors > 0

@@ -13,7 +13,7 @@ from torch import nn
 
 from harness.data.grid import GaussianGrid
 from harness.memory.estimate import estimate, estimated_tensors, traced_tensors
-from harness.memory.leaks import held_after
+from harness.memory.leaks import bytes_retained
 from harness.training import RunConfig, train
 from harness.training.flops import step_operations, takes_a_single_sample
 from harness.training.run_folder import read_rows
@@ -169,7 +169,7 @@ def test_measures_look_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toys.Toy, "step", lambda *_: None)
     toy: Any = toys.Toy()
     with pytest.raises(ValueError, match="return its losses by name"):
-        held_after(toy, 2, (1, 2), torch.device("cpu"))
+        bytes_retained(toy, 2, (1, 2), torch.device("cpu"))
 
 
 class Averaged(toys.Toy):
@@ -193,7 +193,7 @@ def test_deep_copies_and_transformers_are_measured() -> None:
     assert tensors == estimate(averaged, 4).tensors > estimate(toys.Toy(), 4).tensors  # type: ignore[arg-type]
     assert step_operations(averaged, 4) > 0
     assert estimated_tensors(averaged, 4) == pytest.approx(traced_tensors(averaged, 4, torch.device("cpu")), rel=0.02)
-    early, late = held_after(averaged, 2, (2, 4), torch.device("cpu"))
+    early, late = bytes_retained(averaged, 2, (2, 4), torch.device("cpu"))
     assert early == late
     assert torch.Tensor.__deepcopy__ is before
 

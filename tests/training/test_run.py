@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from harness.data.device_transfer import Delivery
+from harness.data.device_transfer import DeviceTransfer
 from harness.training import NonFiniteError, RunConfig, train
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.load_run import restore_run
@@ -216,14 +216,14 @@ def test_a_picture_with_sixteen_bits_or_too_many_pixels_is_refused(tmp_path: Pat
 def test_a_run_of_three_epochs_makes_one_delivery_and_so_one_copy_stream(
     toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Delivery] = []
+    made: list[DeviceTransfer] = []
 
-    class Counted(Delivery):
+    class Counted(DeviceTransfer):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             made.append(self)
 
-    monkeypatch.setattr("harness.training.loop.Delivery", Counted)
+    monkeypatch.setattr("harness.training.loop.DeviceTransfer", Counted)
     run = train(toy_config(epochs=3, batch_size=20_000), tmp_path / "run")
     assert run.steps == 3 * run.steps_per_epoch
     assert len(made) == 1

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from harness.training.player import EnginePlayer
-from harness.training.synthetic_batch import drawn_batch
-from harness.training.synthetic_step import PreparedStep, check_batch_size
+from harness.training.synthetic_batch import synthetic_batch
+from harness.training.synthetic_step import SyntheticStep, check_batch_size
 from reference import Card, get
 from tests.toys import CARD, Toy
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def stepped(times: int, batch: int = 6) -> dict[str, float]:
     with torch.random.fork_rng([]):
-        prepared = PreparedStep(TOY, batch, CPU)
+        prepared = SyntheticStep(TOY, batch, CPU)
         for _ in range(times):
             losses = prepared()
     return {name: value.item() for name, value in losses.items()}
@@ -39,13 +39,13 @@ def test_another_seed_on_the_card_starts_elsewhere() -> None:
 
     toys: list[Any] = [Toy(), Seeded()]
     with torch.random.fork_rng([]):
-        weights = [next(PreparedStep(toy, 4, CPU).networks["generator"].parameters()) for toy in toys]
+        weights = [next(SyntheticStep(toy, 4, CPU).networks["generator"].parameters()) for toy in toys]
     assert not torch.equal(*weights)
 
 
 def test_roles_with_an_optimiser_are_players_and_others_are_handed_over() -> None:
     with torch.random.fork_rng([]):
-        prepared = PreparedStep(get("style-transfer", size=16), 1, CPU)
+        prepared = SyntheticStep(get("style-transfer", size=16), 1, CPU)
     assert type(prepared.players.picture) is EnginePlayer
     assert prepared.players.features is prepared.networks["features"]
     assert isinstance(prepared.players.features, nn.Module)
@@ -62,7 +62,7 @@ def test_players_and_preparation_are_the_callers() -> None:
         return Named(network, optimizer)
 
     with torch.random.fork_rng([]):
-        prepared = PreparedStep(
+        prepared = SyntheticStep(
             TOY, 4, CPU, make_player=make, prepare=lambda networks, optimizers: seen.extend([*networks, *optimizers])
         )
         prepared()
@@ -81,7 +81,7 @@ def test_players_and_preparation_are_the_callers() -> None:
 def test_a_drawn_batch_has_the_cards_shape_and_range(card: Card, labels: bool, condition: bool) -> None:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        batch = drawn_batch(card, 50, CPU)
+        batch = synthetic_batch(card, 50, CPU)
     assert batch.data.shape == (50, *card.data_shape)
     assert batch.data.dtype == torch.float32
     low, high = card.data_range

@@ -17,7 +17,7 @@ from torch_fidelity.utils import create_feature_extractor
 
 from harness.evaluation.extractors import train
 from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
-from harness.evaluation.extractors.training_data import LESSONS, Lessons
+from harness.evaluation.extractors.training_data import EXTRACTOR_DATA, ExtractorData
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
 from harness.files.tensors import SafetensorError, read_metadata, read_tensors, write_tensors
 from harness.files.writing import write_folder
@@ -83,7 +83,7 @@ class Extractor:
         return features, logits
 
 
-def open_extractor(
+def load_extractor(
     name: str,
     device: torch.device,
     root: Path | None = None,
@@ -102,8 +102,8 @@ def open_extractor(
         return _inception(inception_file(inception), device)
     if name not in EXTRACTORS:
         raise ValueError(f"unknown extractor {name!r}; there are: {', '.join(NAMES)}")
-    lessons = LESSONS[name](root)
-    file = _weights_file(name, lessons)
+    data = EXTRACTOR_DATA[name](root)
+    file = _weights_file(name, data)
     facts = _facts(file)
     module = _created(name, file, [FEATURES, LOGITS], device)
     kind = EXTRACTORS[name]
@@ -115,7 +115,7 @@ def open_extractor(
         kind.CLASSES,
         kind.SIDE,
         device,
-        lessons.title,
+        data.title,
         accuracy=float(facts["accuracy"]),
     )
 
@@ -124,11 +124,11 @@ def weights_path(name: str, root: Path | None = None) -> Path:
     """The file of an extractor's weights, for whoever calls torch-fidelity by hand.
 
     Raises:
-        ValueError: as `open_extractor`.
+        ValueError: as `load_extractor`.
     """
     if name not in EXTRACTORS:
         raise ValueError(f"unknown extractor {name!r}; there are: {', '.join(EXTRACTORS)}")
-    return _weights_file(name, LESSONS[name](root))
+    return _weights_file(name, EXTRACTOR_DATA[name](root))
 
 
 def inception_file(given: Path | None) -> Path:
@@ -177,39 +177,39 @@ def _created(name: str, file: Path, layers: list[str], device: torch.device) -> 
     return module.to(device)
 
 
-def _weights_file(name: str, lessons: Lessons) -> Path:
+def _weights_file(name: str, data: ExtractorData) -> Path:
     """Bundled, cached, or trained now."""
     bundled = BUNDLED / f"{name}.safetensors"
-    if bundled.is_file() and _made_for(bundled, lessons):
+    if bundled.is_file() and _made_for(bundled, data):
         return bundled
-    place = f"{name}-{train.RECIPE_VERSION}-{lessons.fingerprint}"
+    place = f"{name}-{train.RECIPE_VERSION}-{data.fingerprint}"
     folder = cache_folder() / "extractors"
     for cached in sorted(folder.glob(f"{place}-*/{name}.safetensors")):
         if not cached.parent.name.endswith(_facts(cached)["hash"]):
             raise ValueError(f"{cached} holds other weights than its folder's name says: delete it")
         return cached
     check_cache()
-    trained = train_weights(name, lessons)
+    trained = train_weights(name, data)
     target = folder / f"{place}-{weights_hash(trained.tensors)}"
     with writing_to_cache():
-        write_folder(target, lambda at: write_weights(at / f"{name}.safetensors", trained, lessons))
+        write_folder(target, lambda at: write_weights(at / f"{name}.safetensors", trained, data))
     return target / f"{name}.safetensors"
 
 
-def train_weights(name: str, lessons: Lessons) -> train.Trained:
+def train_weights(name: str, data: ExtractorData) -> train.Trained:
     """Train an extractor by the recipe."""
-    lesson, held_out = lessons.make()
-    what = f"training {name} on {lessons.title}, once (epochs)"
-    return train.train_extractor(EXTRACTORS[name], lesson, held_out, lessons.epochs, what)
+    images, held_out = data.make()
+    what = f"training {name} on {data.title}, once (epochs)"
+    return train.train_extractor(EXTRACTORS[name], images, held_out, data.epochs, what)
 
 
-def write_weights(path: Path, trained: train.Trained, lessons: Lessons) -> None:
+def write_weights(path: Path, trained: train.Trained, data: ExtractorData) -> None:
     """Write weights with what they were made from."""
     metadata = {
         "recipe": str(train.RECIPE_VERSION),
-        "data": lessons.fingerprint,
+        "data": data.fingerprint,
         "accuracy": f"{trained.accuracy:.4f}",
-        "title": lessons.title,
+        "title": data.title,
     }
     write_tensors(path, trained.tensors, metadata)
 
@@ -223,9 +223,9 @@ def weights_hash(tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()[:12]
 
 
-def _made_for(file: Path, lessons: Lessons) -> bool:
+def _made_for(file: Path, data: ExtractorData) -> bool:
     facts = _metadata(file)
-    return facts.get("recipe") == str(train.RECIPE_VERSION) and facts.get("data") == lessons.fingerprint
+    return facts.get("recipe") == str(train.RECIPE_VERSION) and facts.get("data") == data.fingerprint
 
 
 def _facts(file: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ _BATCH = 128
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LabelledImages:
     """uint8 images (n, C, H, W) and what they show: class numbers (n,), or attributes (n, outputs) of 0 and 1."""
 
     images: Tensor
@@ -43,27 +43,27 @@ class Trained:
 
 def train_extractor(
     kind: type[SmallExtractor],
-    lesson: Lesson,
-    held_out: Lesson,
+    data: LabelledImages,
+    held_out: LabelledImages,
     epochs: int,
     what: str = "training an extractor (epochs)",
 ) -> Trained:
-    """Train `kind` on `lesson`; the log has how far it is, as `what`."""
+    """Train `kind` on `data`; the log has how far it is, as `what`."""
     cpu = torch.device("cpu")
     streams = Streams(RECIPE_VERSION, cpu)
     with numerics(cpu, deterministic=True, threads=1), full_float32(), streams.implicit():
         with streams.initialising():
             networks = make_networks(kind)
-        per_epoch = -(-len(lesson.images) // _BATCH)
+        per_epoch = -(-len(data.images) // _BATCH)
         optimizer = torch.optim.AdamW(networks.parameters(), lr=1e-3, weight_decay=0.02)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=epochs * per_epoch)
-        loss_of = binary_cross_entropy_with_logits if lesson.targets.dim() == 2 else _smoothed
+        loss_of = binary_cross_entropy_with_logits if data.targets.dim() == 2 else _smoothed
         model = nn.Sequential(networks["trunk"], networks["head"]).train()
         for epoch in range(epochs):
-            order = torch.randperm(len(lesson.images), generator=streams.order)
+            order = torch.randperm(len(data.images), generator=streams.order)
             for chosen in torch.split(order, _BATCH):
-                images = prepared(lesson.images[chosen], kind.CHANNELS, kind.SIDE)
-                loss = loss_of(model(_moved(images, streams.noise)), lesson.targets[chosen])
+                images = prepared(data.images[chosen], kind.CHANNELS, kind.SIDE)
+                loss = loss_of(model(_moved(images, streams.noise)), data.targets[chosen])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -91,10 +91,8 @@ def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _accuracy(model: nn.Module, kind: type[SmallExtractor], lesson: Lesson) -> float:
-    parts = [model(prepared(images, kind.CHANNELS, kind.SIDE)) for images in torch.split(lesson.images, 1000)]
+def _accuracy(model: nn.Module, kind: type[SmallExtractor], data: LabelledImages) -> float:
+    parts = [model(prepared(images, kind.CHANNELS, kind.SIDE)) for images in torch.split(data.images, 1000)]
     outputs = torch.cat(parts)
-    right = (
-        (outputs > 0) == (lesson.targets > 0.5) if lesson.targets.dim() == 2 else outputs.argmax(1) == lesson.targets
-    )
+    right = (outputs > 0) == (data.targets > 0.5) if data.targets.dim() == 2 else outputs.argmax(1) == data.targets
     return float(right.double().mean())

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.training_rules import RuleResult, watch_conduct, watch_order
-from harness.data.dataset import RandomlyChanged
+from harness.checks.training_rules import RuleResult, check_training_rules, watch_order
+from harness.data.dataset import Augmented
 from harness.records.metrics import RULE, TRAINING_RULE
 from harness.suite.session import Session
 from harness.suite.subject import Subject
-from harness.training.flops import affordable_steps
+from harness.training.flops import steps_within_budget
 
 FEW = 4  # samples a step are enough for the rules that don't wait for training to show
 
@@ -29,17 +29,17 @@ def record_findings(subject: Subject, findings: list[RuleResult]) -> None:
     assert not broken, "; ".join(broken)
 
 
-def test_conduct(subject: Subject, suite: Session) -> None:
+def test_training_rules(subject: Subject, suite: Session) -> None:
     subject = subject.trainable
     chosen, profile = subject.reference, suite.profile
-    batch, steps = profile.conduct_batch, profile.conduct_steps
+    batch, steps = profile.rules_batch, profile.rules_steps
     per_step = batch * subject.operations_per_sample
-    if affordable_steps(per_step, profile.conduct_flops, 2 * steps) < 2 * steps:
+    if steps_within_budget(per_step, profile.rules_flops, 2 * steps) < 2 * steps:
         reason = f"training either player alone takes more operations than the profile {profile.name} allows"
         unplayed = {RULE: "players oppose each other"}
         subject.record(TRAINING_RULE, None, status="skipped", reason=reason, protocol=unplayed)
         batch, steps = FEW, 0
-    findings = watch_conduct(chosen, subject.dataset, chosen.card.seed, batch, steps)
+    findings = check_training_rules(chosen, subject.dataset, chosen.card.seed, batch, steps)
     assert len(findings) >= 5
     record_findings(subject, findings)
 
@@ -52,7 +52,7 @@ def test_order_of_data(suite: Session, tmp_path: Path) -> None:
     looked = 0
     for name, subject in first.items():
         data = subject.dataset
-        if data.in_memory and not isinstance(data, RandomlyChanged) and len(data) > 3:
+        if data.in_memory and not isinstance(data, Augmented) and len(data) > 3:
             folder = tmp_path / name
             record_findings(subject, watch_order(subject.spec, suite.root, suite.settings.modules, folder))
             looked += 1
