@@ -39,3 +39,12 @@ def test_commands_that_the_manual_shows_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")):
         for command in re.findall(r"(?:^|`|/)gan-harness ([a-z][\w-]*)", page.read_text(), re.M):
             assert command in known, f"{page.name}: gan-harness {command}"
+
+
+def test_every_suite_is_in_the_manual_and_in_the_help() -> None:
+    suites = {path.name for path in (ROOT / "suites").glob("test_*.py")}
+    assert set(re.findall(r"`(test_\w+\.py)`", (DOCS / "own-gan.md").read_text())) == suites
+    shown = " ".join((DOCS / "cli.md").read_text().split())
+    listed = re.search(r"all of them: ([\w, ]+)\.", shown)
+    assert listed is not None
+    assert {f"test_{name}.py" for name in listed[1].split(", ")} == suites

@@ -72,14 +72,15 @@ def _explain(error: Exception) -> int:
         complain("interrupted")
         return 130
     if hasattr(error, "format_message"):  # what typer raises for an unknown option or a word as a number
-        complain(error.format_message())
+        if message := error.format_message():  # empty where the help was asked for by saying nothing
+            complain(message)
         return 2
     # PyTorch is slow to import, and --help needs none of it.
     from harness.training.logger import NonFiniteError
     from harness.training.out_of_memory import device_trouble
 
     if isinstance(error, NonFiniteError):
-        complain(f"training went wrong: {error}; the checkpoint before it is kept")
+        complain(f"training went wrong: {error}; checkpoints before it are kept, if there were any")
         return 1
     if isinstance(error, ValueError | OSError):
         complain(in_words(error))

@@ -11,7 +11,7 @@ from harness.reporting.console import new_console
 
 @command("ab")
 def ab(options: RevisionOptions) -> None:
-    """Run the suites of two git revisions, seed by seed in turn, and say what CANDIDATE kept, as `compare` does.
+    """Run the suites of two git revisions of a clone of this project, seed by seed in turn, and compare them.
 
     Exit code 0: nothing got worse; 1: something did; 10: inconclusive, or not comparable.
 

@@ -52,6 +52,6 @@ def _show(answer: Evaluation, console: Console) -> None:
     if answer.why_no_start:
         console.print(f"not measured before training: {escape(answer.why_no_start)}", soft_wrap=True)
     if answer.missing is not None:
-        console.print(f"missing classes: {', '.join(answer.missing) or 'none'}")
+        console.print(f"missing classes: {'; '.join(answer.missing) or 'none'}")
     if answer.kept is not None:
         console.print(f"the figures that were there before are kept: {escape(str(answer.kept))}", soft_wrap=True)

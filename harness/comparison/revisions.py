@@ -95,7 +95,10 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
     report = report.resolve()
     suites = [suite for suite in _SUITES if (tree / suite).is_file()]
     if not suites:
-        raise ValueError(f"the revision in {tree} has none of {', '.join(_SUITES)}")
+        raise ValueError(
+            f"the revision {tree.name} has none of {', '.join(_SUITES)}: `ab` compares revisions of a clone of this "
+            "project; hold a GAN in another repository against a baseline, with `gan-harness suites … --baseline`"
+        )
     command = [
         sys.executable,
         "-m",

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
 from harness.comparison.rule import ALPHA, Rule
 from harness.records.environment import CONVOLUTIONS, PRODUCTS
-from harness.records.metrics import EXTRACTOR, METRICS, NUMERICS, TRAINING, UNTRAINED
+from harness.records.metrics import EXTRACTOR, METRICS, NUMERICS, TRAINING, UNTRAINED, find_metric
 from harness.records.record import Record
 
 Verdict = Literal["kept", "better", "worse", "inconclusive", "not comparable"]
@@ -67,16 +67,17 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
 
     Raises:
         NotComparableError: no metric takes part on either side.
+        ValueError: the rule names a metric that doesn't exist.
     """
     rule = rule or Rule()
+    _check_metrics(rule, (*base, *candidate))
     sides = _grouped(base, rule), _grouped(candidate, rule)
     keys = list(dict.fromkeys([*sides[0], *sides[1]]))
     if not keys:
-        there = (
-            ", ".join(sorted({r.metric for r in (*base, *candidate) if r.status == "measured"})) or "nothing measured"
-        )
+        there = sorted({r.metric for r in (*base, *candidate) if r.status == "measured"})
         raise NotComparableError(
-            f"there is nothing to compare: neither side has a measured metric that takes part; there are: {there}"
+            "there is nothing to compare: neither side has a measured metric that takes part; "
+            + (f"measured are: {', '.join(there)}" if there else "nothing was measured")
         )
     settled: dict[tuple[str, str], Comparison] = {}
     tested: dict[tuple[str, str], Permutation] = {}
@@ -101,6 +102,14 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
         one, other = (side[key] for side in sides)
         settled[key] = _tested_verdict(key, one, other, test, corrected[key], len(tested), rule)
     return [settled[key] for key in keys]
+
+
+def _check_metrics(rule: Rule, records: Iterable[Record]) -> None:
+    """Refuse a mistyped metric: it would take no part for ever, without a word."""
+    known = {name for record in records for name in (record.metric, record.series)}
+    for pattern in rule.metrics:
+        if pattern not in known and not any(mark in pattern for mark in "*?["):
+            find_metric(pattern)
 
 
 def exit_code(comparisons: Iterable[Comparison]) -> int:

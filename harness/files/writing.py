@@ -58,7 +58,7 @@ def held(folder: Path) -> Iterator[None]:
         note = Path(busy.lock_file).with_suffix(".writer")
         with contextlib.suppress(OSError):
             raise ValueError(f"{folder} is being written by {note.read_text(encoding='utf-8').strip()}") from None
-        raise ValueError(f"{folder} is being written by another process") from None
+        raise ValueError(f"{folder} is being written by another process, or can't be locked") from None
     note = Path(lock.lock_file).with_suffix(".writer")
     try:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -41,7 +41,10 @@ class SampleOptions:
     ] = None
     seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0
     device: Device = "auto"
-    out: Annotated[Path | None, typer.Option(help="PNG to write; default RUN/MODE-seedS.png.")] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(help="PNG to write; default RUN/MODE-seedS.png; RUN/sample-seedS.png of random ones."),
+    ] = None
     data_root: DataRoot = None
     pack: Annotated[Path | None, typer.Option(help="Where the pack lies that the run was trained on.")] = None
     latents: Annotated[Path | None, typer.Option(help="Latents to use, as an earlier call wrote them.")] = None

@@ -58,6 +58,8 @@ def parse_storage(text: str) -> Storage:
         return Storage(text, profile=text)
     name, _, place = text.partition("=") if "=" in text and not Path(text).exists() else (text, "", text)
     folder = Path(place)
+    if name and place and "=" in text and not folder.is_dir():
+        raise ValueError(f"the storage {name} can't be used: {folder} isn't a folder")
     if not (name and place and folder.is_dir()):
         raise ValueError(
             f"unknown storage {text!r}: {' or '.join(DISK_PROFILES)} simulate a disk; a folder measures the disk that "

@@ -119,7 +119,7 @@ def read_records(path: Path) -> list[Record]:
         ValueError: no such file, or a line that isn't a record, with its number.
     """
     if not path.is_file():
-        raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of an earlier run")
+        raise ValueError(f"{path} isn't there: run `gan-harness suites` first, or name the folder of an earlier run")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

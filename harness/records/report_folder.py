@@ -25,7 +25,9 @@ def read_session(folder: Path) -> dict[str, list[str]]:
         content: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
         return {"specs": content["specs"], "modules": content["modules"]}
     except FileNotFoundError:
-        raise ValueError(f"{path} isn't there: run `pytest suites/` first, or name the folder of a report") from None
+        raise ValueError(
+            f"{path} isn't there: run `gan-harness suites` first, or name the folder of a report"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -67,28 +68,45 @@ def checkpoint_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-" + "[0-9]" * 8) if path.is_dir())
 
 
+def steps_done(folder: Path) -> int:
+    """After how many steps the newest checkpoint below `folder` was written, by its own word; 0 where there is none."""
+    for path in reversed(checkpoint_folders(folder)):
+        with contextlib.suppress(DamagedError):
+            return int(_state_of(path)["step"])
+    return 0
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint, onto the CPU.
 
     Raises:
         DamagedError: a file is missing, cut off or changed.
     """
+    content = _state_of(path)
     try:
-        text, _, checksum = (path / _STATE).read_text().rstrip("\n").rpartition("\n")
-        if hashlib.sha256(text.encode()).hexdigest() != checksum:
-            raise DamagedError(f"{path / _STATE} is damaged: its checksum doesn't match")
-        content = json.loads(text)
-        if content["format"] != FORMAT:
-            raise ValueError(f"{path} has the format {content['format']}, this version reads {FORMAT}")
-        if path.name != f"step-{content['step']:08d}":
-            raise DamagedError(f"{path} holds the checkpoint of step {content['step']}: it was renamed")
         written = (path / _TENSORS).read_bytes()
         if hashlib.sha256(written).hexdigest() != content["tensors_sha256"]:
             raise DamagedError(f"{path / _TENSORS} is damaged: its checksum doesn't match")
         tensors = read_tensors(path / _TENSORS, written)
-    except (OSError, UnicodeDecodeError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise DamagedError(f"{path} is damaged: {error}") from error
     return Checkpoint(content["step"], content["identity"], content["scalars"], tensors)
+
+
+def _state_of(path: Path) -> dict[str, Any]:
+    """Everything of a checkpoint but its tensors."""
+    try:
+        text, _, checksum = (path / _STATE).read_text().rstrip("\n").rpartition("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
+    if hashlib.sha256(text.encode()).hexdigest() != checksum:
+        raise DamagedError(f"{path / _STATE} is damaged: its checksum doesn't match")
+    content: dict[str, Any] = json.loads(text)
+    if content["format"] != FORMAT:
+        raise ValueError(f"{path} has the format {content['format']}, this version reads {FORMAT}")
+    if path.name != f"step-{content['step']:08d}":
+        raise DamagedError(f"{path} holds the checkpoint of step {content['step']}: it was renamed")
+    return content
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:

@@ -14,6 +14,7 @@ from harness.data import Dataset, Reading, batches_per_epoch, open_dataset
 from harness.data.order import decided_window
 from harness.data.packed import PackedImages
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment
+from harness.training.checkpoint import steps_done
 from harness.training.config import RunConfig
 from harness.training.device import resolve_device, unusable_gpu
 from harness.training.flops import step_threads, takes_a_single_sample
@@ -162,10 +163,10 @@ def _open_data(config: RunConfig, card: Card) -> Dataset:
     return dataset
 
 
-def check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> None:
+def check_resumable(folder: RunFolder, resolved: Resolved, facts: dict[str, Any]) -> None:
     """Refuse what would make another run of it; what may change its bits and can't be helped is logged."""
     earlier, earlier_facts = folder.read_run()
-    saved, asked = earlier.to_json(), config.to_json()
+    saved, asked = earlier.to_json(), resolved.config.to_json()
     lines = [
         f"{key}: the run has {saved[key]}, asked was {asked[key]}"
         for key in asked
@@ -178,6 +179,9 @@ def check_resumable(folder: RunFolder, config: RunConfig, facts: dict[str, Any])
         )
     if lines:
         raise ValueError(f"{folder.path} can't be resumed with other settings: " + "; ".join(lines))
+    done = steps_done(folder.checkpoints)
+    if done > resolved.total:
+        raise ValueError(f"{folder.path} has {done} steps already, more than the {resolved.total} asked for")
     before, now = earlier_facts["environment"], facts["environment"]
     moved = [f"{key} {before[key]}, now {now[key]}" for key in _MOVES_BITS if key in before and before[key] != now[key]]
     if moved:

@@ -85,7 +85,7 @@ def check_values(reference: Reference, values: Any, names: tuple[str, ...] | Non
         if not isinstance(value, Tensor) or value.numel() != 1 or value.is_complex() or value.is_meta:
             raise ValueError(
                 f"step() of {name} must return tensors of one real value, and {key!r} is {_shown(value)}"
-                + ("; torch.as_tensor makes one of it" if isinstance(value, int | float) else "")
+                + ("; return the loss detached, without .item()" if isinstance(value, int | float) else "")
             )
     if names is None:
         if len(devices := {str(value.device) for value in values.values()}) > 1:

@@ -60,7 +60,7 @@ def train(
         with held(out):
             _check_folder(folder, resume=going_on, overwrite=overwrite)  # until now another process may have been at it
             if going_on:
-                check_resumable(folder, resolved.config, facts)
+                check_resumable(folder, resolved, facts)
             check_last_batch(resolved.config, reference, resolved.dataset)
             loop = Loop(resolved, folder, on_step)
             if going_on:

@@ -53,7 +53,8 @@ def register(cls: _T) -> _T:
         raise ValueError(f"the reference name {name!r} must not contain '@', '=', ',', '/' or spaces")
     holder = _registered.get(name)
     if holder is not None and _origin(holder) != _origin(cls):
-        raise ValueError(f"the reference name {name!r} is taken by {_origin(holder)}; {_origin(cls)} needs another")
+        own, other = sorted((_origin(holder), _origin(cls)), key=lambda origin: origin.startswith("reference."))
+        raise ValueError(f"the reference name {name!r} is taken by {other}; {own} needs another")
     _registered[name] = cls  # type: ignore[assignment]
     return cls
 

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import harness.cli.__main__  # noqa: F401 - enters the commands
+from harness.cli.app import app
 from harness.cli.findings import findings
 from harness.training.checkpoint import checkpoint_folders
 from harness.training.run_folder import RunFolder, read_rows
@@ -52,6 +54,7 @@ def complaint(*arguments: str | Path, before: Callable[[], None] | None = None) 
     return lines[0]
 
 
+@pytest.mark.parametrize("command", [command.name for command in app.registered_commands])
 def test_every_help_shows_an_example(command: str) -> None:
     assert "Example: gan-harness" in run(command, "--help").stdout
 

@@ -46,6 +46,16 @@ def test_a_metric_is_chosen_by_its_name_or_by_its_series() -> None:
     assert chosen("*2 workers*") == ["same_bits [variation 2 workers]"]
 
 
+def test_a_mistyped_metric_is_refused_and_no_open_verdict() -> None:
+    records = [*side(TEN), *side(TEN, metric="kid")]
+    for metrics in (("fdi",), ("kid", "fdi")):
+        with pytest.raises(ValueError, match=r"^no metric is called 'fdi'; did you mean fid") as refused:
+            compare(records, records, Rule(metrics=metrics))
+        assert not isinstance(refused.value, NotComparableError)
+    with pytest.raises(NotComparableError, match=r"takes part; measured are: fid, kid$"):
+        compare(records, records, Rule(metrics=("recall",)))
+
+
 @pytest.mark.parametrize("alpha", [0, 1, -0.1, float("nan")])
 def test_an_alpha_that_is_no_chance_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):

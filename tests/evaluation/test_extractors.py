@@ -81,11 +81,11 @@ def test_without_the_weights_that_come_along_mnist_trains_an_extractor_once(
             load_extractor("mnistnet", CPU, mnist_root)
 
 
-def test_mnistnet_comes_along_and_only_to_train_it_takes_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnistnet_comes_along_and_only_to_train_it_takes_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = load_extractor("mnistnet", CPU)
     assert (found.weights, found.trained_on) == (HASHES["mnistnet"], "MNIST")
     monkeypatch.setattr("harness.evaluation.extractors.extractor.BUNDLED", Path("nowhere"))
-    monkeypatch.setenv("GAN_HARNESS_CACHE", "nowhere")
+    monkeypatch.setenv("GAN_HARNESS_CACHE", str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="takes MNIST as published, and no data root holds it"):
         load_extractor("mnistnet", CPU)
     with pytest.raises(ValueError, match=r"unknown extractor 'vgg'; there are: mnistnet"):

@@ -33,6 +33,7 @@ from harness.loading.record import (
 )
 from harness.records.record import Record, Status, read_records
 from harness.reporting.recorder import Recorder
+from harness.training.synthetic_step import SyntheticStep
 from reference import get
 from tests.loading.conftest import CELEBA, MLP
 from tests.processes import _context
@@ -106,9 +107,9 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path: Path) -> None:
     [
         ("nowhere", "unknown storage 'nowhere': hdd or ssd simulate a disk; a folder measures the disk that it lies"),
         ("HDD", "unknown storage 'HDD'"),
-        ("hdd=nowhere", "unknown storage 'hdd=nowhere'"),
-        ("hdd=ssd", "unknown storage 'hdd=ssd'"),
-        (f"here={__file__}", "unknown storage 'here="),
+        ("hdd=nowhere", "the storage hdd can't be used: nowhere isn't a folder"),
+        ("hdd=ssd", "the storage hdd can't be used: ssd isn't a folder"),
+        (f"here={__file__}", "the storage here can't be used: "),
         (__file__, "unknown storage '"),
         ("=", "unknown storage '='"),
         ("=/tmp", "unknown storage '=/tmp'"),
@@ -269,7 +270,8 @@ def test_a_cards_steps_are_timed_when_it_is_warm_and_has_nothing_else_to_do(monk
     asked: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: asked.append("wait"))
     monkeypatch.setattr(torch.random, "fork_rng", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(harness.loading.record, "SyntheticStep", lambda *_: lambda: asked.append("step"))
+    monkeypatch.setattr(SyntheticStep, "__init__", lambda self, *_: setattr(self, "_device", torch.device("cuda")))
+    monkeypatch.setattr(SyntheticStep, "__call__", lambda _: asked.append("step"))
     monkeypatch.setattr(harness.loading.record, "step_threads", lambda *_: 1)
     times = harness.loading.record._step_seconds(get("mlp-gan-mnist"), 4, torch.device("cuda"))
     assert len(times) == 5

@@ -56,5 +56,5 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text() + '{"suite": "modes"}\n')
     with pytest.raises(ValueError, match="line 2: not a record"):
         read_records(path)
-    with pytest.raises(ValueError, match="run `pytest suites/` first"):
+    with pytest.raises(ValueError, match="run `gan-harness suites` first"):
         read_records(tmp_path / "absent.jsonl")

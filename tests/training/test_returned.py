@@ -36,7 +36,7 @@ SLIPS: list[Slip] = [
     ("step", lambda *_: [ONE], "return its losses by name, as in .*, not a list"),
     ("step", lambda *_: ONE, r"return its losses by name, as in .*, not a tensor of shape \(\)"),
     ("step", lambda *_: (ONE, ONE), "return its losses by name, as in .*, not a tuple"),
-    ("step", lambda *_: {"loss": 0.5}, "tensors of one real value, and 'loss' is a float; torch.as_tensor makes one"),
+    ("step", lambda *_: {"loss": 0.5}, "tensors of one real value, and 'loss' is a float; return the loss detached"),
     ("step", lambda *_: {"loss": torch.ones(3)}, r"tensors of one real value, and 'loss' is a tensor of shape \(3,\)"),
     ("step", lambda *_: {"loss": None}, "tensors of one real value, and 'loss' is nothing"),
     ("step", lambda *_: {"step": ONE}, "not call a value 'step'"),

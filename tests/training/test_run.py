@@ -227,3 +227,14 @@ def test_a_run_of_three_epochs_makes_one_delivery_and_so_one_copy_stream(
     run = train(toy_config(epochs=3, batch_size=20_000), tmp_path / "run")
     assert run.steps == 3 * run.steps_per_epoch
     assert len(made) == 1
+
+
+def test_a_run_that_has_more_steps_than_asked_for_is_refused_and_left_alone(
+    toy_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    train(toy_config(steps=8), tmp_path / "run")
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(ValueError, match=r"run has 8 steps already, more than the 5 asked for$"):
+        train(toy_config(steps=5), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    assert train(toy_config(steps=8), tmp_path / "run", resume=True).steps == 8
