@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from harness.memory import batch_size
+from harness.memory.estimate import Estimate, estimate
 from harness.reporting.recorder import Recorder
+from reference import Reference
 
+_estimates: dict[tuple[str, int], Estimate] = {}
 MLP, DCGAN = "mlp-gan-mnist", "handson-dcgan-mnist"
 
 
@@ -27,3 +31,16 @@ def write(recorder: Recorder) -> Any:
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+
+
+@pytest.fixture
+def estimates_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches ask for the same batches again and again: each is estimated once."""
+    monkeypatch.setattr(batch_size, "estimate", estimate_once)
+
+
+def estimate_once(reference: Reference, batch: int) -> Estimate:
+    key = (repr(reference), batch)
+    if key not in _estimates:
+        _estimates[key] = estimate(reference, batch)
+    return _estimates[key]

@@ -21,15 +21,16 @@ from harness.memory.batch_size import (
     within_budget,
 )
 from harness.memory.cublas import Workspaces
-from harness.memory.estimate import estimate
 from reference import get
 from tests.cli.test_commands import run
 from tests.comparison.test_compare import called
+from tests.memory.conftest import estimate_once
 from tests.toys import Toy
 
 MLP, DCGAN = "mlp-gan-mnist", "handson-dcgan-mnist"
 CARD = get(MLP).card
 SAMPLES = 60_000
+pytestmark = pytest.mark.usefixtures("estimates_once")
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -162,7 +163,7 @@ def test_where_nobody_knows_the_number_of_samples_any_batch_goes() -> None:
 
 
 def reserved(batch_size: int, spec: str = MLP) -> int:
-    return estimate(get(spec), batch_size).peak_reserved
+    return estimate_once(get(spec), batch_size).peak_reserved
 
 
 def found_within(budget: int, context: int = 0, limit: int = SAMPLES) -> tuple[int, list[Trial]]:

@@ -24,6 +24,8 @@ from tests.comparison.test_compare import called
 from tests.logs import hearing
 from tests.memory.test_batch_size import MLP, SAMPLES, one_line, reserved
 
+pytestmark = pytest.mark.usefixtures("estimates_once")
+
 
 @given(st.integers(0, 3000), st.integers(0, 3000), st.integers(1, 3), st.integers(-5, 4000))
 def test_a_guess_changes_the_way_and_not_the_answer(threshold: int, limit: int, start: int, guess: int) -> None:
