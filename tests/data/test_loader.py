@@ -258,15 +258,16 @@ def test_a_worker_that_is_killed_while_a_batch_is_used_is_said_in_one_line() -> 
         list(map(use, loader.stored(orders(20, 1)[0])))
 
 
-def test_too_little_shared_memory_is_said_in_one_line(tmp_path: Path) -> None:
+def train_with_shared_memory(size: str, spec: str, pictures: Path, folder: Path) -> tuple[int | None, str]:
+    """Train a step on 128 pictures, with a worker and so much of it; the exit code and what was said."""
     if why_no_mounts():
         pytest.skip(why_no_mounts())
-    write_pictures(tmp_path / "root" / "celeba" / "img_align_celeba", 128, 8, 8)
+    write_pictures(folder / "root" / pictures, 128, 8, 8)
     arguments: list[str | Path] = [
         "train",
-        "pytorch-dcgan-celeba",
+        spec,
         "--data-root",
-        tmp_path / "root",
+        folder / "root",
         "--steps",
         "1",
         "--batch-size",
@@ -274,14 +275,20 @@ def test_too_little_shared_memory_is_said_in_one_line(tmp_path: Path) -> None:
         "--workers",
         "1",
         "--out",
-        tmp_path / "run",
+        folder / "run",
         "--no-tensorboard",
         "--no-pictures",
         "--threads",
         "1",
     ]
-    mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", "/dev/shm"]  # a batch takes 1.5 MiB
-    code, told, _ = call_with_mounts([mount], arguments, tmp_path / "told", tmp_path, seconds=60)
+    mount = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", "/dev/shm"]
+    code, told, _ = call_with_mounts([mount], arguments, folder / "told", folder)
+    return code, told
+
+
+def test_too_little_shared_memory_is_said_in_one_line(tmp_path: Path) -> None:
+    faces = Path("celeba", "img_align_celeba")
+    code, told = train_with_shared_memory("1m", "pytorch-dcgan-celeba", faces, tmp_path)  # a batch takes 1.5 MiB
     assert code == 2, told
     assert "shared memory" in told
     assert "--workers 0" in told
@@ -290,29 +297,8 @@ def test_too_little_shared_memory_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_shared_memory_that_suffices_is_no_difficulty(tmp_path: Path) -> None:
     """The saboteur of the test before: the same with 64 MiB."""
-    if why_no_mounts():
-        pytest.skip(why_no_mounts())
-    write_pictures(tmp_path / "root" / "celeba_hq", 128, 8, 8)
-    arguments: list[str | Path] = [
-        "train",
-        "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3",
-        "--data-root",
-        tmp_path / "root",
-        "--steps",
-        "1",
-        "--batch-size",
-        "128",
-        "--workers",
-        "1",
-        "--out",
-        tmp_path / "run",
-        "--no-tensorboard",
-        "--no-pictures",
-        "--threads",
-        "1",
-    ]
-    mount = ["-t", "tmpfs", "-o", "size=64m", "tmpfs", "/dev/shm"]
-    code, told, _ = call_with_mounts([mount], arguments, tmp_path / "told", tmp_path)
+    small = "idl-pgan-celebahq512@resolution=16,width=16,phase_steps=3"
+    code, told = train_with_shared_memory("64m", small, Path("celeba_hq"), tmp_path)
     assert code == 0, told
 
 
