@@ -1,4 +1,4 @@
-"""From a card's data set to data: the real set where the data root has it, else its bundled stand-in, named as such."""
+"""From a card's data set to data: the real set where the data root has it, else what is bundled, named as such."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from harness.data.packed import Pack, PackedImages, read_pack
 from harness.data.packing import SUFFIX, pack_of, stale_reason
 from harness.data.synthetic import (
     DATABASE_TITLE,
-    DIGITS_TITLE,
     FACES_TITLE,
     PAIRS_TITLE,
     PICTURES_TITLE,
-    digits_root,
     drawn_faces,
     drawn_pairs,
     drawn_pictures,
@@ -239,12 +237,12 @@ def _look(root: Path | None, name: str, source: _Source) -> Availability:
         return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
 
 
-def _open_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
-    return mnist.Mnist(root, shape, value_range, stand_in=stand_in)
+def _open_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: Reading) -> Dataset:
+    return mnist.Mnist(root, shape, value_range)
 
 
-def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
-    return Erased(_open_mnist(root, shape, value_range, stand_in, how))
+def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: Reading) -> Dataset:
+    return Erased(mnist.Mnist(root, shape, value_range))
 
 
 def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
@@ -357,8 +355,10 @@ def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_
 
 
 _SOURCES: dict[str, _Source] = {
-    "mnist": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_mnist, (784,), 60_000),
-    "mnist-erased": _Source(mnist.FOLDER, DIGITS_TITLE, digits_root, _open_erased_mnist, (1, 28, 28), 60_000),
+    "mnist": _Source(mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, _open_mnist, (784,), 60_000),
+    "mnist-erased": _Source(
+        mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, _open_erased_mnist, (1, 28, 28), 60_000
+    ),
     "celeba": _Source(
         image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599, packed=True, named="CelebA"
     ),

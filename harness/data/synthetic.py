@@ -10,14 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from harness.data import content_and_style, faces, image_folder, lsun, mnist, pairs
-from harness.files.cache import cache_folder, writing_to_cache
+from harness.data import content_and_style, faces, image_folder, lsun, pairs
+from harness.files.cache import made_once
 from harness.files.writing import write_folder
 from harness.records.progress import report_progress
 
 DRAWN_FACES = 1024
 DRAWN_PAIRS = 96
-DIGITS_TITLE = "stand-in: scikit-learn digits"
 FACES_TITLE = "stand-in: drawn faces"
 DATABASE_TITLE = "stand-in: drawn faces in an LMDB"
 PAIRS_TITLE = "stand-in: drawn faces and their outlines"
@@ -29,14 +28,9 @@ _Writer = Callable[[Path, int, int], None]
 _log = logging.getLogger(__name__)
 
 
-def digits_root() -> Path:
-    """The data root of MNIST's stand-in."""
-    return _kept("digits-1", mnist.write_digits)
-
-
 def drawn_faces() -> Path:
     """The data root of CelebA's stand-in."""
-    return _kept(
+    return made_once(
         f"faces-{faces.FACES_VERSION}-{DRAWN_FACES}", lambda folder: faces.write_faces(folder, DRAWN_FACES, seed=0)
     )
 
@@ -48,14 +42,14 @@ def faces_in_a_database() -> Path:
         for file in sorted((drawn_faces() / image_folder.FOLDER).iterdir()):
             yield file.stem.encode(), file.read_bytes()
 
-    return _kept(
+    return made_once(
         f"lmdb-{faces.FACES_VERSION}-{DRAWN_FACES}", lambda folder: lsun.write_lmdb(folder / lsun.FOLDER, encoded())
     )
 
 
 def drawn_pairs() -> Path:
     """The data root of the stand-in for pairs."""
-    return _kept(
+    return made_once(
         f"pairs-{pairs.PAIRS_VERSION}-{faces.FACES_VERSION}-{DRAWN_PAIRS}",
         lambda folder: pairs.write_drawn_pairs(folder, DRAWN_PAIRS, seed=0),
     )
@@ -63,7 +57,7 @@ def drawn_pairs() -> Path:
 
 def drawn_pictures() -> Path:
     """The data root of the stand-in for content and style."""
-    return _kept(
+    return made_once(
         f"pictures-{content_and_style.STYLE_VERSION}-{faces.FACES_VERSION}", content_and_style.write_drawn_pictures
     )
 
@@ -116,15 +110,6 @@ def _write_lsun_like(root: Path, n: int, seed: int) -> None:
             report_progress(_log, "drawing faces for a database", index + 1, n)
 
     lsun.write_lmdb(root / lsun.FOLDER, encoded())
-
-
-def _kept(name: str, fill: Callable[[Path], None]) -> Path:
-    """The stand-in of this name in the cache, made when it isn't there yet."""
-    folder = cache_folder() / name
-    if not folder.is_dir():
-        with writing_to_cache():
-            write_folder(folder, fill)
-    return folder
 
 
 DRAWN: Mapping[str, tuple[Path, str, _Writer]] = {

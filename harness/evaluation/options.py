@@ -25,7 +25,7 @@ class EvaluateOptions:
         str, typer.Option(help="For images that come from no run: a reference (its data), or a folder of real images.")
     ] = ""
     extractor: Annotated[
-        str | None, typer.Option(help="mnistnet, digitsnet, facesnet or inception; default what fits the data.")
+        str | None, typer.Option(help="mnistnet, facesnet or inception; default what fits the data.")
     ] = None
     any_data: Annotated[
         bool, typer.Option("--any-data", help="Let the extractor look at data that it wasn't trained on.")

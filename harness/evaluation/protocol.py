@@ -86,7 +86,6 @@ def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
     drawn = dataset.title.startswith("stand-in: ")
     return {
         "mnistnet": card.dataset in _DIGITS and dataset.real,
-        "digitsnet": card.dataset in _DIGITS and drawn,
         "facesnet": card.dataset in _FACES and drawn,
     }[extractor]
 

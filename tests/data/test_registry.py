@@ -37,8 +37,9 @@ from tests.data.samples import encoded, packed, write_pictures
 def test_without_a_root_there_is_always_something_that_says_what_it_is(name: str) -> None:
     card = reference.get(name).card
     data = open_dataset(card, None)
-    assert data.real == (card.dataset == "gaussian-grid")
+    assert data.real == (card.dataset in ("gaussian-grid", "mnist", "mnist-erased"))
     assert data.real or data.title.startswith("stand-in: ")
+    assert data.complete or data.title == "MNIST, 5,000 of 60,000"
     n = min(2, len(data))
     batch = data[torch.arange(n)]
     assert batch.data.shape == (n, *card.data_shape)

@@ -41,7 +41,7 @@ METRICS = {
 
 
 def digits(n: int, first: int = 0) -> Tensor:
-    """Images of the stand-in, uint8 (n, 1, 28, 28)."""
+    """Bundled images, uint8 (n, 1, 28, 28)."""
     card = get(GAN).card
     return to_bytes(open_dataset(card, None)[torch.arange(first, first + n)].data, card.data_range)
 
@@ -68,7 +68,7 @@ def test_a_run_is_measured_and_its_records_lie_beside_it(trained: Path) -> None:
     assert {r.series.partition(" [class")[0] for r in records} == METRICS | start
     assert {r.headline for r in records if r.series in start} == {False}, "no metric of the training"
     assert {(r.suite, r.reference, r.n, r.seed, r.real_data) for r in records} == {("quality", MLP, 200, 0, False)}
-    assert {(r.series in start, r.batch_size, r.epochs) for r in records} == {(False, 4, 2 / 375), (True, None, 0.0)}
+    assert {(r.series in start, r.batch_size, r.epochs) for r in records} == {(False, 4, 2 / 1250), (True, None, 0.0)}
     assert {r.protocol["batch norm"] for r in records} == {"as sampled"}
     assert {r.environment for r in records} == set(json.loads((trained / "environment.json").read_text()))
     again = ask(trained, count=200, against="", out=None)
@@ -104,7 +104,7 @@ def test_records_lie_under_the_name_and_bear_it() -> None:
         answer = ask(f"{MODULE}:floats", count=100, out=None, name=name, seed=3)
         assert answer.records == Path("runs") / "evaluated" / shown.replace(":", "_") / "records.jsonl"
         assert {(r.reference, r.seed, r.n) for r in read_records(answer.records)} == {(shown, 3, 100)}
-        assert answer.data == "stand-in: scikit-learn digits"
+        assert answer.data == "MNIST, 5,000 of 60,000"
 
 
 @pytest.mark.usefixtures("trained")
@@ -139,14 +139,14 @@ def test_a_mistake_gets_one_line_and_leaves_nothing_behind(
 
 def test_an_extractor_looks_at_other_data_only_when_told_to() -> None:
     write_images(Path("pictures"), digits(100))
-    told = ask("pictures", extractor="mnistnet", any_data=True)
+    told = ask("pictures", extractor="facesnet", any_data=True)
     records = read_records(told.records)
     assert {r.protocol["extractor"] for r in records} == {
-        "mnistnet 9587de94d39b, trained on MNIST, looks at stand-in: scikit-learn digits"
+        "facesnet ab9d55ce18c8, trained on stand-in: drawn faces, looks at MNIST, 5,000 of 60,000"
     }
     assert told.missing is None
     assert not any(r.metric.startswith(("class_", "share_of")) for r in records)
-    fitting = ask("pictures", extractor="digitsnet", any_data=True)
+    fitting = ask("pictures", extractor="mnistnet", any_data=True)
     assert not any("looks at" in r.protocol["extractor"] for r in read_records(fitting.records))
 
 
@@ -186,7 +186,7 @@ def test_a_run_is_measured_on_its_own_data_or_not_at_all(mnist_root: Path, monke
     train(config, Path("run"))
     moved = mnist_root.rename(mnist_root.parent / "moved")
     gone = r"the run was trained on IDX images, 100 \(mnist-train-\w+\) in \S+/data, which isn't there any more; found "
-    refused(gone + "was stand-in: scikit-learn digits .*: name the place of its own data with", "run", against="")
+    refused(gone + "was MNIST, 5,000 of 60,000 .*: name the place of its own data with", "run", against="")
     images = moved / "MNIST" / "raw" / "train-images-idx3-ubyte"
     answer = ask("run", against="", data_root=moved, extractor="mnistnet", any_data=True, count=100, out=None)
     assert answer.data == "IDX images, 100"
@@ -196,13 +196,13 @@ def test_a_run_is_measured_on_its_own_data_or_not_at_all(mnist_root: Path, monke
     refused("the run was trained on IDX images, 100 ", "run", against="")
 
 
-def test_a_run_on_stand_ins_is_not_measured_on_real_data(
+def test_a_run_on_bundled_images_is_not_measured_on_others(
     trained: Path, mnist_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GAN_HARNESS_DATA", str(mnist_root))
-    assert ask(trained, against="", count=100, out=None).data == "stand-in: scikit-learn digits"
+    assert ask(trained, against="", count=100, out=None).data == "MNIST, 5,000 of 60,000"
     refused(
-        "the run was trained on stand-in: scikit-learn digits .*; found was IDX images, 40",
+        "the run was trained on MNIST, 5,000 of 60,000 .*; found was IDX images, 40",
         trained,
         against="",
         data_root=mnist_root,
@@ -213,11 +213,11 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
     write_images(Path("pictures"), digits(70))
     refused("images of your own need --against", "pictures", against="")
     refused("--extractor must say who looks at them", "pictures", against="pictures")
-    refused("unknown extractor 'eyes'; there are: mnistnet, digitsnet", "pictures", extractor="eyes")
+    refused("unknown extractor 'eyes'; there are: mnistnet, facesnet", "pictures", extractor="eyes")
     refused(
-        "mnistnet was trained on MNIST and would look at stand-in: scikit-learn digits: leave --extractor to",
+        "facesnet was trained on stand-in: drawn faces and would look at MNIST, 5,000 of 60,000: leave --extractor to",
         "pictures",
-        extractor="mnistnet",
+        extractor="facesnet",
     )
     Path("weights.pth").write_bytes(b"anything")
     inception = {"extractor": "inception", "inception_weights": Path("weights.pth")}
@@ -232,7 +232,7 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
     refused("unknown reference 'idl-gan-mnis'; did you mean", "pictures", against="idl-gan-mnis")
     refused("sample quality is measured on sets of images", "pictures", against="idl-gan-grid")
     refused("--against and --range play no part for a run", trained)
-    refused("5000 samples can't be compared with 1500", trained, count=5000, against="")
+    refused("6000 samples can't be compared with 5000", trained, count=6000, against="")
 
 
 def test_a_figure_says_how_its_run_was_trained_whoever_looks(trained: Path) -> None:

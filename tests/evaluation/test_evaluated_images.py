@@ -71,7 +71,7 @@ def test_missing_classes_are_named() -> None:
 def test_a_folder_can_be_held_against_a_folder() -> None:
     write_images(Path("pictures"), digits(100))
     write_images(Path("real"), digits(150, first=100))
-    answer = ask("pictures", against="real", extractor="digitsnet")
+    answer = ask("pictures", against="real", extractor="mnistnet")
     assert {r.metric for r in read_records(answer.records)} == METRICS - {"fid_inf", "share_of_0_3_8"}
 
 
@@ -219,7 +219,7 @@ def test_masks_in_files_are_masks_too() -> None:
     refused("white: the values 0 and 255 alone", "white")
     assert values(ask("white", pixels="0,255", out=None)) == values(declared)
     write_images(Path("real"), masks)
-    refused("real: the values 0 and 1 alone", "white", against="real", extractor="digitsnet", pixels="")
+    refused("real: the values 0 and 1 alone", "white", against="real", extractor="mnistnet", pixels="")
 
 
 @pytest.mark.parametrize("function", ["backwards", "foreign"])

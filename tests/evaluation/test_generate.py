@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import reference
 from harness.data import open_dataset
-from harness.data.synthetic import DATABASE_TITLE, DIGITS_TITLE
+from harness.data.mnist import BUNDLED_TITLE
+from harness.data.synthetic import DATABASE_TITLE
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.features import real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
@@ -113,36 +114,36 @@ def test_what_sample_calls_decides_which_network_is_in_evaluation_mode(how: str)
 
 
 @pytest.fixture(scope="module")
-def digitsnet() -> Extractor:
-    return load_extractor("digitsnet", CPU)
+def mnistnet() -> Extractor:
+    return load_extractor("mnistnet", CPU)
 
 
-def test_real_features_are_computed_once(digitsnet: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_features_are_computed_once(mnistnet: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAN_HARNESS_CACHE", str(tmp_path))  # others must not find what is damaged here
     card = reference.get("mlp-gan-mnist").card
     data = open_dataset(card, None)
     with progress() as heard:
-        first = real_features(data, image_shape(card), card.data_range, digitsnet)
-    assert "digitsnet looks at" in heard[0].what
+        first = real_features(data, image_shape(card), card.data_range, mnistnet)
+    assert "mnistnet looks at" in heard[0].what
     assert heard[-1].done == heard[-1].total == len(data)
     with progress() as heard:
-        again = real_features(data, image_shape(card), card.data_range, digitsnet)
+        again = real_features(data, image_shape(card), card.data_range, mnistnet)
     assert heard == []
     assert torch.equal(first.features, again.features)
     # The same digits in another arrangement and range are the same images.
     other = reference.get("idl-gan-mnist").card
-    same = real_features(open_dataset(other, None), image_shape(other), other.data_range, digitsnet)
+    same = real_features(open_dataset(other, None), image_shape(other), other.data_range, mnistnet)
     assert torch.equal(first.features, same.features)
     for file in (cache_folder() / "features").glob("*/features.safetensors"):
         file.write_bytes(b"cut")
     with pytest.raises(ValueError, match="damaged features"):
-        real_features(data, image_shape(card), card.data_range, digitsnet)
+        real_features(data, image_shape(card), card.data_range, mnistnet)
 
 
-def test_both_uses_of_batch_normalisation_are_rows_and_only_the_documented_one_is_tested(digitsnet: Extractor) -> None:
+def test_both_uses_of_batch_normalisation_are_rows_and_only_the_documented_one_is_tested(mnistnet: Extractor) -> None:
     one = sampler("handson-dcgan-mnist")
     data = open_dataset(one.reference.card, None)
-    found = {series(v.metric.name, v.protocol): v for v in evaluate_sampler(one, data, 70, digitsnet)}
+    found = {series(v.metric.name, v.protocol): v for v in evaluate_sampler(one, data, 70, mnistnet)}
     documented, running = found["fid"], found["fid [statistics running]"]
     assert documented.protocol["batch norm"] == "batch statistics"
     assert running.protocol["batch norm"] == "running statistics"
@@ -171,7 +172,7 @@ class Titled:
     ("spec", "title", "real", "name"),
     [
         ("mlp-gan-mnist", "MNIST", True, "mnistnet"),
-        ("mlp-gan-mnist", DIGITS_TITLE, False, "digitsnet"),
+        ("mlp-gan-mnist", BUNDLED_TITLE, True, "mnistnet"),
         ("handson-dcgan-lsun", DATABASE_TITLE, False, "facesnet"),
     ],
 )

@@ -12,8 +12,7 @@ import torch_fidelity
 from scipy.linalg import sqrtm
 from torch import Tensor
 
-from harness.data.mnist import Mnist
-from harness.data.synthetic import DIGITS_TITLE, digits_root
+from harness.data.mnist import Mnist, bundled_root
 from harness.evaluation import metrics
 from harness.evaluation.extractors.extractor import Extractor, load_extractor, weights_path
 from harness.evaluation.features import Features, features_of
@@ -23,14 +22,14 @@ N = 300
 
 
 @pytest.fixture(scope="module")
-def digitsnet() -> Extractor:
-    return load_extractor("digitsnet", torch.device("cpu"))
+def mnistnet() -> Extractor:
+    return load_extractor("mnistnet", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Digits with noise, and other digits, as PNG files."""
-    data = Mnist(digits_root(), (1, 28, 28), (0.0, 1.0), "train", DIGITS_TITLE).images
+    data = Mnist(bundled_root(), (1, 28, 28), (0.0, 1.0)).images
     noise = torch.randint(0, 90, data[:N].shape, generator=torch.Generator().manual_seed(0))
     made = (data[:N].int() + noise).clamp(0, 255).byte()
     at = tmp_path_factory.mktemp("pictures")
@@ -40,13 +39,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def both(folders: tuple[Path, Path], digitsnet: Extractor) -> tuple[Features, Features]:
-    made, real = (features_of(read_images(folder), digitsnet) for folder in folders)
+def both(folders: tuple[Path, Path], mnistnet: Extractor) -> tuple[Features, Features]:
+    made, real = (features_of(read_images(folder), mnistnet) for folder in folders)
     return made, real
 
 
 def test_every_metric_is_torch_fidelitys_by_hand(
-    folders: tuple[Path, Path], both: tuple[Features, Features], digitsnet: Extractor
+    folders: tuple[Path, Path], both: tuple[Features, Features], mnistnet: Extractor
 ) -> None:
     by_hand = torch_fidelity.calculate_metrics(
         input1=str(folders[0]),
@@ -56,15 +55,15 @@ def test_every_metric_is_torch_fidelitys_by_hand(
         fid=True,
         kid=True,
         prc=True,
-        feature_extractor="digitsnet",
-        feature_extractor_weights_path=str(weights_path("digitsnet")),
+        feature_extractor="mnistnet",
+        feature_extractor_weights_path=str(weights_path("mnistnet")),
         kid_subset_size=metrics.kid_subset_size(N),
         cache=False,
         verbose=False,
         save_cpu_ram=True,
     )
     ours = {
-        value.metric.name: value.value for value in metrics.measure_quality(*both, None, digitsnet.classes, digits=True)
+        value.metric.name: value.value for value in metrics.measure_quality(*both, None, mnistnet.classes, digits=True)
     }
     for name, theirs in {
         "fid": "frechet_inception_distance",

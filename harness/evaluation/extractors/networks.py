@@ -1,4 +1,4 @@
-"""The harness's own feature extractors, in torch-fidelity's registry as `mnistnet`, `digitsnet` and `facesnet`.
+"""The harness's own feature extractors, in torch-fidelity's registry as `mnistnet` and `facesnet`.
 
 They are used like any other of its extractors: `torch_fidelity.calculate_metrics(feature_extractor="mnistnet",
 feature_extractor_weights_path=…)` gives the figures that the harness gives.
@@ -91,10 +91,6 @@ class MnistNet(SmallExtractor):
     CLASSES = tuple("0123456789")
 
 
-class DigitsNet(MnistNet):
-    """The same network, trained on scikit-learn's digits: what looks at MNIST's stand-in."""
-
-
 class FacesNet(SmallExtractor):
     """Attributes of the drawn faces. Its classes are the eight combinations of three of them, taken as independent."""
 
@@ -114,7 +110,7 @@ class FacesNet(SmallExtractor):
         return logsigmoid(chosen[:, None, :] * signs.to(outputs.device)).sum(-1)
 
 
-EXTRACTORS: dict[str, type[SmallExtractor]] = {"mnistnet": MnistNet, "digitsnet": DigitsNet, "facesnet": FacesNet}
+EXTRACTORS: dict[str, type[SmallExtractor]] = {"mnistnet": MnistNet, "facesnet": FacesNet}
 for _name, _class in EXTRACTORS.items():
     if _name not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(_name, _class)

@@ -12,7 +12,7 @@ from harness.data import faces
 from harness.data.images import Framing
 from harness.data.mnist import Mnist, Split, published_fingerprint
 from harness.data.registry import mnist_root
-from harness.data.synthetic import DIGITS_TITLE, FACES_TITLE, digits_root
+from harness.data.synthetic import FACES_TITLE
 from harness.evaluation.extractors.train import LabelledImages
 
 _DRAWN, _HELD_OUT = 4096, 512
@@ -33,23 +33,12 @@ def _mnist(root: Path | None) -> ExtractorData:
     def images_of(split: Split) -> LabelledImages:
         found = mnist_root(root)
         data = Mnist(found, (1, 28, 28), (0.0, 1.0), split) if found else None
-        if data is None or not data.real:
+        if data is None or not data.complete:
             there = f"{found} holds {data.title}" if data else "no data root holds it"
             raise ValueError(f"to train the extractor mnistnet takes MNIST as published, and {there}")
         return LabelledImages(data.images, data.labels)
 
     return ExtractorData("MNIST", published_fingerprint("train"), 10, lambda: (images_of("train"), images_of("test")))
-
-
-def _digits(_: Path | None) -> ExtractorData:
-    def opened(split: Split) -> Mnist:
-        return Mnist(digits_root(), (1, 28, 28), (0.0, 1.0), split, DIGITS_TITLE)
-
-    def images_of(split: Split) -> LabelledImages:
-        data = opened(split)
-        return LabelledImages(data.images, data.labels)
-
-    return ExtractorData(DIGITS_TITLE, opened("train").fingerprint, 60, lambda: (images_of("train"), images_of("test")))
 
 
 def _faces(_: Path | None) -> ExtractorData:
@@ -68,6 +57,5 @@ def _faces(_: Path | None) -> ExtractorData:
 
 EXTRACTOR_DATA: dict[str, Callable[[Path | None], ExtractorData]] = {
     "mnistnet": _mnist,
-    "digitsnet": _digits,
     "facesnet": _faces,
 }
