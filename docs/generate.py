@@ -9,13 +9,16 @@ from typing import Any
 
 import typer
 
+import reference
 from harness.cli.__main__ import app
 from harness.records.metrics import METRICS
 from harness.records.record import read_records
 from harness.reporting.check_tables import mutants_table
+from harness.reporting.evidence import Decision, decide, read_evidence, tally_claims
 from harness.reporting.tables import TABLES
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 MUTANTS = ROOT / "reports" / "measured" / "amd-epyc-2-cores" / "mutants"
 
 
@@ -93,6 +96,36 @@ def mutants() -> str:
     )
 
 
+def scorecard() -> str:
+    """What the committed reports decide, system by system: the README's scorecard."""
+    cards = [(name, reference.get(name).card) for name in reference.names()]
+    decisions = decide(cards, [], read_evidence(ROOT / "reports" / "measured"))
+    columns = ("reproduced", "partly", "not reproduced", "disputed", "not measured")
+    rows = []
+    for name, card in cards:
+        own = [decision for decision in decisions if decision.reference == name]
+        if card.claims:
+            counts = [sum(decision.verdict == column for decision in own) or "" for column in columns]
+            rows.append(f"| `{name}` | " + " | ".join(map(str, counts)) + f" | {_machines(own)} |")
+    head = f"| system | {' | '.join(columns)} | by |\n| --- {'| --- ' * (len(columns) + 1)}|\n"
+    return f"{tally_claims(decisions)}\n\n{head}" + "\n".join(rows)
+
+
+def _machines(decisions: list[Decision]) -> str:
+    deciding = (name for decision in decisions for name, _ in decision.deciding)
+    return ", ".join(dict.fromkeys(name.partition("/")[0] for name in deciding))
+
+
+def readme() -> str:
+    """The README with its scorecard as the records have it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, start, rest = text.partition("<!-- scorecard -->\n")
+    _, end, after = rest.partition("<!-- end of scorecard -->")
+    if not end:
+        raise ValueError("README.md lacks the marks of its scorecard")
+    return f"{before}{start}{scorecard()}\n{end}{after}"
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
@@ -104,7 +137,8 @@ def main(folder: Path) -> None:
     """Write the pages into a folder."""
     for name, make in PAGES.items():
         (folder / name).write_text(make(), encoding="utf-8")
+    (folder.parent if folder == DOCS else folder).joinpath("README.md").write_text(readme(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS)

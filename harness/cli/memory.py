@@ -40,8 +40,10 @@ def write_memory_report(asked: MemoryOptions) -> list[Path]:
         ValueError: anything asked for that can't be had.
     """
     from harness.data.registry import data_root, documented_samples
+    from harness.files.git import revision_here
     from harness.memory.batch_size import parse_batch_sizes
     from harness.memory.record import documented_batch_sizes
+    from harness.records.report_folder import Asked
     from harness.reporting.pages import write_report
     from harness.reporting.recorder import Recorder
     from harness.training.device import resolve_device
@@ -58,10 +60,10 @@ def write_memory_report(asked: MemoryOptions) -> list[Path]:
         card = get(spec).card
         given = parse_batch_sizes(asked.batch_sizes, card, documented_samples(card)) if asked.batch_sizes else []
         sizes[spec] = given or list(documented_batch_sizes(card))
-    with contextlib.closing(
-        Recorder(asked.out, "tables", device, {"specs": chosen, "modules": list(asked.modules)})
-    ) as it:
+    of_what = Asked(tuple(chosen), tuple(asked.modules), *revision_here())
+    with contextlib.closing(Recorder(asked.out, "tables", device, of_what)) as it:
         _write_cells(partial(it.record, "memory"), asked, device, root, sizes)
+        it.finish()
     return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
 
 

@@ -16,7 +16,10 @@ from harness.records.options import Modules
 class TablesOptions:
     """Which report."""
 
-    folder: Annotated[Path, typer.Argument(help="A report folder with records.jsonl.")] = Path("reports/latest")
+    folder: Annotated[
+        Path,
+        typer.Argument(help="A report folder, or reports/measured: the scorecard of all reports in it."),
+    ] = Path("reports/latest")
     documented: Annotated[
         Path | None, typer.Option(help="Write the documents' own figures into this folder instead.")
     ] = None
@@ -30,17 +33,19 @@ def tables(options: TablesOptions) -> None:
     Example: [bold]gan-harness tables reports/latest[/bold]
     """
     import reference
-    from harness.records.report_folder import read_session
-    from harness.reporting.pages import write_documented, write_report
+    from harness.records.report_folder import RECORDS, read_session
+    from harness.reporting.pages import write_documented, write_evidence, write_report
 
+    # A variant has its system's card: the documents print each system once.
+    all_cards = [(name, reference.get(name).card) for name in reference.names()]
     if options.documented is not None:
-        # A variant has its system's card: the documents print each system once.
-        cards = [(name, reference.get(name).card) for name in reference.names()]
-        written = write_documented(options.documented, cards)
+        written = write_documented(options.documented, all_cards)
+    elif not (options.folder / RECORDS).is_file() and any(options.folder.glob(f"*/*/{RECORDS}")):
+        written = write_evidence(options.folder, all_cards)
     else:
         session = read_session(options.folder)
-        for module in (*session["modules"], *options.modules):
+        for module in (*session.modules, *options.modules):
             reference.load_module(module)
-        written = write_report(options.folder, [(spec, reference.get(spec).card) for spec in session["specs"]])
+        written = write_report(options.folder, [(spec, reference.get(spec).card) for spec in session.specs])
     for path in written:
         print(path)

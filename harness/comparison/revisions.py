@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.baseline import read_record_set
+from harness.files.git import run_git, without_gits_own
 from harness.files.writing import free_name, write_text
 from harness.records.progress import report_progress
 from harness.records.record import Record
@@ -21,24 +22,6 @@ from harness.records.report_folder import RECORDS
 
 _log = logging.getLogger(__name__)
 
-# `git rev-parse --local-env-vars`: what says which repository is meant, and where its parts lie.
-_GITS_OWN = {
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-}
 _OLD_PLUGIN = "harness.pytest_plugin"
 _SUITES = ("suites/test_quality.py", "suites/test_modes.py")
 
@@ -133,7 +116,7 @@ def _plugin(tree: Path) -> list[str]:
 
 def own_packages_first(tree: Path) -> dict[str, str]:
     """The environment in which Python finds a source tree's packages before those that are installed."""
-    return _environment() | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
+    return without_gits_own() | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
 
 
 @contextlib.contextmanager
@@ -155,15 +138,8 @@ def files_of(commit: str) -> Iterator[Path]:
         yield tree
 
 
-def _environment() -> dict[str, str]:
-    """Without what git tells the commands of a hook: another index, another repository."""
-    return {name: value for name, value in os.environ.items() if name not in _GITS_OWN}
-
-
 def _git(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            ["git", *arguments], cwd=cwd, env=_environment() | more, capture_output=True, text=True, check=False
-        )
+        return run_git(*arguments, cwd=cwd, **more)
     except FileNotFoundError:
         raise ValueError("comparing revisions needs git, and there is none") from None

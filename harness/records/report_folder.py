@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.files.writing import free_name
+from harness.files.writing import free_name, write_text
 
 RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
 REPORT = "report.md"
@@ -14,21 +15,46 @@ COMPARISON = "comparison"  # the table of what this run is against a baseline, i
 _FOLDERS = ("plots", "runs")
 
 
-def read_session(folder: Path) -> dict[str, list[str]]:
-    """The specs and reference modules that the report in `folder` was asked for.
+@dataclass(frozen=True)
+class Asked:
+    """What a report was asked for, of which code, and how far it came.
+
+    Attributes:
+        specs: the references that its tables are made for.
+        modules: what registers some of them.
+        revision: the commit of the repository that it was measured in, "" where that isn't known.
+        clean: whether that commit is all of the code.
+        finished: when the last check had ended; "" for a run that was interrupted, or is going on.
+    """
+
+    specs: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    revision: str = ""
+    clean: bool = False
+    finished: str = ""
+
+
+def write_session(folder: Path, asked: Asked) -> None:
+    """Write what `read_session` reads."""
+    write_text(folder / SESSION, json.dumps(asdict(asked), indent=1) + "\n")
+
+
+def read_session(folder: Path) -> Asked:
+    """What the report in `folder` was asked for; reports of before 0.3 say nothing of their revision.
 
     Raises:
         ValueError: there is no report, or the file is damaged.
     """
     path = folder / SESSION
     try:
-        content: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-        return {"specs": content["specs"], "modules": content["modules"]}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        specs, modules = tuple(content.pop("specs")), tuple(content.pop("modules"))
+        return Asked(specs, modules, **content)
     except FileNotFoundError:
         raise ValueError(
             f"{path} isn't there: run `gan-harness suites` first, or name the folder of a report"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
@@ -58,6 +84,12 @@ def foreign_files(folder: Path, tables: Collection[str]) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted({path.name for path in folder.iterdir()} - _own_files(tables) - set(_FOLDERS))
+
+
+def report_files(folder: Path, tables: Collection[str]) -> list[Path]:
+    """Records, tables and plots of a report, relative to its folder: what can be read without its trainings."""
+    own = sorted(Path(name) for name in _own_files(tables) if (folder / name).is_file())
+    return own + sorted(plot.relative_to(folder) for plot in (folder / "plots").glob("*.png"))
 
 
 def _own_files(tables: Collection[str]) -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,28 @@ from harness.files.writing import write_text
 from harness.records.record import Record, read_records
 from harness.records.report_folder import ENVIRONMENT, RECORDS, REPORT
 from harness.reporting.documented import documented_tables
+from harness.reporting.evidence import decide, read_evidence, tally_claims
 from harness.reporting.loading_tables import loading_rates
 from harness.reporting.memory_tables import memory_rows, times_per_image
 from harness.reporting.plots import save_batch_sizes, save_loading
 from harness.reporting.table import Cards
-from harness.reporting.tables import TABLES
+from harness.reporting.tables import SCORECARD, TABLES, scorecard_table
 
 
 def write_report(folder: Path, cards: Cards) -> list[Path]:
     """Make every table of the records in `folder`, and `report.md` with all of them; returns what was written.
 
+    The scorecard reads the reports in `reports/measured` as well.
+
     Raises:
         ValueError: there are no records, or they can't be read.
     """
     records = read_records(folder / RECORDS)
+    evidence = read_evidence(without=folder)
+    scorecard = replace(SCORECARD, make=partial(scorecard_table, evidence=evidence))
     heading = _heading(records, _environments(folder))
     written, parts = [], [f"# Report\n\n{heading}"]
-    for table in TABLES:
+    for table in (scorecard, *TABLES[1:]):
         made = table.make(records, cards)
         if made.empty:
             continue
@@ -60,6 +67,21 @@ def write_documented(folder: Path, cards: Cards) -> list[Path]:
             title = f"# Documented: {name.replace('_', ' ')}\n\n{heading}"
             written += write_table(folder, name, _without_gaps(table), title)
     return written
+
+
+def write_evidence(folder: Path, cards: Cards) -> list[Path]:
+    """Write the scorecard of every report below `folder`, as they stand.
+
+    Raises:
+        ValueError: there is none, or one is damaged.
+    """
+    evidence = read_evidence(folder)
+    if not evidence:
+        raise ValueError(f"{folder} holds no report, nor reports two levels below it")
+    made = _without_gaps(scorecard_table([], cards, evidence).drop(columns="measured here"))
+    names = "\n".join(f"- [{source.name}]({source.name}/report.md)" for source in evidence)
+    heading = f"# {SCORECARD.title}\n\n{tally_claims(decide(cards, [], evidence))}\n\nFrom these reports:\n\n{names}"
+    return write_table(folder, SCORECARD.name, made, heading)
 
 
 def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:

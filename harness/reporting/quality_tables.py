@@ -137,6 +137,21 @@ def quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def golden_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per kept generator: what it is worth, and what it was worth where that reads otherwise."""
+    rows = []
+    for (name,), group in grouped(of_suite(records, "golden"), lambda r: (r.reference.removeprefix("golden: "),)):
+        looked = dict.fromkeys(r.protocol[EXTRACTOR] for r in group if EXTRACTOR in r.protocol)
+        row: dict[str, object] = {"generator": name, "looked at by": ", ".join(looked) or "–", "n": group[0].n}
+        for metric in (*_QUALITY, *_MODES):
+            for r in group:
+                if r.metric == metric.name and r.series == metric.name:
+                    now, kept = f"{r.value:.4g}", f"{float(r.protocol[EXPECTED]):.4g}"
+                    row[metric.title] = now if now == kept else f"{now}, was {kept}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def calibration_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """What the metrics give where the answer is known."""
     return pd.DataFrame(
@@ -223,6 +238,12 @@ QUALITY_TABLES = (
         mode_by_mode_table,
     ),
     Table("quality", "Sample quality", ("reference", "measured on", "extractor", "n"), quality_table),
+    Table(
+        "golden",
+        "Golden generators: trained ones that are kept, measured again here",
+        ("generator", "looked at by", "n"),
+        golden_table,
+    ),
     Table(
         "calibration",
         "The metrics themselves, where the answer is known",

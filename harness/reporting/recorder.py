@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from harness.files.writing import held, write_text
 from harness.records.environment import environment, fingerprint
 from harness.records.metrics import DATA, Better, Metric
 from harness.records.record import Record, Status, append_record, is_headline
-from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, foreign_files, set_aside
+from harness.records.report_folder import ENVIRONMENT, RECORDS, Asked, foreign_files, set_aside, write_session
 from harness.reporting.tables import TABLE_NAMES
 
 
@@ -24,7 +26,7 @@ class Recorder:
     """What several suites, or one command, write of what they measure.
 
     Args:
-        asked: the specs, and the modules that register some of them, that the tables are made for.
+        asked: what is to be measured, and of which code.
 
     Nobody else writes into the folder until `close`, or the process's end.
 
@@ -33,7 +35,7 @@ class Recorder:
         OSError: it can't be made.
     """
 
-    def __init__(self, report: Path, profile: str, device: torch.device, asked: Mapping[str, list[str]]) -> None:
+    def __init__(self, report: Path, profile: str, device: torch.device, asked: Asked) -> None:
         self.report = report
         self.profile = profile
         self.environment = environment(device)
@@ -54,6 +56,12 @@ class Recorder:
         if not os.access(report, os.W_OK):
             raise ValueError(f"the report folder {report} can't be written")
 
+    def finish(self) -> None:
+        """Write that every check has ended."""
+        self._asked = replace(self._asked, finished=datetime.now(UTC).isoformat(timespec="seconds"))
+        if self._started:
+            write_session(self.report, self._asked)
+
     def close(self) -> None:
         """Let others write into the report folder."""
         self._held.close()
@@ -64,7 +72,7 @@ class Recorder:
             self.kept = set_aside(self.report)
             facts = {self._fingerprint: self.environment}
             write_text(self.report / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
-            write_text(self.report / SESSION, json.dumps(self._asked, indent=1) + "\n")
+            write_session(self.report, self._asked)
             self._started = True
         return self.report.joinpath(*parts)
 

@@ -8,39 +8,61 @@ import pandas as pd
 
 from harness.records.record import Record
 from harness.reporting.check_tables import CHECK_TABLES
+from harness.reporting.evidence import Decision, Source, decide
 from harness.reporting.loading_tables import LOADING_TABLES
 from harness.reporting.memory_tables import MEMORY_TABLES
 from harness.reporting.quality_tables import QUALITY_TABLES
-from harness.reporting.scorecard import decide_claims
+from harness.reporting.scorecard import ClaimResult
 from harness.reporting.speed_tables import SPEED_TABLES
 from harness.reporting.table import Cards, Table, spread
 
 
-def scorecard_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
-    """Every claim: documented, measured, verdict."""
+def scorecard_table(records: Sequence[Record], cards: Cards, evidence: Sequence[Source] = ()) -> pd.DataFrame:
+    """Every claim: documented, measured elsewhere, measured here, verdict, and by whom."""
     rows = []
-    for decided in decide_claims(cards, records):
-        claim = decided.claim
-        lengths = {r.epochs for r in decided.records if r.epochs is not None}
-        trained = f" after {', '.join(f'{e:.3g}' for e in sorted(lengths))} epochs" if lengths else ""
-        where = "; ".join(dict.fromkeys(", ".join(filter(None, (r.data, r.device))) + trained for r in decided.records))
-        count = len(decided.values)
+    for decision in decide(cards, records, evidence):
+        claim = decision.claim
         over = f" over that of {claim.versus}" if claim.versus else ""
-        verdict = decided.verdict
+        elsewhere = [
+            f"{_measured(found)}: {source.described(found.records)}"
+            for source, found in decision.elsewhere
+            if found.verdict != "not measured"
+        ]
         rows.append(
             {
-                "reference": decided.reference,
+                "reference": decision.reference,
                 "claim": claim.statement,
                 "place": claim.place,
                 "documented": claim.documented,
                 "counts as reproduced when": f"{claim}{over}: {claim.condition}",
-                "measured": spread(decided.values) or "–",
-                "measured on": where or "–",
-                "verdict": verdict if verdict == "not measured" else f"{verdict} ({decided.holding} of {count})",
-                "why not": decided.reason,
+                "measured elsewhere": "; ".join(elsewhere) or "–",
+                "measured here": _measured(decision.here) if decision.here.verdict != "not measured" else "–",
+                "verdict": _verdict(decision),
+                "decided by": ", ".join(name for name, _ in decision.deciding) or "–",
+                "not counted": decision.why_not,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _measured(found: ClaimResult) -> str:
+    """The median and range of its values, on what, after how long."""
+    lengths = {r.epochs for r in found.records if r.epochs is not None}
+    data = dict.fromkeys(r.data for r in found.records if r.data)
+    seeds = f"{len(found.values)} seeds" if len(found.values) > 1 else ""
+    trained = f"{', '.join(f'{e:.3g}' for e in sorted(lengths))} epochs" if lengths else ""
+    said = ", ".join(filter(None, [*data, trained, seeds]))
+    return spread(found.values) + (f" ({said})" if said else "")
+
+
+def _verdict(decision: Decision) -> str:
+    if decision.verdict == "not measured":
+        return decision.verdict
+    if decision.verdict == "disputed":
+        return "disputed: " + ", ".join(f"{found.verdict} by {name}" for name, found in decision.deciding)
+    holding = sum(found.holding for _, found in decision.deciding)
+    count = sum(len(found.values) for _, found in decision.deciding)
+    return f"{decision.verdict} ({holding} of {count})"
 
 
 def left_out_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
@@ -54,7 +76,7 @@ def left_out_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     )
 
 
-_SCORECARD = Table(
+SCORECARD = Table(
     "scorecard",
     "Scorecard: what the documents claim and what was measured",
     ("reference", "claim", "place"),
@@ -62,7 +84,7 @@ _SCORECARD = Table(
 )
 _LEFT_OUT = Table("left_out", "Skipped and failed", ("suite", "reference", "check"), left_out_table)
 TABLES = (
-    _SCORECARD,
+    SCORECARD,
     *CHECK_TABLES[:2],
     *QUALITY_TABLES,
     *CHECK_TABLES[2:],

@@ -37,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")
     group.addoption("--first-seed", type=int, help="the first of the seeds (default: the document's)")
     group.addoption("--inception-weights", type=Path, help="file of Inception's weights (default torch-fidelity's own)")
+    group.addoption(
+        "--runs",
+        type=Path,
+        help="where trainings are kept: finished ones are used, begun ones gone on with (default: anew, in the report)",
+    )
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption(
         "--storage",
@@ -164,7 +169,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     opened = session.config.stash[_SESSION]
     verdict = 0
     try:
-        verdict = opened.finish()
+        verdict = opened.finish(complete=session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
     except (ValueError, OSError) as error:
         print(f"gan-harness: {' '.join(in_words(error).split())}", file=sys.stderr)
         if session.exitstatus == pytest.ExitCode.OK:

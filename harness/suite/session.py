@@ -8,15 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from numpy.typing import NDArray
+
 import reference as registry
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
 from harness.comparison.verdicts import Comparison, compare, exit_code, tally
 from harness.data.registry import data_root
 from harness.evaluation.protocol import is_image_reference
+from harness.files.git import revision_here
+from harness.files.kept import keep_array
 from harness.records.metrics import DISK_SPEED_UP, Metric, find_metric
 from harness.records.record import Record, Status, read_records
-from harness.records.report_folder import COMPARISON, RECORDS
+from harness.records.report_folder import COMPARISON, RECORDS, Asked
 from harness.reporting.pages import write_report, write_table
 from harness.reporting.recorder import Recorder
 from harness.suite.settings import Settings
@@ -60,7 +64,7 @@ class Session:
             specs = [spec for spec in specs if "@" not in spec]
         self.subjects = [Subject(self, spec) for spec in specs]
         _check_claims(self.subjects)
-        asked = {"specs": [spec for spec, _ in self.cards], "modules": list(settings.modules)}
+        asked = Asked(tuple(spec for spec, _ in self.cards), settings.modules, *revision_here())
         self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, asked)
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
@@ -97,6 +101,10 @@ class Session:
         """Write one record of the suite that runs, at once: see `Recorder.record`."""
         self.recorder.record(self.suite, spec, metric, value, **more)
 
+    def keep(self, kind: str, title: str, array: NDArray[Any]) -> None:
+        """Put something that a closing check draws into the report's folder, `plots/KIND`."""
+        keep_array(self.folder("plots", kind), title, array)
+
     def note(self, suite: str, spec: str, check: str, status: Status, reason: str, seed: int | None) -> None:
         """Write that a check was skipped or failed."""
         self.recorder.note(suite, spec, check, status, reason, seed)
@@ -106,8 +114,13 @@ class Session:
         path = self.folder(RECORDS)
         return read_records(path) if path.is_file() else []
 
-    def finish(self) -> int:
-        """Make the tables, hold the records against the baseline if there is one; returns pytest's exit code for it."""
+    def finish(self, *, complete: bool) -> int:
+        """Make the tables, hold the records against the baseline if there is one; returns pytest's exit code for it.
+
+        `complete` says that every check asked for has run.
+        """
+        if complete:
+            self.recorder.finish()
         records = self.recorder.records
         if records:
             write_report(self.settings.report_dir, self.cards)

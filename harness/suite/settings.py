@@ -33,6 +33,7 @@ class Settings:
     baseline: Path | None = None
     storages: tuple[Storage, ...] = ()
     step_ms: float | None = None
+    runs: Path | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:
@@ -71,4 +72,5 @@ def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
         baseline=option("--baseline"),
         storages=storages,
         step_ms=option("--step-ms"),
+        runs=option("--runs"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ import reference as registry
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.protocol import extractor_name
-from harness.files.kept import keep_array
 from harness.latents.probe import LinearProbe, labelled_digits, labelled_faces
 from harness.memory.record import sizes_within_budget
 from harness.records.metrics import Metric
@@ -105,12 +104,20 @@ class Subject:
         return RunConfig(**(given | changes))
 
     def trained(self, seed: int) -> TrainedRun:
-        """The reference trained under the profile, once per run of pytest, whichever suite asks first."""
+        """The reference trained under the profile, once per run of pytest, whichever suite asks first.
+
+        With `--runs`, trainings of earlier runs are used and gone on with, where they give the same bits.
+
+        Raises:
+            ValueError: other settings, data, versions or another device have begun the training that is there.
+        """
         if seed not in self._trained:
             config = self.config(seed=seed, batch_size=self.batch_size, steps=self.steps, checkpoint_every=0)
-            folder = self.session.folder("runs", f"{folder_name(self.spec)}-seed{seed}")
+            name, kept = f"{folder_name(self.spec)}-seed{seed}", self.session.settings.runs
+            folder = kept / name if kept else self.session.folder("runs", name)
             with self.session.uncaptured(), showing(new_console(), lines=False):
-                self._trained[seed] = train(config, folder)
+                resume: Literal[False, "auto"] = "auto" if kept else False
+                self._trained[seed] = train(config, folder, resume=resume, same_bits=bool(kept))
         return self._trained[seed]
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
@@ -168,7 +175,7 @@ class Subject:
 
     def keep(self, kind: str, title: str, array: NDArray[Any]) -> None:
         """Put something that a closing check draws into the report's folder, `plots/KIND`."""
-        keep_array(self.session.folder("plots", kind), title, array)
+        self.session.keep(kind, title, array)
 
 
 class ReducedSubject(Subject):

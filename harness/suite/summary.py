@@ -11,6 +11,7 @@ import torch
 
 from harness.comparison.compare import summary
 from harness.comparison.verdicts import Comparison
+from harness.reporting.evidence import decide, read_evidence, tally_claims
 from harness.reporting.scorecard import ClaimVerdict, decide_claims
 from harness.suite.session import Session
 from harness.training.device import unusable_gpu
@@ -23,12 +24,15 @@ def summary_lines(session: Session) -> list[str]:
         return []
     statuses = Counter(r.status for r in recorder.records)
     counted = Counter(judgement.verdict for judgement in decide_claims(session.cards, recorder.records))
+    evidence = read_evidence(without=settings.report_dir)
+    together = decide(session.cards, recorder.records, evidence)
     why_no_gpu = unusable_gpu() if settings.device == "auto" else ""
     return [
         f"profile {session.profile.name} on {recorder.environment['device']}, torch {torch.__version__}; records: "
         + ", ".join(f"{count} {status}" for status, count in statuses.items()),
         *([f"computed on the CPU: {why_no_gpu}"] if why_no_gpu else []),
         "claims: " + ", ".join(f"{counted[verdict]} {verdict}" for verdict in get_args(ClaimVerdict)),
+        *([f"with what was measured elsewhere, {tally_claims(together)}"] if evidence else []),
         *([f"the report that was there is kept: {recorder.kept}"] if recorder.kept else []),
         *_against(session.comparisons, settings.baseline),
         f"everything on one page: {settings.report_dir / 'report.md'}",

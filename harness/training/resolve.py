@@ -163,8 +163,8 @@ def _open_data(config: RunConfig, card: Card) -> Dataset:
     return dataset
 
 
-def check_resumable(folder: RunFolder, resolved: Resolved, facts: dict[str, Any]) -> None:
-    """Refuse what would make another run of it; what may change its bits and can't be helped is logged."""
+def check_resumable(folder: RunFolder, resolved: Resolved, facts: dict[str, Any], *, same_bits: bool) -> None:
+    """Refuse what would make another run of it; what else may change its bits too with `same_bits`, or log it."""
     earlier, earlier_facts = folder.read_run()
     saved, asked = earlier.to_json(), resolved.config.to_json()
     lines = [
@@ -184,5 +184,7 @@ def check_resumable(folder: RunFolder, resolved: Resolved, facts: dict[str, Any]
         raise ValueError(f"{folder.path} has {done} steps already, more than the {resolved.total} asked for")
     before, now = earlier_facts["environment"], facts["environment"]
     moved = [f"{key} {before[key]}, now {now[key]}" for key in _MOVES_BITS if key in before and before[key] != now[key]]
+    if moved and same_bits:
+        raise ValueError(f"{folder.path} was begun where bits may be others: {'; '.join(moved)}; name another folder")
     if moved:
         _log.warning(f"from here on bits may be others than on one machine: {'; '.join(moved)}")

@@ -29,6 +29,7 @@ def train(
     overwrite: bool = False,
     on_step: OnStep | None = None,
     stop_on_signal: bool = False,
+    same_bits: bool = False,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
 
@@ -37,7 +38,7 @@ def train(
 
     What the harness logs meanwhile stands in the folder's `log.txt` too. `on_step` is called after every step with its
     number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
-    a checkpoint and returns.
+    a checkpoint and returns. With `same_bits`, a run that another device or another version has begun is refused.
 
     Raises:
         ValueError: a setting, a file or a folder that can't be used, named in one line.
@@ -60,7 +61,7 @@ def train(
         with held(out):
             _check_folder(folder, resume=going_on, overwrite=overwrite)  # until now another process may have been at it
             if going_on:
-                check_resumable(folder, resolved, facts)
+                check_resumable(folder, resolved, facts, same_bits=same_bits)
             check_last_batch(resolved.config, reference, resolved.dataset)
             loop = Loop(resolved, folder, on_step)
             if going_on:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from harness.records.report_folder import Asked
 from harness.reporting.recorder import Recorder
 
 CELEBA, LSUN, MLP = "handson-dcgan-celeba", "handson-dcgan-lsun", "mlp-gan-mnist"
@@ -16,7 +17,7 @@ CELEBA, LSUN, MLP = "handson-dcgan-celeba", "handson-dcgan-lsun", "mlp-gan-mnist
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path / "report", "tables", torch.device("cpu"), {"specs": [CELEBA], "modules": []})
+    return Recorder(tmp_path / "report", "tables", torch.device("cpu"), Asked((CELEBA,)))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import torch
 
 from harness.memory import batch_size
 from harness.memory.estimate import Estimate, estimate
+from harness.records.report_folder import Asked
 from harness.reporting.recorder import Recorder
 from reference import Reference
 
@@ -20,7 +21,7 @@ MLP, DCGAN = "mlp-gan-mnist", "handson-dcgan-mnist"
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path / "report", "tables", torch.device("cpu"), {"specs": [MLP], "modules": []})
+    return Recorder(tmp_path / "report", "tables", torch.device("cpu"), Asked((MLP,)))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.records.record import Record
-from harness.reporting.quality_tables import calibration_table, modes_table, quality_table, training_table
+from harness.reporting.quality_tables import calibration_table, golden_table, modes_table, quality_table, training_table
 from reference import get
 from tests.records.test_record import record
 
@@ -67,14 +67,14 @@ def test_the_two_uses_of_batch_norm_are_two_rows() -> None:
 def test_other_sample_counts_and_extractors_are_rows_of_their_own() -> None:
     other = [
         record(
-            suite="quality", reference="dcgan", metric="fid", value=3.0, n=200, protocol={"extractor": "digitsnet 4567"}
+            suite="quality", reference="dcgan", metric="fid", value=3.0, n=200, protocol={"extractor": "facesnet 4567"}
         )
     ]
     table = quality_table(quality("fid", [9]) + quality("fid", [10], n=200) + other, [])
     assert list(zip(table["extractor"], table["n"], table["FID"], strict=True)) == [
         ("mnistnet", "10000", "9"),
         ("mnistnet", "200", "10"),
-        ("digitsnet", "200", "3"),
+        ("facesnet", "200", "3"),
     ]
 
 
@@ -171,3 +171,13 @@ def test_before_training_is_a_row_of_its_own() -> None:
     ]
     table = quality_table(quality("fid", [9]) + begun, [])
     assert list(zip(table["epochs"], table["FID"], strict=True)) == [("2.5", "9"), ("before training", "300")]
+
+
+def test_a_kept_generator_is_a_row_and_only_what_has_moved_is_shown_twice() -> None:
+    def figure(metric: str, value: float, kept: str, **protocol: str) -> Record:
+        given = {"expected": kept, "extractor": "mnistnet 1"} | protocol
+        return record(suite="golden", reference="golden: a", metric=metric, value=value, n=1000, protocol=given)
+
+    records = [figure("fid", 2.5, "2.50001"), figure("kid", 0.5, "0.4"), figure("fid", 9.0, "9", statistics="running")]
+    (shown,) = golden_table(records, []).to_dict("records")
+    assert shown == {"generator": "a", "looked at by": "mnistnet 1", "n": 1000, "FID": "2.5", "KID": "0.5, was 0.4"}

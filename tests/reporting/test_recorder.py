@@ -15,11 +15,12 @@ from harness.data import open_dataset
 from harness.records.environment import environment, fingerprint
 from harness.records.metrics import FID, STEP_MS
 from harness.records.record import read_records
+from harness.records.report_folder import Asked, read_session
 from harness.reporting.recorder import Recorder
 from reference import get
 
 CPU = torch.device("cpu")
-ASKED = {"specs": ["mlp-gan-mnist"], "modules": ["tests.toys"]}
+ASKED = Asked(("mlp-gan-mnist",), ("tests.toys",), "c0ffee", clean=True)
 
 
 def made(folder: Path) -> Recorder:
@@ -65,7 +66,9 @@ def test_the_machine_and_what_was_asked_for_lie_beside_the_records(tmp_path: Pat
     assert record.environment == fingerprint(environment(CPU))
     assert record.device == machines[record.environment]["device"]
     assert record.profile == "quick"
-    assert json.loads((recorder.report / "session.json").read_text()) == ASKED
+    assert read_session(recorder.report) == ASKED
+    recorder.finish()
+    assert read_session(recorder.report).finished > "2026"
 
 
 def test_what_was_measured_on_is_said_in_words_or_by_the_data_set(tmp_path: Path) -> None:

@@ -77,14 +77,14 @@ def test_a_claim_with_an_obstacle_is_never_decided() -> None:
 VERSUS = Claim("c", "p", "s", "d", "m", at_most(0.5), versus="other-grid")
 
 
-def others(*values: float, extractor: str = "digitsnet 1") -> list[Record]:
+def others(*values: float, extractor: str = "facesnet 1") -> list[Record]:
     return [
         measured(v, reference="other-grid", seed=i, protocol={"extractor": extractor}) for i, v in enumerate(values)
     ]
 
 
 def own(*values: float) -> list[Record]:
-    return [measured(v, seed=i, protocol={"extractor": "digitsnet 1"}) for i, v in enumerate(values)]
+    return [measured(v, seed=i, protocol={"extractor": "facesnet 1"}) for i, v in enumerate(values)]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_claim_against_another_is_decided_by_the_ratio_to_its_median(
     "missing",
     [
         [],
-        others(2, extractor="digitsnet 2"),
+        others(2, extractor="facesnet 2"),
         [measured(2, reference="other-grid", metric="n")],
-        [measured(2, reference="third-grid", protocol={"extractor": "digitsnet 1"})],
+        [measured(2, reference="third-grid", protocol={"extractor": "facesnet 1"})],
         [record(value=None, reference="other-grid", status="failed", reason="crashed")],
     ],
 )
@@ -137,7 +137,7 @@ def test_what_was_measured_of_a_reduced_form_is_named() -> None:
     [
         ({"n_at_least": 100}, {"n": 99}, "of 99 samples, the claim takes 100"),
         ({"n_at_least": 100}, {"n": 100}, ""),
-        ({"extractor": "mnistnet"}, {"protocol": {"extractor": "digitsnet 01"}}, "looked at by digitsnet 01"),
+        ({"extractor": "mnistnet"}, {"protocol": {"extractor": "facesnet 01"}}, "looked at by facesnet 01"),
         ({"extractor": "mnistnet"}, {"protocol": {"extractor": "mnistnet 01"}}, ""),
         ({"where": {"numerics": "x"}}, {"protocol": {"numerics": "y"}}, "numerics: y, the claim is about x"),
         ({"where": {"numerics": "x"}}, {"protocol": {"numerics": "x"}}, ""),
