@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from harness.data.fetch import DOWNLOADS
 from harness.data.registry import availability, data_root
-from harness.evaluation.extractors.extractor import INCEPTION_FILE
 from harness.files.cache import cache_folder
 from harness.records.environment import allocator_settings, device_name, environment
 from harness.records.processors import processor_quota
@@ -31,7 +31,7 @@ def findings(root: Path | None) -> list[Diagnostic]:
     Raises:
         ValueError: the data root named isn't there.
     """
-    found = [*_devices(), _nvml(), *_data(data_root(root)), _weights(), *_versions()]
+    found = [*_devices(), _nvml(), *_data(data_root(root)), *_weights(), *_versions()]
     cache = cache_folder()
     found.append(Diagnostic("cache", cache.is_dir(), str(cache), "stand-ins are drawn once and kept here"))
     return found
@@ -99,22 +99,33 @@ def _data(root: Path | None) -> list[Diagnostic]:
             f"data: {entry.dataset}",
             entry.found,
             entry.place,
-            "the real data are used"
-            if entry.found
-            else f"used instead: {entry.otherwise}; claims about the data stay 'not measured'",
+            "the real data are used" if entry.found else f"used instead: {entry.otherwise}; {_to_have(entry.dataset)}",
         )
         for entry in availability(root)
     ]
 
 
-def _weights() -> Diagnostic:
-    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    return Diagnostic(
-        "weights: Inception",
-        path.is_file(),
-        str(path),
-        "used by FID and IS on colour images; nothing is downloaded silently",
-    )
+def _to_have(dataset: str) -> str:
+    name = dataset.removesuffix("-bedroom")
+    if name in DOWNLOADS:
+        return f"`gan-harness fetch {name} --data-root FOLDER` brings it"
+    return "claims about the data stay 'not measured'"
+
+
+def _weights() -> list[Diagnostic]:
+    """Those of others, where `fetch` puts them."""
+    told = {
+        "inception": "used by FID and IS on photographs",
+        "vgg19": "style-transfer takes them as its option `weights`",
+        "pgan": "idl-pgan-celebahq512 takes it as its option `checkpoint`",
+    }
+    found = []
+    for name, meaning in told.items():
+        place = DOWNLOADS[name].place(None)
+        have = place.is_file()
+        said = meaning if have else f"{meaning}; `gan-harness fetch {name}` brings it, nothing comes by itself"
+        found.append(Diagnostic(f"weights: {name}", have, str(place), said))
+    return found
 
 
 def _versions() -> list[Diagnostic]:
