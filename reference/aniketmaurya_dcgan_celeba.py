@@ -15,21 +15,23 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from reference.api.card import Card
 from reference.api.protocols import Batch, Forward, Networks, Noise, Players
 from reference.api.registry import register
-from reference.cards.aniketmaurya_dcgan_celeba import CARD
+from reference.cards.aniketmaurya_dcgan_celeba import CARD, card_for
 
-LATENT, HIDDEN = 100, 32
+LATENT = 100
 
 
 @register
 @dataclass(frozen=True)
 class AniketmauryaDcganCeleba:
-    """The system of document 002. It has no options."""
+    """The system of document 002. `width` is the channels of the generator's first layer, to which all others keep."""
 
+    width: int = 1024
     card: ClassVar[Card] = CARD
 
     def networks(self) -> dict[str, nn.Module]:
         """Generator first, then discriminator, each initialised as in `initialise`."""
-        return {"generator": Generator().apply(initialise), "discriminator": Discriminator().apply(initialise)}
+        generator = Generator(self.width).apply(initialise)
+        return {"generator": generator, "discriminator": Discriminator(self.width // 32).apply(initialise)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Adam(2e-4, betas 0.5 and 0.999) for both."""
@@ -72,6 +74,11 @@ class AniketmauryaDcganCeleba:
         """(n, 3, 64, 64) in [−1, 1]."""
         return networks["generator"](noise.normal(n, LATENT, 1, 1))
 
+    def __post_init__(self) -> None:
+        if not 32 <= self.width <= 4096 or self.width % 32:
+            raise ValueError(f"width must be a multiple of 32 from 32 to 4096, not {self.width}")
+        object.__setattr__(self, "card", card_for(self.width))
+
 
 def up_block(inputs: int, outputs: int, stride: int, padding: int, activation: nn.Module) -> nn.Sequential:
     """Transposed 4×4 convolution without biases → BatchNorm → `activation`."""
@@ -88,14 +95,14 @@ def down_block(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:
 class Generator(nn.Module):
     """z (N, 100, 1, 1) → images (N, 3, 64, 64) in [−1, 1]; BatchNorm after every layer, the last included."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 1024) -> None:
         super().__init__()
         self.gen = nn.Sequential(
-            up_block(LATENT, 1024, 1, 0, nn.ReLU(True)),
-            up_block(1024, 512, 2, 1, nn.ReLU(True)),
-            up_block(512, 256, 2, 1, nn.ReLU(True)),
-            up_block(256, 128, 2, 1, nn.ReLU(True)),
-            up_block(128, 3, 2, 1, nn.Tanh()),
+            up_block(LATENT, width, 1, 0, nn.ReLU(True)),
+            up_block(width, width // 2, 2, 1, nn.ReLU(True)),
+            up_block(width // 2, width // 4, 2, 1, nn.ReLU(True)),
+            up_block(width // 4, width // 8, 2, 1, nn.ReLU(True)),
+            up_block(width // 8, 3, 2, 1, nn.Tanh()),
         )
 
     def forward(self, noise: Tensor) -> Tensor:
@@ -106,14 +113,14 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, 3, 64, 64) → logits (N, 1); sides 64 → 31 → 14 → 11 → 4 → 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int = 32) -> None:
         super().__init__()
         self.disc = nn.Sequential(
-            down_block(3, HIDDEN),
-            down_block(HIDDEN, HIDDEN * 2),
-            down_block(HIDDEN * 2, HIDDEN * 4, stride=1),
-            down_block(HIDDEN * 4, HIDDEN * 4),
-            nn.Sequential(nn.Conv2d(HIDDEN * 4, 1, 4, 2)),
+            down_block(3, hidden),
+            down_block(hidden, hidden * 2),
+            down_block(hidden * 2, hidden * 4, stride=1),
+            down_block(hidden * 4, hidden * 4),
+            nn.Sequential(nn.Conv2d(hidden * 4, 1, 4, 2)),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -82,18 +82,36 @@ def specs() -> list[str]:
 
 
 def matching(specs: Sequence[str], patterns: str) -> list[str]:
-    """The specs that match one of the comma-separated shell patterns, in their order.
+    """The specs that match any of the comma-separated `patterns`, in the order of `specs`.
+
+    A pattern with options that isn't among them is a spec of its own, as `idl-wgan-gp-grid@critic_updates=5`; such come
+    last.
 
     Raises:
-        ValueError: a pattern that none matches; the message lists the specs.
+        ValueError: a pattern matches none, or names an option that isn't there.
     """
     chosen: set[str] = set()
-    for pattern in patterns.split(","):
-        found = fnmatch.filter(specs, pattern.strip())
+    further: list[str] = []
+    for pattern in _patterns(patterns):
+        found = fnmatch.filter(specs, pattern)
+        if not found and "@" in pattern and "*" not in pattern:
+            found = [spec_of(get(pattern))]
+            further += [spec for spec in found if spec not in specs]
         if not found:
             raise ValueError(f"no reference matches {pattern!r}; there are: {', '.join(specs)}")
         chosen |= set(found)
-    return [spec for spec in specs if spec in chosen]
+    return [*(spec for spec in specs if spec in chosen), *dict.fromkeys(further)]
+
+
+def _patterns(text: str) -> list[str]:
+    """The parts between commas; one that can only be a further option belongs to the part before it."""
+    parts: list[str] = []
+    for part in text.split(","):
+        if parts and "@" in parts[-1] and "=" in part and "@" not in part:
+            parts[-1] += f",{part.strip()}"
+        else:
+            parts.append(part.strip())
+    return parts
 
 
 def get(spec: str, **options: object) -> Reference:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import pairwise
+
 from reference.api.card import (
     Card,
     Claim,
@@ -14,15 +17,44 @@ from reference.api.card import (
     exactly,
 )
 
-_GENERATOR_WIDTHS = ((1024, 4), (512, 8), (256, 16), (128, 32), (3, 64))
-
-
-_DISCRIMINATOR_WIDTHS = ((32, 31), (64, 14), (128, 11), (128, 4))
-
-
 
 def _stack(name: str, widths: tuple[tuple[int, int], ...]) -> dict[str, Shape]:
     return {f"{name}.{i}.{part}": (c, side, side) for i, (c, side) in enumerate(widths) for part in range(3)}
+
+
+def _generator_card(width: int) -> NetworkCard:
+    """`width` channels after the first layer, half as many after each further one."""
+    sides = ((width, 4), (width // 2, 8), (width // 4, 16), (width // 8, 32), (3, 64))
+    channels = [100, *(c for c, _ in sides)]
+    return NetworkCard(
+        inputs=((100, 1, 1),),
+        output=(3, 64, 64),
+        layers=_stack("gen", sides),
+        parameters=sum(16 * a * b + 2 * b for a, b in pairwise(channels)),
+    )
+
+
+def _hidden(width: int) -> tuple[int, ...]:
+    """The discriminator's channels: 32, 64, 128, 128 where the generator has 1024."""
+    return tuple(width * times // 32 for times in (1, 2, 4, 4))
+
+
+def _discriminator_card(width: int) -> NetworkCard:
+    hidden = _hidden(width)
+    channels = [3, *hidden]
+    return NetworkCard(
+        inputs=((3, 64, 64),),
+        output=(1,),
+        layers=_stack("disc", tuple(zip(hidden, (31, 14, 11, 4), strict=True))) | {"disc.4.0": (1, 1, 1)},
+        parameters=sum((16 * a + 1) * b + 2 * b for a, b in pairwise(channels)) + 16 * hidden[-1] + 1,
+    )
+
+
+def _initial_biases(width: int) -> tuple[InitialWeights, ...]:
+    """PyTorch's default for the convolutions, uniform in ±1/√fan-in."""
+    fans = [16 * channels for channels in (3, *_hidden(width))]
+    return tuple(InitialWeights("discriminator", f"disc.{i}.0.bias", "uniform", -(fan**-0.5), fan**-0.5)
+                 for i, fan in enumerate(fans))
 
 
 CARD = Card(
@@ -43,28 +75,12 @@ CARD = Card(
     log=LogSchedule(every=500, first=501, printed_from=0, averaged=True),
     sample_every=500,
     source="written from document 002; architecture after arXiv 1511.06434",
-    networks={
-        "generator": NetworkCard(
-            inputs=((100, 1, 1),),
-            output=(3, 64, 64),
-            layers=_stack("gen", _GENERATOR_WIDTHS),
-            parameters=16 * (100 * 1024 + 1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
-            + 2 * (1024 + 512 + 256 + 128 + 3),
-        ),
-        "discriminator": NetworkCard(
-            inputs=((3, 64, 64),),
-            output=(1,),
-            layers=_stack("disc", _DISCRIMINATOR_WIDTHS) | {"disc.4.0": (1, 1, 1)},
-            parameters=(3 * 16 + 1) * 32 + (32 * 16 + 1) * 64 + (64 * 16 + 1) * 128 + (128 * 16 + 1) * 128
-            + 128 * 16 + 1 + 2 * (32 + 64 + 128 + 128),
-        ),
-    },
+    networks={"generator": _generator_card(1024), "discriminator": _discriminator_card(1024)},
+    reduced="width=128",
     initial_weights=(
         *(InitialWeights("generator", f"gen.{i}.0.weight", "normal", 0.0, 0.02) for i in range(5)),
         *(InitialWeights("discriminator", f"disc.{i}.0.weight", "normal", 0.0, 0.02) for i in range(5)),
-        # Biases of the convolutions: PyTorch's default, uniform in ±1/√fan-in.
-        *(InitialWeights("discriminator", f"disc.{i}.0.bias", "uniform", -(fan**-0.5), fan**-0.5)
-          for i, fan in enumerate((3 * 16, 32 * 16, 64 * 16, 128 * 16, 128 * 16))),
+        *_initial_biases(1024),
         *(InitialWeights(role, f"{name}.{i}.1.{part}", "constant", value)
           for role, name, count in (("generator", "gen", 5), ("discriminator", "disc", 4)) for i in range(count)
           for part, value in (("weight", 1.0), ("bias", 0.0))),
@@ -89,6 +105,18 @@ CARD = Card(
                   "and the last, smaller batch is used. Grids come from fixed latents instead of the last batch. The "
                   "log's means are taken over the steps since the line before; the print counts steps over all epochs, "
                   "and divides the sum of the first 501 by 500."),
+        Deviation(7, "harness", "`width` makes a narrower system of the same kind: all channels in proportion."),
     ),
 )
 
+
+
+def card_for(width: int) -> Card:
+    """The card of a narrower or wider system."""
+    others = tuple(drawn for drawn in CARD.initial_weights if not drawn.pattern.endswith(".0.bias"))
+    return dataclasses.replace(
+        CARD,
+        networks={"generator": _generator_card(width), "discriminator": _discriminator_card(width)},
+        initial_weights=(*others, *_initial_biases(width)),
+        claims=CARD.claims if width == 1024 else (),  # of another one, nothing is claimed
+    )

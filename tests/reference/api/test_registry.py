@@ -11,6 +11,7 @@ import pytest
 import reference
 from reference import Card
 from reference.api import registry
+from reference.api.registry import matching
 from reference.cards.mlp_gan_mnist import CARD
 
 SEVEN = {
@@ -109,3 +110,15 @@ def test_a_broken_entry_point_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="entry point broken = no_such_module fails to load"):
         reference.names()
     monkeypatch.setattr(registry, "_loaded", {"reference"})
+
+
+def test_patterns_take_specs_with_options_of_their_own() -> None:
+    specs = ["a-b", "a-c", "idl-wgan-gp-grid"]
+    assert matching(specs, "a-*") == ["a-b", "a-c"]
+    asked = "idl-ex6-pix2pix@size=64,width=8, a-c,idl-wgan-gp-grid@critic_updates=5"
+    assert matching(specs, asked) == ["a-c", "idl-ex6-pix2pix@size=64,width=8", "idl-wgan-gp-grid@critic_updates=5"]
+    assert matching(specs, "idl-wgan-gp-grid@critic_updates=1") == ["idl-wgan-gp-grid"], "the default is no option"
+    with pytest.raises(ValueError, match=r"no reference matches 'b-\*'"):
+        matching(specs, "b-*")
+    with pytest.raises(ValueError, match="has no option 'depth'"):
+        matching(specs, "idl-wgan-gp-grid@depth=3")
