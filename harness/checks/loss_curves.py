@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from harness.records.metrics import (
@@ -105,3 +108,18 @@ def _of(metric: Metric, quantity: str, value: float) -> MetricValue:
 
 def _losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in rows[0] if name.startswith("loss")] if rows else []
+
+
+def loss_course(rows: Sequence[Mapping[str, Any]], most: int = 300) -> NDArray[Any]:
+    """Every loss over time, as at most `most` points: (points,) of the fields `step` and each loss's name.
+
+    A point is the mean over the steps since the point before, and stands at the last of them.
+    """
+    names = _losses(rows)
+    ends = np.unique(np.linspace(0, len(rows), min(most, len(rows)) + 1).round().astype(int)) if names else np.zeros(1)
+    course = np.zeros(len(ends) - 1, [("step", np.int64), *((name, np.float64) for name in names)])
+    for point, (start, end) in enumerate(itertools.pairwise(ends)):
+        course[point]["step"] = rows[end - 1]["step"]
+        for name in names:
+            course[point][name] = fmean(row[name] for row in rows[start:end])
+    return course

@@ -63,7 +63,7 @@ def write_memory_report(asked: MemoryOptions) -> list[Path]:
     of_what = Asked(tuple(chosen), tuple(asked.modules), *revision_here())
     with contextlib.closing(Recorder(asked.out, "tables", device, of_what)) as it:
         _write_cells(partial(it.record, "memory"), asked, device, root, sizes)
-        it.finish()
+        it.finish({}, complete=True)
     return write_report(asked.out, [(spec, get(spec).card) for spec in chosen])
 
 

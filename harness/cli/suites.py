@@ -22,7 +22,7 @@ def run_suites(context: typer.Context) -> None:
     Takes everything that `pytest suites/` takes in a clone, such as --references 'my-*', --profile smoke, --seeds 3,
     --baseline FOLDER, -k modes; reports go to reports/latest in the current folder. --options lists them all. A file
     alone, such as test_modes.py, runs that suite; all of them: determinism, shapes, training_rules, training, modes,
-    quality, golden, latent, memory, speed, device, loading, metrics, mutants, closing.
+    quality, samples, golden, latent, memory, speed, device, loading, metrics, mutants, closing.
 
     Exit codes: 0 all is well, 1 a check failed or something got worse, 2 wrong use, 10 inconclusive.
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from harness.files.writing import appearing
 
 
-def keep_array(folder: Path, title: str, array: NDArray[Any]) -> None:
-    """Put one more array into `folder`, which is made."""
+def keep_array(folder: Path, title: str, array: NDArray[Any], place: int = 0) -> None:
+    """Put one more array into `folder`, which is made, after those of smaller places and of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    number = len(list(folder.glob("*.npz")))
-    with appearing(folder / f"{number:04}.npz") as stream:
+    number = len(list(folder.glob(f"{place:06}-*.npz")))
+    with appearing(folder / f"{place:06}-{number:04}.npz") as stream:
         np.savez(stream, title=np.array(title), array=array)
 
 
 def kept_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    """The arrays in `folder` by title, in the order in which they came; none where there is no folder."""
+    """The arrays in `folder` by title, in their order; none where there is no folder."""
     found = {}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as content:

@@ -48,6 +48,7 @@ CLASSES = "classes"  # how many there are
 DATA = "data"  # the fingerprint of what it was measured on
 GENERATED = "generated"  # how many of those that were given
 MEASURED_ON = "on"
+TRAINED_ON = "trained on"  # the device, where it isn't the one that the record names
 NOTICED_BY, WHAT = "suite", "what"  # of a mutant
 
 RUNNING = "running"  # of STATISTICS: batch normalisation's running ones, where a sample takes the batch's
@@ -130,7 +131,7 @@ CLASS_KL = Metric(
 SHARE_OF_0_3_8 = Metric("share_of_0_3_8", "share", "none", "share of 0, 3, 8", _QUALITY)
 CLASS_SHARE = Metric("class_share", "share", "none", "share of a class", (CLASS, *_QUALITY))
 NN_DISTANCE_RATIO = Metric("nn_distance_ratio", "ratio", "none", "distance to training images", _QUALITY)
-EXTRACTOR_ACCURACY = Metric("extractor_accuracy", "share", "higher", "accuracy of an extractor")
+EXTRACTOR_ACCURACY = Metric("extractor_accuracy", "share", "higher", "accuracy of an extractor", (ATTRIBUTE,))
 FOUND_INCOMPARABLE = Metric("found_incomparable", "yes/no", "higher", "called not comparable")
 
 # Modes of the grid.

@@ -18,12 +18,15 @@ class Profile:
     carries the reduced form's spec. `cell_flops` bounds the batch sizes that are measured on a CPU (the documents', or
     where those take too long the `cell_sizes` largest that don't), each for `cell_steps` steps or `cell_seconds`,
     whichever is over first; `profiled_batch` is the batch at which the profiler looks on. Loading is measured on
-    `loading_pictures` pictures for `loading_seconds` a cell, in batches of `warm_batch`, from a cold disk of
-    `cold_batch` (None: the document's).
+    `loading_pictures` pictures for `loading_seconds` a cell, by `loading_workers`, in batches of `warm_batch`, from a
+    cold disk of `cold_batch` (None: the document's).
+    Without `every_cell`, a CPU measures the systems of the documents' memory tables, and those asked for by name.
     Without `both_numerics`, a GPU checks the bits of trainings in deterministic mode alone and measures cells as
     documented alone, but the references of the memory table also deterministically at the batch that they train with.
     `pictures` says whether trainings end with theirs; sample grids there are always. Without `variants`, a run that
-    isn't told which references to check leaves out the variants of systems.
+    isn't told which references to check leaves out the variants of systems. Without `reads_short_trainings`, trainings
+    that end before the document's length check the code alone: no table shows what came of them. What isn't timed is
+    done by `jobs` processes on a CPU, each with `threads` (None: as many as PyTorch takes); bits depend on how many.
     """
 
     name: str
@@ -51,9 +54,14 @@ class Profile:
     warm_batch: int | None = None
     cold_batch: int | None = None
     loading_seconds: float = 10.0
+    loading_workers: tuple[int, ...] = (0, 2, 4)
+    every_cell: bool = True
     both_numerics: bool = True
     pictures: bool = True
     variants: bool = True
+    reads_short_trainings: bool = True
+    jobs: int = 1
+    threads: int | None = None
 
     @property
     def interpolation_paths(self) -> int:
@@ -77,15 +85,15 @@ PROFILES = {
         Profile(
             "smoke",
             "a laptop's CPU, bundled data, minutes",
-            training_flops=2e10,
+            training_flops=5e9,
             training_seeds=1,
             mode_seeds=3,
             determinism_steps=3,
             determinism_batch=2,
             rules_flops=5e10,
-            reduced_steps=30,
+            reduced_steps=20,
             latent_samples=50,
-            quality_samples=160,
+            quality_samples=96,
             cell_flops=1e9,
             cell_sizes=1,
             cell_steps=5,
@@ -97,9 +105,14 @@ PROFILES = {
             warm_batch=64,
             cold_batch=16,
             loading_seconds=0.2,
+            loading_workers=(0, 2),
+            every_cell=False,
             both_numerics=False,
             pictures=False,
             variants=False,
+            reads_short_trainings=False,
+            jobs=2,
+            threads=1,
         ),
         Profile(
             "standard",

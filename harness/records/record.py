@@ -15,6 +15,7 @@ from harness.records.version_1 import repeats, upgraded
 
 Status = Literal["measured", "estimated", "simulated", "documented", "skipped", "failed"]
 RECORD_VERSION = 2
+UNREAD = "checks the code alone: "  # how the reason of a value begins that tables don't show
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Record:
                 raise ValueError(f"a {self.status} record needs a reason: {self.metric} of {self.reference}")
         elif self.value is None:
             raise ValueError(f"a {self.status} record needs a value: {self.metric} of {self.reference}")
+
+    @property
+    def unread(self) -> bool:
+        """Whether it is a value from which nothing can be read, but whether another run gives the same one."""
+        return self.reason.startswith(UNREAD)
 
     @property
     def series(self) -> str:

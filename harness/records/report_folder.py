@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.files.writing import free_name, write_text
 
 RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
-REPORT = "report.md"
+REPORT, WEB_PAGE, TIDY = "report.md", "report.html", "tidy"
 COMPARISON = "comparison"  # the table of what this run is against a baseline, if there is one
-_FOLDERS = ("plots", "runs")
+PLOT_KINDS = (".png", ".gif")  # what a report's `plots` holds to be looked at
+JOBS = "jobs"  # what several processes of one run tell each other, while it runs
+_FOLDERS = ("plots", "runs", JOBS)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Asked:
         revision: the commit of the repository that it was measured in, "" where that isn't known.
         clean: whether that commit is all of the code.
         finished: when the last check had ended; "" for a run that was interrupted, or is going on.
+        options: those that were given, as on the command line, but for what says which references.
+        outcomes: how many checks passed, failed, and were skipped; empty where nobody counted.
     """
 
     specs: tuple[str, ...]
@@ -32,6 +36,8 @@ class Asked:
     revision: str = ""
     clean: bool = False
     finished: str = ""
+    options: tuple[str, ...] = ()
+    outcomes: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_session(folder: Path, asked: Asked) -> None:
@@ -49,7 +55,7 @@ def read_session(folder: Path) -> Asked:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         specs, modules = tuple(content.pop("specs")), tuple(content.pop("modules"))
-        return Asked(specs, modules, **content)
+        return Asked(specs, modules, **(content | {"options": tuple(content.get("options", ()))}))
     except FileNotFoundError:
         raise ValueError(
             f"{path} isn't there: run `gan-harness suites` first, or name the folder of a report"
@@ -87,11 +93,12 @@ def foreign_files(folder: Path, tables: Collection[str]) -> list[str]:
 
 
 def report_files(folder: Path, tables: Collection[str]) -> list[Path]:
-    """Records, tables and plots of a report, relative to its folder: what can be read without its trainings."""
-    own = sorted(Path(name) for name in _own_files(tables) if (folder / name).is_file())
-    return own + sorted(plot.relative_to(folder) for plot in (folder / "plots").glob("*.png"))
+    """Records, tables and plots of a report, relative to its folder: what its page is made of."""
+    own = sorted(Path(name) for name in _own_files(tables) - {WEB_PAGE} if (folder / name).is_file())
+    drawn = [path for kind in PLOT_KINDS for path in (folder / "plots").glob(f"*{kind}")]
+    return own + sorted(plot.relative_to(folder) for plot in drawn)
 
 
 def _own_files(tables: Collection[str]) -> set[str]:
     files = {f"{name}.{kind}" for name in (*tables, COMPARISON) for kind in ("csv", "md")}
-    return {RECORDS, ENVIRONMENT, SESSION, REPORT, *files}
+    return {RECORDS, ENVIRONMENT, SESSION, REPORT, WEB_PAGE, f"{TIDY}.csv", f"{TIDY}.tex", *files}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.records.metrics import DISK_SPEED_UP
 from harness.records.record import Record, read_records
 from harness.records.report_folder import RECORDS, SESSION, read_session
 from harness.reporting.scorecard import ClaimResult, ClaimVerdict, decide_claim
@@ -70,7 +71,21 @@ class Decision:
             f"{source.name}: {found.reason}" for source, found in self.elsewhere if found.reason not in ("", silent)
         ]
         known = self.claim.obstacle or self.here.reason
-        return "; ".join(dict.fromkeys(filter(None, [known if known != silent or not others else "", *others])))
+        said = list(dict.fromkeys(filter(None, ["" if known == silent else known, *others])))
+        return "; ".join(said) or ("" if self.deciding else silent)
+
+    @property
+    def to_decide(self) -> str:
+        """The command that would decide it; "" where that has been done, or can't be."""
+        claim = self.claim
+        if self.deciding or claim.obstacle:
+            return ""
+        profile = " --profile documented" if claim.epochs or claim.n_at_least or claim.needs_gpu else ""
+        data = " --data-root FOLDER" if claim.needs_data else ""
+        disks = " --storage hdd=FOLDER --storage ssd=FOLDER" if claim.metric == DISK_SPEED_UP.name else ""
+        gpu = " --device cuda" if claim.needs_gpu else ""
+        others = f",{claim.versus}" if claim.versus else ""
+        return f"gan-harness suites --references {self.reference}{others}{profile}{gpu}{data}{disks}"
 
 
 def read_evidence(folder: Path = MEASURED, *, without: Path | None = None) -> list[Source]:

@@ -238,6 +238,13 @@ LOADING_TABLES = (
         "Loading: prefetching, persistent workers, page-locked memory",
         ("option", "value"),
         loading_options_table,
+        suites=("loading",),
     ),
-    Table("same_pictures", "Loading: the same values in the same order", ("format", "workers"), same_pictures_table),
+    Table(
+        "same_pictures",
+        "Loading: the same values in the same order",
+        ("format", "workers"),
+        same_pictures_table,
+        suites=("loading",),
+    ),
 )

@@ -298,6 +298,7 @@ def _ratios(records: Sequence[Record], estimated: float) -> str:
     )
 
 
+_MEMORY = ("memory",)
 MEMORY_TABLES = (
     Table(
         "memory",
@@ -311,8 +312,21 @@ MEMORY_TABLES = (
         "GPU memory: the lines through these rows",
         ("reference", "MiB", "status", "source"),
         memory_fit_table,
+        suites=_MEMORY,
     ),
-    Table("footprint", "What a step holds at its peak", ("reference", "batch size"), footprint_table),
-    Table("estimator", "The estimator beside PyTorch's profiler, on the CPU", ("reference", "batch"), estimator_table),
-    Table("leaks", "Memory held after some steps and after more", ("reference", "batch", "steps"), leaks_table),
+    Table("footprint", "What a step holds at its peak", ("reference", "batch size"), footprint_table, suites=_MEMORY),
+    Table(
+        "estimator",
+        "The estimator beside PyTorch's profiler, on the CPU",
+        ("reference", "batch"),
+        estimator_table,
+        suites=_MEMORY,
+    ),
+    Table(
+        "leaks",
+        "Memory held after some steps and after more",
+        ("reference", "batch", "steps"),
+        leaks_table,
+        suites=_MEMORY,
+    ),
 )

@@ -14,7 +14,8 @@ import pandas as pd
 
 from harness.files.writing import write_text
 from harness.records.record import Record, read_records
-from harness.records.report_folder import ENVIRONMENT, RECORDS, REPORT
+from harness.records.report_folder import ENVIRONMENT, RECORDS, REPORT, WEB_PAGE, read_session
+from harness.reporting.answer import QUESTION, answer
 from harness.reporting.documented import documented_tables
 from harness.reporting.evidence import decide, read_evidence, tally_claims
 from harness.reporting.loading_tables import loading_rates
@@ -22,40 +23,54 @@ from harness.reporting.memory_tables import memory_rows, times_per_image
 from harness.reporting.plots import save_batch_sizes, save_loading
 from harness.reporting.table import Cards
 from harness.reporting.tables import SCORECARD, TABLES, scorecard_table
+from harness.reporting.tidy import write_tidy
+from harness.reporting.web_page import MadeTable, pictures_of, web_page
 
 
 def write_report(folder: Path, cards: Cards) -> list[Path]:
-    """Make every table of the records in `folder`, and `report.md` with all of them; returns what was written.
+    """Make every table of the records in `folder`, and two pages with all of them; returns what was written.
+
+    `report.html` is for a browser, `report.md` for where Markdown is shown, `tidy.csv` and `tidy.tex` hold the figures
+    for other programs and for papers.
 
     The scorecard reads the reports in `reports/measured` as well.
 
     Raises:
         ValueError: there are no records, or they can't be read.
     """
-    records = read_records(folder / RECORDS)
-    evidence = read_evidence(without=folder)
-    scorecard = replace(SCORECARD, make=partial(scorecard_table, evidence=evidence))
+    records, asked = read_records(folder / RECORDS), read_session(folder)
+    decisions = decide(cards, records, evidence := read_evidence(without=folder))
+    answered = answer(cards, records, asked, decisions)
     heading = _heading(records, _environments(folder))
-    written, parts = [], [f"# Report\n\n{heading}"]
+    said = "\n".join(f"- {line}" for line in (*answered.lines, *heading))
+    written, parts, shown = [], [f"# {QUESTION}\n\n{said}"], []
+    scorecard = replace(SCORECARD, make=partial(scorecard_table, evidence=evidence))
     for table in (scorecard, *TABLES[1:]):
-        made = table.make(records, cards)
-        if made.empty:
+        made = MadeTable(table, _without_gaps(table.make(records, cards)), table.note(records, cards))
+        if made.cells.empty:
             continue
-        made = _without_gaps(made)
-        note = f"\n\n{said}" if (said := table.note(records, cards)) else ""
-        written += write_table(folder, table.name, made, f"# {table.title}\n\n{heading}{note}")
-        parts.append(f"## {table.title}{note}\n\n{_markdown(made)}")
+        note = f"\n\n{made.note}" if made.note else ""
+        lines = "\n".join(f"- {line}" for line in heading)
+        written += write_table(folder, table.name, made.cells, f"# {table.title}\n\n{lines}{note}")
+        parts.append(f"## {table.title}{note}\n\n{_markdown(made.cells)}")
+        shown.append(made)
+    _draw(folder / "plots", records, cards)
+    plots = pictures_of(folder / "plots")
+    if plots:
+        parts.append("## Plots\n\n" + "\n".join(f"![{plot.caption}](plots/{plot.file})" for plot in plots))
+    write_text(folder / REPORT, "\n\n".join(parts) + "\n")
+    page = web_page(folder, answered, asked, heading, records, cards, decisions, shown[1:])
+    write_text(folder / WEB_PAGE, page)
+    return [folder / WEB_PAGE, folder / REPORT, *written, *write_tidy(folder, {"value": records})]
+
+
+def _draw(plots: Path, records: Sequence[Record], cards: Cards) -> None:
     rows = memory_rows(records, cards)
     if rows:
-        save_batch_sizes(folder / "plots" / "memory.png", rows, times_per_image(records, cards))
+        save_batch_sizes(plots / "memory.png", rows, times_per_image(records, cards))
     rates, computing = loading_rates(records)
     if rates:
-        save_loading(folder / "plots" / "loading.png", rates, computing)
-    plots = sorted((folder / "plots").glob("*.png"))
-    if plots:
-        parts.append("## Plots\n\n" + "\n".join(f"![{plot.stem}](plots/{plot.name})" for plot in plots))
-    write_text(folder / REPORT, "\n\n".join(parts) + "\n")
-    return [folder / REPORT, *written]
+        save_loading(plots / "loading.png", rates, computing)
 
 
 def write_documented(folder: Path, cards: Cards) -> list[Path]:
@@ -103,25 +118,25 @@ def _markdown(table: pd.DataFrame) -> str:
     return escaped.to_markdown(index=False, disable_numparse=True)
 
 
-def _heading(records: Sequence[Record], environments: Mapping[str, Mapping[str, Any]]) -> str:
+def _heading(records: Sequence[Record], environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     for fingerprint in dict.fromkeys(r.environment for r in records):
         facts = environments.get(fingerprint, {})
         versions = ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())
         size = f"{facts.get('cores', '?')} cores, {facts.get('memory_gib', '?')} GiB"
-        lines.append(f"- Machine: {facts.get('processor', 'unknown')}, {size}, {facts.get('system', '')}")
-        lines.append(f"- Computed on: {facts.get('device', 'unknown')}")
-        lines.append(f"- Versions: Python {facts.get('python', '?')}, {versions}")
+        lines.append(f"Machine: {facts.get('processor', 'unknown')}, {size}, {facts.get('system', '')}")
+        lines.append(f"Computed on: {facts.get('device', 'unknown')}")
+        lines.append(f"Versions: Python {facts.get('python', '?')}, {versions}")
         if "driver" in facts:
-            lines.append(f"- GPU: driver {facts['driver']}, CUDA {facts['cuda']}, cuDNN {facts['cudnn']}")
-    lines.append(f"- Profile: {', '.join(dict.fromkeys(r.profile for r in records))}")
+            lines.append(f"GPU: driver {facts['driver']}, CUDA {facts['cuda']}, cuDNN {facts['cudnn']}")
+    lines.append(f"Profile: {', '.join(dict.fromkeys(r.profile for r in records))}")
     data = dict.fromkeys(r.data for r in records if r.data)
-    lines.append(f"- Data: {', '.join(data)}")
+    lines.append(f"Data: {', '.join(data)}")
     counts = Counter(r.status for r in records)
-    lines.append("- Records: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    lines.append("Records: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     times = sorted(r.time for r in records)
-    lines.append(f"- Taken: {times[0]} to {times[-1]}")
-    return "\n".join(lines)
+    lines.append(f"Taken: {times[0]} to {times[-1]}")
+    return lines
 
 
 def _environments(folder: Path) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,22 @@ def save_strips(path: Path, strips: Mapping[str, Picture]) -> None:
         axes.imshow(picture)
         axes.set_title(title, fontsize=7, loc="left", pad=2)
         axes.set_axis_off()
+    save_picture(path, rendered(drawn))
+
+
+def save_losses(path: Path, courses: Mapping[str, NDArray[Any]]) -> None:
+    """Losses by step, a panel for each training: arrays with the fields `step` and each loss's name."""
+    columns = min(3, len(courses))
+    rows = -(-len(courses) // columns)
+    drawn = figure(4.5 * columns, 2.8 * rows)
+    for place, (title, course) in enumerate(courses.items(), 1):
+        axes = drawn.add_subplot(rows, columns, place)
+        for name in (course.dtype.names or ())[1:]:
+            axes.plot(course["step"], course[name], linewidth=1, label=name.removeprefix("loss_"))
+        axes.set_title(title, fontsize=8)
+        axes.set_xlabel("step", fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7)
     save_picture(path, rendered(drawn))
 
 

@@ -101,7 +101,8 @@ def quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
 
     Before the first step of a training there are rows of their own.
     """
-    found = [r for r in of_suite(records, "quality") if EXTRACTOR in r.protocol]
+    measured = [*of_suite(records, "samples"), *of_suite(records, "quality")]
+    found = [r for r in measured if EXTRACTOR in r.protocol]
     rows = []
     for (reference, extractor, n, batch_norm, training), group in grouped(
         found,
@@ -236,8 +237,15 @@ QUALITY_TABLES = (
         "Mode by mode: share of all samples, and spread against σ",
         ("sampler", "seed"),
         mode_by_mode_table,
+        suites=("modes",),
     ),
-    Table("quality", "Sample quality", ("reference", "measured on", "extractor", "n"), quality_table),
+    Table(
+        "quality",
+        "Sample quality",
+        ("reference", "measured on", "extractor", "n"),
+        quality_table,
+        suites=("quality", "samples"),
+    ),
     Table(
         "golden",
         "Golden generators: trained ones that are kept, measured again here",
@@ -249,6 +257,7 @@ QUALITY_TABLES = (
         "The metrics themselves, where the answer is known",
         ("case", "metric", "measured", "expected"),
         calibration_table,
+        suites=("metrics",),
     ),
     Table("latent", "Latents, labels and conditions", ("reference", "metric", "measured", "unit"), latent_table),
     Table("training", "Training logs beside the documents'", ("reference", "where", "quantity"), training_table),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ class Recorder:
         self.profile = profile
         self.environment = environment(device)
         self.records: list[Record] = []
+        self.place = 0  # of the check that records, among all: the file is in their order in the end
+        self._places: list[int] = []
         self._fingerprint = fingerprint(self.environment)
         self._device = str(self.environment["device"])
         self._asked = asked
@@ -56,11 +59,34 @@ class Recorder:
         if not os.access(report, os.W_OK):
             raise ValueError(f"the report folder {report} can't be written")
 
-    def finish(self) -> None:
-        """Write that every check has ended."""
-        self._asked = replace(self._asked, finished=datetime.now(UTC).isoformat(timespec="seconds"))
+    def finish(self, outcomes: Mapping[str, int], *, complete: bool) -> None:
+        """Write how many checks ended how; `complete` says that all of them have ended."""
+        now = datetime.now(UTC).isoformat(timespec="seconds") if complete else ""
+        self._asked = replace(self._asked, outcomes=dict(outcomes), finished=now)
         if self._started:
+            self._sort()
             write_session(self.report, self._asked)
+
+    def adopt(self, record: Record) -> None:
+        """Write one that another process has made."""
+        self.records.append(record)
+        self._places.append(self.place)
+        append_record(self.folder(RECORDS), record)
+
+    def moved_to(self, folder: Path) -> Recorder:
+        """The same for another process, which writes into a folder of its own."""
+        other = copy.copy(self)
+        other.report, other.records, other._places, other._started = folder, [], [], True
+        folder.mkdir(parents=True, exist_ok=True)
+        return other
+
+    def _sort(self) -> None:
+        """Bring the records into the order of the checks, whoever was first to end."""
+        if self._places != sorted(self._places):
+            order = sorted(range(len(self.records)), key=self._places.__getitem__)
+            self.records = [self.records[index] for index in order]
+            self._places.sort()
+            write_text(self.report / RECORDS, "".join(f"{record.to_line()}\n" for record in self.records))
 
     def close(self) -> None:
         """Let others write into the report folder."""
@@ -131,5 +157,4 @@ class Recorder:
     ) -> None:
         where: dict[str, Any] = {"device": self._device, "environment": self._fingerprint}
         entry = Record(suite, reference, metric, value, unit, better, status, self.profile, **(where | more))
-        self.records.append(entry)
-        append_record(self.folder(RECORDS), entry)
+        self.adopt(entry)

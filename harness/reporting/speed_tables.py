@@ -108,7 +108,14 @@ def _price(numerics: str, values: Mapping[str, Record], other: Sequence[Mapping[
     return f"{own / documented[0]:.2f}"
 
 
+_TIMED = ("memory", "speed")
 SPEED_TABLES = (
-    Table("speed", "Time of a step", ("reference", "batch", "measured on", "numerics"), speed_table),
-    Table("machine", "The machine while steps were timed", ("reference", "batch", "numerics"), machine_table),
+    Table("speed", "Time of a step", ("reference", "batch", "measured on", "numerics"), speed_table, suites=_TIMED),
+    Table(
+        "machine",
+        "The machine while steps were timed",
+        ("reference", "batch", "numerics"),
+        machine_table,
+        suites=_TIMED,
+    ),
 )

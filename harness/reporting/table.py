@@ -29,6 +29,7 @@ class Table:
         columns: those that it begins with, whatever was measured.
         make: from records and cards to cells that are ready to be read; empty where there is nothing to show.
         note: what a reader must know of it, "" for nothing.
+        suites: those whose records it shows; () for the one of its name.
     """
 
     name: str
@@ -36,11 +37,12 @@ class Table:
     columns: tuple[str, ...]
     make: Callable[[Sequence[Record], Cards], pd.DataFrame]
     note: Callable[[Sequence[Record], Cards], str] = _no_note
+    suites: tuple[str, ...] = ()
 
 
 def of_suite(records: Iterable[Record], suite: str) -> list[Record]:
-    """The records of a suite that have values."""
-    return [r for r in records if r.suite == suite and r.status not in ("skipped", "failed")]
+    """The records of a suite that have values which can be read."""
+    return [r for r in records if r.suite == suite and r.status not in ("skipped", "failed") and not r.unread]
 
 
 def grouped(

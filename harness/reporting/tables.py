@@ -14,7 +14,7 @@ from harness.reporting.memory_tables import MEMORY_TABLES
 from harness.reporting.quality_tables import QUALITY_TABLES
 from harness.reporting.scorecard import ClaimResult
 from harness.reporting.speed_tables import SPEED_TABLES
-from harness.reporting.table import Cards, Table, spread
+from harness.reporting.table import Cards, Table, grouped, spread
 
 
 def scorecard_table(records: Sequence[Record], cards: Cards, evidence: Sequence[Source] = ()) -> pd.DataFrame:
@@ -24,7 +24,7 @@ def scorecard_table(records: Sequence[Record], cards: Cards, evidence: Sequence[
         claim = decision.claim
         over = f" over that of {claim.versus}" if claim.versus else ""
         elsewhere = [
-            f"{_measured(found)}: {source.described(found.records)}"
+            f"{measured_words(found)}: {source.described(found.records)}"
             for source, found in decision.elsewhere
             if found.verdict != "not measured"
         ]
@@ -36,16 +36,17 @@ def scorecard_table(records: Sequence[Record], cards: Cards, evidence: Sequence[
                 "documented": claim.documented,
                 "counts as reproduced when": f"{claim}{over}: {claim.condition}",
                 "measured elsewhere": "; ".join(elsewhere) or "–",
-                "measured here": _measured(decision.here) if decision.here.verdict != "not measured" else "–",
-                "verdict": _verdict(decision),
+                "measured here": measured_words(decision.here) if decision.here.verdict != "not measured" else "–",
+                "verdict": verdict_words(decision),
                 "decided by": ", ".join(name for name, _ in decision.deciding) or "–",
                 "not counted": decision.why_not,
+                "would decide it": decision.to_decide,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _measured(found: ClaimResult) -> str:
+def measured_words(found: ClaimResult) -> str:
     """The median and range of its values, on what, after how long."""
     lengths = {r.epochs for r in found.records if r.epochs is not None}
     data = dict.fromkeys(r.data for r in found.records if r.data)
@@ -55,7 +56,7 @@ def _measured(found: ClaimResult) -> str:
     return spread(found.values) + (f" ({said})" if said else "")
 
 
-def _verdict(decision: Decision) -> str:
+def verdict_words(decision: Decision) -> str:
     if decision.verdict == "not measured":
         return decision.verdict
     if decision.verdict == "disputed":
@@ -66,12 +67,20 @@ def _verdict(decision: Decision) -> str:
 
 
 def left_out_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
-    """Everything that was skipped or failed, with its reason."""
+    """Everything that was skipped, failed, or says nothing, with its reason; what has the same one is one row."""
+    left_out = [r for r in records if r.unread or r.status in ("skipped", "failed")]
+    groups = grouped(left_out, lambda r: (r.suite, r.reference, "not shown" if r.unread else r.status, r.reason))
     return pd.DataFrame(
         [
-            {"suite": r.suite, "reference": r.reference, "check": r.metric, "status": r.status, "reason": r.reason}
-            for r in records
-            if r.status in ("skipped", "failed")
+            {
+                "suite": suite,
+                "reference": reference,
+                "check": ", ".join(dict.fromkeys(r.metric for r in group)),
+                "count": len(group),
+                "status": status,
+                "reason": reason,
+            }
+            for (suite, reference, status, reason), group in groups
         ]
     )
 
@@ -82,7 +91,7 @@ SCORECARD = Table(
     ("reference", "claim", "place"),
     scorecard_table,
 )
-_LEFT_OUT = Table("left_out", "Skipped and failed", ("suite", "reference", "check"), left_out_table)
+_LEFT_OUT = Table("left_out", "Skipped, failed, or not shown", ("suite", "reference", "check"), left_out_table)
 TABLES = (
     SCORECARD,
     *CHECK_TABLES[:2],

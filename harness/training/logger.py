@@ -27,6 +27,7 @@ from harness.training.run_folder import RunFolder
 _log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 2.0
+_SCALARS = 1000
 _Pending = tuple[int, int, int, bool, tuple[str, ...], Tensor]
 
 
@@ -82,7 +83,8 @@ class _LogFile(logging.FileHandler):
 class MetricLogger:
     """Collects the values of finished steps.
 
-    With `averaged`, a line shows means over the steps since the line before; the files have every step's own values.
+    With `averaged`, a line shows means over the steps since the line before; the files have every step's own values,
+    TensorBoard those of a thousand steps of a run, of each where it has fewer.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class MetricLogger:
     ) -> None:
         self._total, self._done = total, done
         self._averaged = averaged
+        self._scalars_every = max(1, total // _SCALARS)
         self._sums: dict[str, float] = {}
         self._summed = 0
         self._pending: list[_Pending] = []
@@ -168,6 +171,9 @@ class MetricLogger:
             if self._averaged:
                 self._sums = {name: self._sums.get(name, 0.0) + number for name, number in row.items()}
                 self._summed += 1
+            if self._writer is not None and (step % self._scalars_every == 0 or step == self._total):
+                for name, number in row.items():
+                    self._writer.add_scalar(name, number, step)
             if logged:
                 self._show(place, self._means() if self._averaged else row)
         self._metrics.flush()
@@ -183,6 +189,3 @@ class MetricLogger:
     def _show(self, place: Mapping[str, int], row: Mapping[str, float]) -> None:
         shown = "  ".join(f"{name} {number:.4f}" for name, number in row.items())
         _log.info("epoch %d  step %d  %s", place["epoch"], place["step_in_epoch"], shown)
-        if self._writer is not None:
-            for name, number in row.items():
-                self._writer.add_scalar(name, number, place["step"])

@@ -43,6 +43,7 @@ class TrainedRun:
     steps: int
     asked: int
     steps_per_epoch: int
+    batch_size: int
     seed: int
     threads: int
     digests: dict[str, str]
@@ -92,6 +93,7 @@ class Loop:
                 self.state.step,
                 self.total,
                 self.steps_per_epoch,
+                self.config.batch_size,
                 self.config.seed,
                 torch.get_num_threads(),
                 self.state.digests(),

@@ -21,7 +21,7 @@ RUN_FILE = "run.json"
 _CLEARING = ".clearing.partial"  # lies in a folder while a run in it is deleted
 # Everything that a run, `sample` or a killed write leaves in a run's folder.
 _OWN = re.compile(
-    r"run\.json|environment\.json|(metrics|trace|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
+    r"(run|environment|session)\.json|(metrics|trace|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
     r"|progress\.gif|(sample|interpolate|arithmetic|semantic|conditional|roundtrip|inpaint)-seed\d+"
     r"(\.\d+)?\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
 )

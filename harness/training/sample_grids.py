@@ -124,6 +124,7 @@ def save_animation(path: Path, files: Sequence[Path]) -> None:
     frames = [Image.open(files[i]).convert("RGB") for i in chosen]
     # A growing network's pictures grow too; an animation has one size.
     frames = [frame.resize(frames[-1].size, Image.Resampling.NEAREST) for frame in frames]
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")
     durations = [200] * (len(frames) - 1) + [1500]
     frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -65,6 +65,19 @@ def test_what_does_not_fit_is_listed_and_decides_nothing() -> None:
     assert row(evidence=())["not counted"] == "no record of m"
 
 
+def test_what_is_open_says_what_would_decide_it() -> None:
+    found = row(evidence=())
+    assert found["would decide it"] == "gan-harness suites --references toy-grid --profile documented"
+    assert row(measured(1), evidence=())["would decide it"] == ""
+    assert row(measured(1), evidence=())["not counted"] == ""
+    claim = Claim("c", "p", "s", "d", "m", at_most(1), needs_data=True, needs_gpu=True, versus="other")
+    card = dataclasses.replace(CARD, claims=(claim, dataclasses.replace(claim, identifier="o", obstacle="lost")))
+    first, second = decide([("toy-grid", card)], [], [])
+    asked = "--references toy-grid,other --profile documented --device cuda --data-root FOLDER"
+    assert first.to_decide == f"gan-harness suites {asked}"
+    assert (second.to_decide, second.why_not) == ("", "lost")
+
+
 def file(folder: Path, *values: float, revision: str = "") -> None:
     for value in values:
         append_record(folder / "records.jsonl", measured(value))

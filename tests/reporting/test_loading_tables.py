@@ -12,7 +12,7 @@ from PIL import Image
 
 import reference
 from harness.records.record import Record, append_record
-from harness.records.report_folder import foreign_files, set_aside
+from harness.records.report_folder import Asked, foreign_files, set_aside, write_session
 from harness.reporting.loading_tables import (
     LOADING_TABLES,
     loading_note,
@@ -264,13 +264,14 @@ def test_a_disk_that_could_not_be_measured_is_no_figure_in_the_note(lacking: str
 def test_the_report_has_a_table_a_page_and_a_plot_that_a_later_one_clears(tmp_path: Path) -> None:
     for entry in [*SIMULATED, *WARM, computing(900)]:
         append_record(tmp_path / "records.jsonl", entry)
+    write_session(tmp_path, Asked(tuple(name for name, _ in CARDS)))
     written = {path.name for path in write_report(tmp_path, CARDS)}
     assert {"loading.csv", "loading.md", "report.md"} <= written
     assert {"loading_options.csv", "same_pictures.csv"}.isdisjoint(written)
     page = (tmp_path / "loading.md").read_text()
     assert loading_note([*SIMULATED, *WARM], CARDS) in page
     assert "nan" not in page
-    assert "![loading](plots/loading.png)" in (tmp_path / "report.md").read_text()
+    assert "by disk and format](plots/loading.png)" in (tmp_path / "report.md").read_text()
     with Image.open(tmp_path / "plots" / "loading.png") as plot:
         plot.load()
     assert foreign_files(tmp_path, TABLE_NAMES) == []

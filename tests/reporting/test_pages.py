@@ -9,6 +9,7 @@ import pytest
 
 import reference
 from harness.records.record import append_record
+from harness.records.report_folder import Asked, write_session
 from harness.reporting.pages import write_documented, write_report
 from tests.records.test_record import record
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 def write(folder: Path, *records: Any) -> None:
     for entry in records:
         append_record(folder / "records.jsonl", entry)
+    write_session(folder, Asked(tuple(name for name, _ in CARDS)))
     facts = {"processor": "Test CPU", "cores": 2, "memory_gib": 4, "device": "Test CPU", "versions": {"torch": "9.9"}}
     (folder / "environment.json").write_text(json.dumps({"e": facts}))
 
@@ -30,7 +32,16 @@ def test_every_table_names_the_machine_and_counts_what_is_left_out(tmp_path: Pat
         record(suite="shapes", metric="test_x", value=None, status="skipped", reason="no | card"),
     )
     written = write_report(tmp_path, CARDS)
-    assert {p.name for p in written} >= {"report.md", "modes.csv", "modes.md", "scorecard.md", "left_out.csv"}
+    assert {p.name for p in written} >= {
+        "report.html",
+        "report.md",
+        "tidy.csv",
+        "tidy.tex",
+        "modes.csv",
+        "modes.md",
+        "scorecard.md",
+        "left_out.csv",
+    }
     for path in written:
         if path.suffix == ".md":
             text = path.read_text()
