@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.golden import golden_folders, held_against, measure, read_golden
+from harness.checks.golden import held_against, measure
+from harness.evaluation.kept_generator import golden_folders, read_golden
 from harness.records.metrics import EXPECTED
 from harness.reporting.evidence import MEASURED
 from harness.suite.session import Session

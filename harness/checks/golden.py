@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,53 +15,18 @@ from harness.checks.mode_coverage import mode_coverage
 from harness.data import open_dataset
 from harness.data.grid import SIGMA, mode_centres
 from harness.evaluation.extractors.extractor import load_extractor
-from harness.evaluation.protocol import evaluate_sampler, extractor_name, is_image_reference
-from harness.files.tensors import SafetensorError, read_tensors, write_tensors
+from harness.evaluation.kept_generator import FACTS, NETWORKS, Golden, GoldenFacts
+from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference
+from harness.files.tensors import write_tensors
 from harness.files.writing import write_folder, write_text
 from harness.records.metrics import CLASS_COVERAGE, MODES_CAPTURED, MODES_WITH_MASS, MetricValue, series
-from harness.training.networks import drawn_networks
 from harness.training.sampler import Sampler
-from harness.training.state import load_network
-from reference import Reference, get
+from reference import Reference
 
-NETWORKS, FACTS = "generator.safetensors", "facts.json"
-GENERATORS = "generators"
 SAMPLES, POINTS = 1000, 10_000
 _CPU = torch.device("cpu")
 _COUNTED = {metric.name for metric in (CLASS_COVERAGE, MODES_CAPTURED, MODES_WITH_MASS)}
 _TOLERANCE = 5e-3  # of a value; other processors round otherwise, and a sample on a threshold is a thousandth
-
-
-@dataclass(frozen=True)
-class GoldenFacts:
-    """What is known of a kept generator.
-
-    Attributes:
-        reference: its spec.
-        steps: of its training, on `data`, whose content is `data_fingerprint`.
-        environment: of the training.
-        figures: what it was worth on the CPU when it was kept, by series, on what is bundled: `SAMPLES` images, or
-            `POINTS` points.
-        extractor: what looked at the images, with the hash of its weights.
-    """
-
-    reference: str
-    seed: int
-    steps: int
-    data: str
-    data_fingerprint: str
-    environment: Mapping[str, Any]
-    figures: Mapping[str, float]
-    extractor: str = ""
-
-
-@dataclass(frozen=True)
-class Golden:
-    """A kept generator, ready to be sampled on the CPU."""
-
-    name: str
-    facts: GoldenFacts
-    sampler: Sampler
 
 
 @dataclass(frozen=True)
@@ -72,11 +36,6 @@ class GoldenValue:
     found: MetricValue
     kept: float
     same: bool
-
-
-def golden_folders(measured: Path) -> list[Path]:
-    """The kept generators below a folder of evidence, by name."""
-    return sorted(path.parent for path in measured.glob(f"*/{GENERATORS}/*/{FACTS}"))
 
 
 def keep_golden(sampler: Sampler, facts: GoldenFacts, target: Path) -> None:
@@ -98,24 +57,6 @@ def keep_golden(sampler: Sampler, facts: GoldenFacts, target: Path) -> None:
     write_folder(target, fill)
 
 
-def read_golden(folder: Path) -> Golden:
-    """The generator kept in `folder`.
-
-    Raises:
-        ValueError: it is damaged, or doesn't fit its reference.
-    """
-    try:
-        facts = GoldenFacts(**json.loads((folder / FACTS).read_text(encoding="utf-8")))
-        tensors = read_tensors(folder / NETWORKS)
-        reference = get(facts.reference)
-        networks = drawn_networks(reference, facts.seed, _CPU)
-        for role in {name.split("/")[1] for name in tensors}:
-            load_network(networks[role], role, tensors, {})
-    except (OSError, TypeError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder} holds no generator that fits: {' '.join(str(error).split())[:200]}") from error
-    return Golden(folder.name, facts, Sampler(reference, networks, _CPU, facts.seed))
-
-
 def measure(sampler: Sampler) -> tuple[list[MetricValue], Tensor, str]:
     """What a generator is worth on what is bundled, its samples, and what looked at them.
 
@@ -133,7 +74,7 @@ def measure(sampler: Sampler) -> tuple[list[MetricValue], Tensor, str]:
     if not is_image_reference(card):
         raise ValueError(f"{card.name} is on {card.dataset!r}: neither images nor points of the grid")
     dataset = open_dataset(card, None)
-    extractor = load_extractor(extractor_name(card, dataset, None), _CPU)
+    extractor = load_extractor(extractor_names(card, dataset, None)[0], _CPU)
     shown: list[Tensor] = []
     values = evaluate_sampler(sampler, dataset, SAMPLES, extractor, show=shown.append)
     return values, shown[0], f"{extractor.name} {extractor.weights}"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +14,10 @@ from torch import Tensor
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.data.dataset import scale_pixels
 from harness.data.registry import data_root as find_root
+from harness.evaluation.evaluation_records import write_evaluation
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
+from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.protocol import (
@@ -27,26 +25,19 @@ from harness.evaluation.protocol import (
     evaluate_images,
     evaluate_sampler,
     evaluate_start,
-    extractor_name,
+    extractor_names,
     sample_size,
     was_trained_for,
 )
-from harness.files.writing import free_name, write_text
-from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment, fingerprint, float32_precision
+from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.records.metrics import (
     CLASS,
     CLASS_SHARE,
-    DATA,
-    FID,
     NUMERICS,
     STATISTICS,
-    TRAINING,
-    UNTRAINED,
-    Metric,
+    TRAINED_ON,
     MetricValue,
 )
-from harness.records.record import Record, is_headline
-from harness.records.report_folder import ENVIRONMENT, RECORDS
 from harness.training.device import numerics_name, resolve_device
 from harness.training.load_run import restore_run, run_data
 from harness.training.networks import drawn_networks
@@ -115,8 +106,10 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     device = resolve_device(options.device)
     if (Path(target) / RUN_FILE).is_file():
         return _evaluate_run(Path(target), options, device)
+    if (Path(target) / FACTS).is_file():
+        return _evaluate_kept(Path(target), options)
     if not Path(target).is_dir() and ":" not in target:
-        raise ValueError(f"{target!r} is neither a run's folder, nor a folder of images, nor module:callable")
+        raise ValueError(f"{target!r} is neither a folder (of a run, a kept generator, images) nor module:callable")
     real, extractor = _real_images(options, device)
     images, n, found = _given_images(target, options, real)
     name = options.name or found
@@ -129,7 +122,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     )
     facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
-    where, kept = _write(folder, values, facts, real.dataset, device)
+    where, kept = write_evaluation(folder, values, facts, real.dataset, device, modules=options.modules)
     return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
 
 
@@ -167,11 +160,43 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         "epochs": epochs,
         "threads": config.threads,
     }
-    where, kept = _write(options.out or path, values, facts, dataset, device, _computed(path, device), why_no_start)
+    where, kept = write_evaluation(
+        options.out or path, values, facts, dataset, device, _computed(path, device), why_no_start, options.modules
+    )
     note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
     return Evaluation(
         f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note
     )
+
+
+def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
+    """A kept generator, on the CPU, against the data that it was trained on."""
+    if options.against or options.value_range:
+        raise ValueError(
+            "--against and --range play no part for a kept generator: its card says what it is measured by"
+        )
+    golden, device, root = read_golden(path), torch.device("cpu"), find_root(options.data_root)
+    facts, card = golden.facts, golden.sampler.reference.card
+    dataset = open_dataset(card, root)
+    if dataset.fingerprint != facts.data_fingerprint:
+        raise ValueError(f"{path} was trained on other data than {dataset.title}: --data-root FOLDER has {facts.data}")
+    extractor = _choose_extractor(options, card, dataset, device, root)
+    n = sample_size(options.count or _DEFAULT_N, dataset)
+    sampler = Sampler(golden.sampler.reference, golden.sampler.networks, device, options.seed)
+    values = evaluate_sampler(sampler, dataset, n, extractor)
+    size = min(card.batch_size, len(dataset))
+    about = {
+        "reference": options.name or facts.reference,
+        "seed": facts.seed,
+        "n": n,
+        "batch_size": size,
+        "epochs": facts.steps / batches_per_epoch(len(dataset), size, drop_last=card.drop_last),
+    }
+    trained = {TRAINED_ON: str(facts.environment.get("device", "unknown"))}
+    trained |= {part: str(facts.environment.get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
+    folder = options.out or Path("runs") / "evaluated" / _place(str(path))
+    where, kept = write_evaluation(folder, values, about, dataset, device, trained)
+    return Evaluation(f"{facts.reference}, step {facts.steps}", dataset.title, values, where, kept, n, n)
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:
@@ -214,7 +239,7 @@ def _choose_extractor(
     Raises:
         ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
     """
-    name = options.extractor or extractor_name(card, dataset, options.inception_weights)
+    name = options.extractor or extractor_names(card, dataset, options.inception_weights)[0]
     opened = load_extractor(name, device, root, options.inception_weights)
     if not (options.any_data or was_trained_for(name, card, dataset)):
         raise ValueError(
@@ -295,60 +320,7 @@ def _call_generator(target: str, n: int, seed: int) -> Tensor:
     return images
 
 
-def _write(
-    folder: Path,
-    values: list[MetricValue],
-    facts: dict[str, Any],
-    dataset: Dataset,
-    device: torch.device,
-    computed: Mapping[str, str] | None = None,
-    why_no_start: str = "",
-) -> tuple[Path, Path | None]:
-    """The values as records, with the machine beside them; and where records that lay there have gone.
-
-    `why_no_start` says why the networks as they were drawn have no values, where they have none.
-    """
-    machine = environment(device)
-    mark = fingerprint(machine)
-    common: dict[str, Any] = {
-        "suite": "quality",
-        "profile": "evaluate",
-        "data": dataset.title,
-        "real_data": dataset.real and dataset.complete,
-        "device": str(machine["device"]),
-        "environment": mark,
-    }
-    before = {"epochs": 0.0, "batch_size": None}  # what no training has made
-
-    def line(metric: Metric, protocol: dict[str, str], **more: Any) -> str:
-        begun = before if protocol.get(TRAINING) == UNTRAINED else {}
-        named: dict[str, Any] = {"metric": metric.name, "unit": metric.unit, "better": metric.better}
-        return Record(**named, protocol=protocol, **(common | facts | begun | more)).to_line()
-
-    lines = []
-    for found in values:
-        protocol = {**(computed or {}), **found.protocol, DATA: dataset.fingerprint}
-        headline = is_headline(found.metric, protocol)
-        lines.append(line(found.metric, protocol, value=found.value, status="measured", headline=headline))
-    if why_no_start:
-        lines.append(line(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
-    kept = _set_aside(folder / RECORDS)
-    machines = {mark: machine}
-    with contextlib.suppress(OSError, ValueError):  # none yet, or damaged
-        machines = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")) | machines
-    write_text(folder / ENVIRONMENT, json.dumps(machines, indent=1) + "\n")
-    write_text(folder / RECORDS, "\n".join(lines) + "\n")
-    return folder / RECORDS, kept
-
-
 def _place(target: str) -> str:
     """A folder's name for what was evaluated: of a path all parts, for many folders are called `samples`."""
     parts = [part for part in Path(target).parts if part not in (os.sep, os.pardir)]
     return "_".join(parts).replace(":", "_") or "here"
-
-
-def _set_aside(records: Path) -> Path | None:
-    """Give records that lie there another name: no result replaces another."""
-    if not records.exists():
-        return None
-    return records.rename(free_name(records))

@@ -61,12 +61,14 @@ def generate(
     return torch.cat(made)[:n]
 
 
-def _batches(sampler: Sampler, n: int, dataset: Dataset, running: frozenset[str]) -> Iterator[Tensor]:
-    """The batches of `n` samples, as `sample` gives them."""
+def _batches(
+    sampler: Sampler, n: int, dataset: Dataset, running: frozenset[str], size: int | None = None
+) -> Iterator[Tensor]:
+    """The batches of `n` samples, as `sample` gives them, each of the usual size or of another."""
     card, device = sampler.reference.card, sampler.device
     noise = Streams(sampler.seed, device).fixed_noise()
     places = linspace_indices(len(dataset), n).repeat(-(-n // min(n, len(dataset))))[:n]
-    size = sampling_batch(card)
+    size = size or sampling_batch(card)
     with (
         numerics(device, deterministic=True, threads=None),
         _evaluating([sampler.networks[role] for role in running]),
@@ -92,7 +94,7 @@ def _called_by_their_batch(sampler: Sampler, dataset: Dataset, running: frozense
 
     hook = nn.modules.module.register_module_forward_pre_hook(notice)
     try:
-        for _ in _batches(sampler, 1, dataset, running):
+        for _ in _batches(sampler, 1, dataset, running, size=2):
             pass
     finally:
         hook.remove()

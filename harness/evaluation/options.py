@@ -19,13 +19,13 @@ class EvaluateOptions:
         ValueError: a value out of its range.
     """
 
-    target: Annotated[str, typer.Argument(help="A run folder, a folder of images, or module:callable.")]
+    target: Annotated[str, typer.Argument(help="A run folder, a kept generator's, one of images, or module:callable.")]
     count: Annotated[int | None, typer.Option("-n", "--count", help="How many samples; default 10,000, or all.")] = None
     against: Annotated[
         str, typer.Option(help="For images that come from no run: a reference (its data), or a folder of real images.")
     ] = ""
     extractor: Annotated[
-        str | None, typer.Option(help="mnistnet, facesnet or inception; default what fits the data.")
+        str | None, typer.Option(help="mnistnet, celebanet, facesnet, inception; default the first that fits the data.")
     ] = None
     any_data: Annotated[
         bool, typer.Option("--any-data", help="Let the extractor look at data that it wasn't trained on.")

@@ -33,6 +33,7 @@ from reference import Card
 _log = logging.getLogger(__name__)
 
 _DIGITS = ("mnist", "mnist-erased")
+_PHOTOGRAPHED_FACES = ("celeba", "celeba-hq")
 _FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
 
 
@@ -59,8 +60,10 @@ def is_image_reference(card: Card) -> bool:
     return prod(card.data_shape) > 2 and card.dataset in (*_DIGITS, *_FACES)
 
 
-def extractor_name(card: Card, dataset: Dataset, inception: Path | None) -> str:
-    """The extractor that was trained to see what a card's data set shows.
+def extractor_names(card: Card, dataset: Dataset, inception: Path | None) -> list[str]:
+    """The extractors that were trained to see what a card's data set shows, the harness's own first.
+
+    Inception is left out where its weights aren't there and another can look.
 
     Raises:
         NoExtractorError: nothing here can look at it, with the reason.
@@ -74,9 +77,14 @@ def extractor_name(card: Card, dataset: Dataset, inception: Path | None) -> str:
             f"no extractor was trained on {dataset.title}: --extractor NAME --any-data lets one look all the same "
             f"({', '.join(NAMES)})"
         )
-    if fitting[0] == "inception":
-        inception_file(inception)
-    return fitting[0]
+    if "inception" in fitting:
+        try:
+            inception_file(inception)
+        except NoExtractorError:
+            if fitting == ["inception"]:
+                raise
+            fitting.remove("inception")
+    return fitting
 
 
 def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
@@ -86,6 +94,7 @@ def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
     drawn = dataset.title.startswith("stand-in: ")
     return {
         "mnistnet": card.dataset in _DIGITS and dataset.real,
+        "celebanet": card.dataset in _PHOTOGRAPHED_FACES and dataset.real,
         "facesnet": card.dataset in _FACES and drawn,
     }[extractor]
 

@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.checks.golden import (
-    FACTS,
-    NETWORKS,
-    GoldenFacts,
-    golden_folders,
-    held_against,
-    keep_golden,
-    measure,
-    read_golden,
-)
+from harness.checks.golden import held_against, keep_golden, measure
+from harness.evaluation.kept_generator import FACTS, NETWORKS, GoldenFacts, golden_folders, read_golden
 from harness.files.tensors import read_tensors
 from harness.records.metrics import FID, MODES_CAPTURED, MetricValue
 from harness.training.networks import drawn_networks

@@ -12,17 +12,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.checks.golden import keep_golden
 from harness.cli.__main__ import main
-from harness.data import open_dataset
+from harness.data import batches_per_epoch, open_dataset
 from harness.data.idx import write_idx
 from harness.evaluation.evaluate import Evaluation, evaluate
 from harness.evaluation.images import to_bytes, write_images
+from harness.evaluation.kept_generator import GoldenFacts
 from harness.evaluation.options import EvaluateOptions
 from harness.records.record import read_records
+from harness.records.report_folder import read_session
 from harness.training import RunConfig, train
+from harness.training.networks import drawn_networks
+from harness.training.sampler import Sampler
 from reference import get
 from tests.evaluation.conftest import GAN, MLP, MODULE, run
 
+CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("module")
 
 METRICS = {
@@ -213,7 +219,7 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
     write_images(Path("pictures"), digits(70))
     refused("images of your own need --against", "pictures", against="")
     refused("--extractor must say who looks at them", "pictures", against="pictures")
-    refused("unknown extractor 'eyes'; there are: mnistnet, facesnet", "pictures", extractor="eyes")
+    refused("unknown extractor 'eyes'; there are: mnistnet, celebanet,", "pictures", extractor="eyes")
     refused(
         "facesnet was trained on stand-in: drawn faces and would look at MNIST, 5,000 of 60,000: leave --extractor to",
         "pictures",
@@ -227,7 +233,10 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
         "pictures",
         **inception | {"inception_weights": Path("nowhere.pth")},
     )
-    refused("'nothing' is neither a run's folder, nor a folder of images, nor module:callable", "nothing")
+    refused(
+        "'nothing' is neither a folder (of a run, a kept generator, images) nor module:callable",
+        "nothing",
+    )
     refused("No module named 'no_such_module'", "no_such_module:generate", count=200)
     refused("unknown reference 'idl-gan-mnis'; did you mean", "pictures", against="idl-gan-mnis")
     refused("sample quality is measured on sets of images", "pictures", against="idl-gan-grid")
@@ -247,3 +256,23 @@ def test_a_figure_says_how_its_run_was_trained_whoever_looks(trained: Path) -> N
     for r in read_records(ask(trained, against="", count=200, out=Path("again")).records):
         assert [r.protocol[name] for name in deciding] == ["as documented (cudnn.benchmark)", "tf32", "ieee"]
         assert r.protocol["float32 convolutions, sampling"] == "ieee", "drawn another way than trained"
+
+
+def test_a_kept_generator_is_measured_on_what_it_was_trained_on(tmp_path: Path) -> None:
+    """And says where: its records may be kept as evidence."""
+    card = get("idl-gan-mnist").card
+    data = open_dataset(card, None)
+    networks = drawn_networks(get("idl-gan-mnist"), 3, CPU)
+    facts = GoldenFacts("idl-gan-mnist", 3, 390, data.title, data.fingerprint, {"device": "a card"}, {})
+    keep_golden(Sampler(get("idl-gan-mnist"), networks, CPU, 3), facts, tmp_path / "kept")
+    found = evaluate(EvaluateOptions(str(tmp_path / "kept"), count=200, out=tmp_path / "out"))
+    (fid,) = [r for r in read_records(found.records) if r.metric == "fid"]
+    assert (fid.reference, fid.seed, fid.n, fid.batch_size) == ("idl-gan-mnist", 3, 200, 128)
+    assert fid.epochs == 390 / batches_per_epoch(len(data), 128, drop_last=card.drop_last)
+    assert fid.protocol["trained on"] == "a card"
+    assert read_session(tmp_path / "out").specs == ("idl-gan-mnist",)
+
+    other = dataclasses.replace(facts, data="MNIST", data_fingerprint="mnist-train-0")
+    keep_golden(Sampler(get("idl-gan-mnist"), networks, CPU, 3), other, tmp_path / "other")
+    with pytest.raises(ValueError, match="was trained on other data than MNIST, 5,000 of 60,000: --data-root FOLDER"):
+        evaluate(EvaluateOptions(str(tmp_path / "other"), out=tmp_path / "none"))

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from harness.data.mnist import Mnist, bundled_root
 from harness.evaluation.extractors import train
 from harness.evaluation.extractors.extractor import BUNDLED, load_extractor, weights_hash, weights_path
-from harness.evaluation.extractors.networks import FacesNet, MnistNet
+from harness.evaluation.extractors.networks import CelebaNet, FacesNet, MnistNet
 from harness.evaluation.extractors.training_data import EXTRACTOR_DATA
 from harness.files.cache import cache_folder
 from harness.files.tensors import read_metadata
@@ -19,7 +20,7 @@ from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precisio
 from tests.logs import progress
 
 CPU = torch.device("cpu")
-HASHES = {"mnistnet": "9587de94d39b", "facesnet": "ab9d55ce18c8"}
+HASHES = {"mnistnet": "9587de94d39b", "celebanet": "974b02c28b58", "facesnet": "ab9d55ce18c8"}
 SOME = torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -36,7 +37,7 @@ def test_mnistnet_reads_the_bundled_digits() -> None:
 
 def test_facesnet_reads_held_out_faces_as_well_as_it_says() -> None:
     extractor = load_extractor("facesnet", CPU)
-    _, held_out = EXTRACTOR_DATA["facesnet"](None).make()
+    held_out = EXTRACTOR_DATA["facesnet"](None).held_out()
     with torch.no_grad():
         outputs = extractor.module.head(extractor(held_out.images)[0])
     accuracy = float(((outputs > 0) == (held_out.targets > 0.5)).double().mean())
@@ -51,6 +52,25 @@ def test_facesnet_tells_eight_kinds_whose_probabilities_add_up() -> None:
     glasses = torch.full((1, 13), -20.0)
     glasses[0, 5] = 20.0
     assert FacesNet.CLASSES[int(FacesNet.class_logits(glasses).argmax())] == "glasses, female, serious"
+
+
+def test_celebanet_says_how_well_it_reads_each_attribute() -> None:
+    extractor = load_extractor("celebanet", CPU)
+    assert tuple(extractor.accuracies) == CelebaNet.READS
+    mean = sum(extractor.accuracies.values()) / len(CelebaNet.READS)
+    assert extractor.accuracy == pytest.approx(mean, abs=1e-4)
+    assert (BUNDLED / "celebanet.safetensors").stat().st_size < 1_000_000
+
+
+def test_celebanet_is_trained_on_nothing_else(tmp_path: Path) -> None:
+    data = EXTRACTOR_DATA["celebanet"]
+    with pytest.raises(ValueError, match=r"000001\.jpg to 020000\.jpg, and no data root holds none of them"):
+        data(None).learn()
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (178, 218)).save(folder / "000001.jpg")
+    with pytest.raises(ValueError, match="img_align_celeba holds others"):
+        data(tmp_path).held_out()
 
 
 def test_the_recipe_gives_the_same_bits_again() -> None:

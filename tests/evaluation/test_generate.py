@@ -16,7 +16,7 @@ from harness.data.synthetic import DATABASE_TITLE
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.features import real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
-from harness.evaluation.protocol import evaluate_sampler, extractor_name, image_shape
+from harness.evaluation.protocol import evaluate_sampler, extractor_names, image_shape
 from harness.files.cache import cache_folder
 from harness.records.metrics import series
 from harness.records.record import is_headline
@@ -174,10 +174,11 @@ class Titled:
         ("mlp-gan-mnist", "MNIST", True, "mnistnet"),
         ("mlp-gan-mnist", BUNDLED_TITLE, True, "mnistnet"),
         ("handson-dcgan-lsun", DATABASE_TITLE, False, "facesnet"),
+        ("handson-dcgan-celeba", "CelebA, 9 of 202,599", True, "celebanet"),
     ],
 )
 def test_the_extractor_fits_the_data(spec: str, title: str, real: bool, name: str) -> None:
-    assert extractor_name(reference.get(spec).card, Titled(title, real), None) == name
+    assert extractor_names(reference.get(spec).card, Titled(title, real), None) == [name]
 
 
 @pytest.mark.parametrize(
@@ -186,14 +187,20 @@ def test_the_extractor_fits_the_data(spec: str, title: str, real: bool, name: st
 )
 def test_nothing_was_trained_on_what_nobody_knows(spec: str, title: str) -> None:
     with pytest.raises(ValueError, match=f"no extractor was trained on {title}: --extractor NAME --any-data lets one"):
-        extractor_name(reference.get(spec).card, Titled(title, real=False), None)
+        extractor_names(reference.get(spec).card, Titled(title, real=False), None)
 
 
-def test_no_extractor_for_real_faces_without_weights_and_none_for_points(
+def test_inception_looks_beside_the_harness_own_where_its_weights_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.evaluation.protocol.inception_file", lambda given: given)
+    card = reference.get("handson-dcgan-celeba").card
+    assert extractor_names(card, Titled("CelebA", real=True), Path("weights")) == ["celebanet", "inception"]
+
+
+def test_no_extractor_for_real_rooms_without_weights_and_none_for_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="nothing is fetched"):
-        extractor_name(reference.get("handson-dcgan-celeba").card, Titled("CelebA, 9 of 202,599", real=True), None)
+        extractor_names(reference.get("handson-dcgan-lsun").card, Titled("LSUN, 9 of 3,033,042", real=True), None)
     with pytest.raises(ValueError, match="measured on sets of images"):
-        extractor_name(reference.get("idl-gan-grid").card, Titled("grid", real=True), None)
+        extractor_names(reference.get("idl-gan-grid").card, Titled("grid", real=True), None)

@@ -43,8 +43,8 @@ class NoExtractorError(ValueError):
 class Extractor:
     """A feature extractor, ready: `weights` is the hash of its weights, `accuracy` what it got right when held out.
 
-    `classes` names what its logits tell apart; `dimension` is that of its features; `trained_on` says what it learned
-    to see.
+    `accuracies` is that of each attribute, where it reads attributes. `classes` names what its logits tell apart;
+    `dimension` is that of its features; `trained_on` says what it learned to see.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Extractor:
     device: torch.device
     trained_on: str
     accuracy: float | None = None
+    accuracies: Mapping[str, float] = field(default_factory=dict)
 
     def protocol(self) -> dict[str, str]:
         """What two values must share to be comparable."""
@@ -117,6 +118,7 @@ def load_extractor(
         device,
         data.title,
         accuracy=float(facts["accuracy"]),
+        accuracies=json.loads(facts.get("accuracies", "{}")),
     )
 
 
@@ -144,7 +146,7 @@ def inception_file(given: Path | None) -> Path:
     if not file.is_file():
         raise NoExtractorError(
             f"the extractor inception needs its weights: none is given with --inception-weights, nor is {file} there; "
-            "nothing is fetched"
+            "nothing is fetched unasked: `gan-harness fetch inception` does it"
         )
     found = _sha256(file)
     if not found.startswith(INCEPTION_HASH):
@@ -198,9 +200,8 @@ def _weights_file(name: str, data: ExtractorData) -> Path:
 
 def train_weights(name: str, data: ExtractorData) -> train.Trained:
     """Train an extractor by the recipe."""
-    images, held_out = data.make()
     what = f"training {name} on {data.title}, once (epochs)"
-    return train.train_extractor(EXTRACTORS[name], images, held_out, data.epochs, what)
+    return train.train_extractor(EXTRACTORS[name], data.learn(), data.held_out(), data.epochs, what)
 
 
 def write_weights(path: Path, trained: train.Trained, data: ExtractorData) -> None:
@@ -211,6 +212,9 @@ def write_weights(path: Path, trained: train.Trained, data: ExtractorData) -> No
         "accuracy": f"{trained.accuracy:.4f}",
         "title": data.title,
     }
+    if trained.accuracies:
+        read = EXTRACTORS[path.stem].READS
+        metadata["accuracies"] = json.dumps({n: round(a, 4) for n, a in zip(read, trained.accuracies, strict=True)})
     write_tensors(path, trained.tensors, metadata)
 
 

@@ -1,4 +1,4 @@
-"""The harness's own feature extractors, in torch-fidelity's registry as `mnistnet` and `facesnet`.
+"""The harness's own feature extractors, in torch-fidelity's registry as `mnistnet`, `celebanet` and `facesnet`.
 
 They are used like any other of its extractors: `torch_fidelity.calculate_metrics(feature_extractor="mnistnet",
 feature_extractor_weights_path=…)` gives the figures that the harness gives.
@@ -18,10 +18,12 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from harness.data.faces import FREQUENCIES
 from harness.files.tensors import read_tensors
 
 FEATURES, LOGITS = "64", "logits"
 DIMENSION = 64
+COMBINED = ("Eyeglasses", "Male", "Smiling")  # the attributes whose combinations are classes
 
 
 class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
@@ -33,7 +35,7 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
 
     SIDE: ClassVar[int]
     CHANNELS: ClassVar[int]
-    OUTPUTS: ClassVar[int]
+    READS: ClassVar[tuple[str, ...]]  # what each output of the head stands for
     CLASSES: ClassVar[tuple[str, ...]]
 
     def __init__(
@@ -62,8 +64,8 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
         found = {FEATURES: features, LOGITS: self.class_logits(self.head(features))}
         return tuple(found[name] for name in self.features_list)
 
-    @staticmethod
-    def class_logits(outputs: Tensor) -> Tensor:
+    @classmethod
+    def class_logits(cls, outputs: Tensor) -> Tensor:
         """What the head gives as logits of the classes, (N, classes)."""
         return outputs
 
@@ -87,15 +89,14 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
 class MnistNet(SmallExtractor):
     """A digit classifier for MNIST."""
 
-    SIDE, CHANNELS, OUTPUTS = 28, 1, 10
-    CLASSES = tuple("0123456789")
+    SIDE, CHANNELS = 28, 1
+    READS = CLASSES = tuple("0123456789")
 
 
-class FacesNet(SmallExtractor):
-    """Attributes of the drawn faces. Its classes are the eight combinations of three of them, taken as independent."""
+class AttributesNet(SmallExtractor):
+    """Attributes of faces. Its classes are the eight combinations of three of them, taken as independent."""
 
-    SIDE, CHANNELS, OUTPUTS = 64, 3, 13
-    COMBINED: ClassVar[tuple[int, ...]] = (5, 6, 10)  # Eyeglasses, Male, Smiling in the attributes' order
+    SIDE, CHANNELS = 64, 3
     CLASSES = tuple(
         f"{'glasses' if a else 'no glasses'}, {'male' if b else 'female'}, {'smiling' if c else 'serious'}"
         for a in (0, 1)
@@ -103,14 +104,33 @@ class FacesNet(SmallExtractor):
         for c in (0, 1)
     )
 
-    @staticmethod
-    def class_logits(outputs: Tensor) -> Tensor:
+    @classmethod
+    def class_logits(cls, outputs: Tensor) -> Tensor:
         signs = torch.tensor([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], dtype=outputs.dtype)
-        chosen = outputs[:, FacesNet.COMBINED]
+        chosen = outputs[:, [cls.READS.index(name) for name in COMBINED]]
         return logsigmoid(chosen[:, None, :] * signs.to(outputs.device)).sum(-1)
 
 
-EXTRACTORS: dict[str, type[SmallExtractor]] = {"mnistnet": MnistNet, "facesnet": FacesNet}
+class FacesNet(AttributesNet):
+    """The thirteen attributes of the drawn faces."""
+
+    READS = tuple(FREQUENCIES)
+
+
+class CelebaNet(AttributesNet):
+    """The forty attributes of CelebA's photographs."""
+
+    READS = (
+        *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips"),
+        *("Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Double_Chin"),
+        *("Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open"),
+        *("Mustache", "Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline"),
+        *("Rosy_Cheeks", "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat"),
+        *("Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young"),
+    )
+
+
+EXTRACTORS: dict[str, type[SmallExtractor]] = {"mnistnet": MnistNet, "celebanet": CelebaNet, "facesnet": FacesNet}
 for _name, _class in EXTRACTORS.items():
     if _name not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(_name, _class)
@@ -125,7 +145,7 @@ def make_networks(extractor: SmallExtractor | type[SmallExtractor]) -> nn.Module
         layers.append(nn.MaxPool2d(2))
     side = extractor.SIDE >> (len(widths) - 1)
     layers += [nn.Flatten(), nn.Linear(widths[-1] * side * side, DIMENSION), nn.BatchNorm1d(DIMENSION), nn.ReLU()]
-    return nn.ModuleDict({"trunk": nn.Sequential(*layers), "head": nn.Linear(DIMENSION, extractor.OUTPUTS)})
+    return nn.ModuleDict({"trunk": nn.Sequential(*layers), "head": nn.Linear(DIMENSION, len(extractor.READS))})
 
 
 def prepared(images: Tensor, channels: int, side: int) -> Tensor:

@@ -35,10 +35,14 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Trained:
-    """The weights by name, and the share of held-out images (for attributes: of their values) read correctly."""
+    """The weights by name, and the share of held-out images (for attributes: of their values) read correctly.
+
+    `accuracies` is that of each attribute; () for classes.
+    """
 
     tensors: dict[str, Tensor]
     accuracy: float
+    accuracies: tuple[float, ...] = ()
 
 
 def train_extractor(
@@ -69,8 +73,10 @@ def train_extractor(
                 optimizer.step()
                 schedule.step()
             report_progress(_log, what, epoch + 1, epochs)
-        accuracy = _accuracy(model.eval(), kind, held_out)
-    return Trained({name: tensor.contiguous() for name, tensor in networks.state_dict().items()}, accuracy)
+        right = read_correctly(model.eval(), kind, held_out)
+    tensors = {name: tensor.contiguous() for name, tensor in networks.state_dict().items()}
+    each = tuple(right.mean(0).tolist()) if right.dim() == 2 else ()
+    return Trained(tensors, float(right.mean()), each)
 
 
 def _smoothed(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -91,8 +97,9 @@ def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _accuracy(model: nn.Module, kind: type[SmallExtractor], data: LabelledImages) -> float:
+def read_correctly(model: nn.Module, kind: type[SmallExtractor], data: LabelledImages) -> Tensor:
+    """1 where it reads an image as it should, else 0: (n,), or (n, outputs) for attributes; float64."""
     parts = [model(prepared(images, kind.CHANNELS, kind.SIDE)) for images in torch.split(data.images, 1000)]
     outputs = torch.cat(parts)
     right = (outputs > 0) == (data.targets > 0.5) if data.targets.dim() == 2 else outputs.argmax(1) == data.targets
-    return float(right.double().mean())
+    return right.double()
