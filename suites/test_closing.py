@@ -10,7 +10,7 @@ import torch
 
 from harness.data.grid import SIGMA, mode_centres
 from harness.files.kept import kept_arrays
-from harness.reporting.plots import save_densities, save_strips
+from harness.reporting.plots import save_densities, save_losses, save_strips
 from harness.reporting.scorecard import silent_claims
 from harness.suite.session import Session
 from harness.training.sample_grids import picture_of
@@ -23,7 +23,7 @@ SUITES = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob
 def test_density_plot(suite: Session) -> None:
     points = kept_arrays(suite.folder("plots", "densities"))
     if not points:
-        pytest.skip("no reference on the grid was asked for")
+        pytest.skip("nothing on the grid is to be shown")
     random, centres = np.random.default_rng(0), mode_centres().double().numpy()
     real = centres[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
     path = suite.folder("plots", "modes.png")
@@ -34,13 +34,22 @@ def test_density_plot(suite: Session) -> None:
 def test_sample_strips(suite: Session) -> None:
     strips = kept_arrays(suite.folder("plots", "strips"))
     if not strips:
-        pytest.skip("no reference with images was measured")
+        pytest.skip("no images are to be shown")
     path = suite.folder("plots", "quality.png")
     pictures = {
         spec: picture_of(torch.from_numpy(images).float() / 255, (0.0, 1.0), columns=len(images))
         for spec, images in strips.items()
     }
     save_strips(path, pictures)
+    assert path.stat().st_size > 1000
+
+
+def test_loss_curves(suite: Session) -> None:
+    courses = kept_arrays(suite.folder("plots", "losses"))
+    if not courses:
+        pytest.skip("no training is to be shown")
+    path = suite.folder("plots", "losses.png")
+    save_losses(path, courses)
     assert path.stat().st_size > 1000
 
 

@@ -61,7 +61,14 @@ def record(
     suite.record(spec, DEVICE_CHECK, float(not wrong), reason=wrong, protocol=protocol, batch_size=batch_size)
 
 
+def needs_a_reason(suite: Session) -> None:
+    """On a CPU other suites see the same: they train twice there, and PyTorch's profiler looks on."""
+    if suite.device.type != "cuda" and suite.profile.reduced_steps is not None:
+        pytest.skip("on a CPU this is what the suites of determinism and memory see, too")
+
+
 def test_bits_twice(subject: Subject, numerics: str, suite: Session) -> None:
+    needs_a_reason(suite)
     subject = subject.trainable
     chosen, device, deterministic = subject.reference, suite.device, IS_DETERMINISTIC[numerics]
     batch = batch_of(suite, subject)
@@ -83,6 +90,7 @@ def test_bits_twice(subject: Subject, numerics: str, suite: Session) -> None:
 
 def test_tensors(subject: Subject, suite: Session) -> None:
     """What a step's tensors really hold on the device, each followed, and what is estimated of them."""
+    needs_a_reason(suite)
     subject = subject.trainable
     chosen, device = subject.reference, suite.device
     on_cuda = device.type == "cuda"
@@ -117,6 +125,7 @@ def test_generators(suite: Session) -> None:
     assert not wrong, "; ".join(wrong)
 
 
+@pytest.mark.alone
 def test_delivery(suite: Session) -> None:
     count = differing_pixels(suite.device)
     wrong = f"{count} values aren't those of the CPU" if count else ""
@@ -124,6 +133,7 @@ def test_delivery(suite: Session) -> None:
     assert not wrong, wrong
 
 
+@pytest.mark.alone
 def test_machine(suite: Session) -> None:
     """The driver answers, or it is said why not."""
     state = machine_state(suite.device)
@@ -135,12 +145,14 @@ def test_machine(suite: Session) -> None:
     assert all(value >= 0 for value in state.figures.values())
 
 
+@pytest.mark.alone
 def test_workspaces(suite: Session) -> None:
     wrong = wrong_workspaces(on_a_gpu(suite))
     record(suite, THE_DEVICE, "products keep the workspaces that are counted", wrong)
     assert not wrong, wrong
 
 
+@pytest.mark.alone
 def test_driver(suite: Session) -> None:
     """What the driver says that this process holds grows by what it takes."""
     device = on_a_gpu(suite)
@@ -161,6 +173,7 @@ def test_driver(suite: Session) -> None:
     assert not wrong, wrong
 
 
+@pytest.mark.alone
 def test_running_out(suite: Session) -> None:
     """Too large a batch is called that, and the next cell starts clean."""
     device = on_a_gpu(suite)

@@ -43,12 +43,11 @@ def recorder(run: TrainedRun, subject: Subject) -> Any:
     """A function that records one value over n samples, or that it has none, with the facts of the run."""
 
     def record(metric: Metric, value: float, n: int, **protocol: str) -> None:
-        common = subject.run_facts(run) | {"n": n, "protocol": protocol}
         if math.isnan(value):
             reason = "undefined: the samples don't differ, or show nothing"
-            subject.record(metric, None, status="skipped", reason=reason, **common)
+            subject.record_trained(run, metric, None, status="skipped", reason=reason, n=n, protocol=protocol)
         else:
-            subject.record(metric, value, **common)
+            subject.record_trained(run, metric, value, n=n, protocol=protocol)
 
     return record
 

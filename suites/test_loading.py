@@ -19,7 +19,6 @@ from harness.data.packed import PackedImages
 from harness.data.storage import OwnDisk
 from harness.loading.copies import Copies
 from harness.loading.measure import FOLDER, FORMATS, LoadingCell, load
-from harness.loading.record import WORKERS as NUMBERS_OF_WORKERS
 from harness.loading.record import Storage, images_digest, record_computing, record_loading, record_speed_up
 from harness.records.metrics import (
     FORMAT,
@@ -33,6 +32,8 @@ from harness.records.metrics import (
 )
 from harness.suite.session import Session
 from harness.suite.subject import Subject
+
+pytestmark = pytest.mark.alone
 
 SIDE = 64
 MAX_COMPARED = 128  # pictures
@@ -62,7 +63,7 @@ def batch_size(subject: Subject, *, cold: bool) -> int:
     return min(documented, asked or documented)
 
 
-def test_same_pictures(reading: Subject, copies: Copies) -> None:
+def test_same_pictures(reading: Subject, copies: Copies, suite: Session) -> None:
     """Every format, number of workers and way of reading a pack gives the same values in the same order."""
     stored, generator = copies.on(None), torch.Generator().manual_seed(0)
     for window in (0, 256):
@@ -71,7 +72,7 @@ def test_same_pictures(reading: Subject, copies: Copies) -> None:
         documented = DataLoader(stored.open_as_documented(OwnDisk()), batch_size=32, sampler=order.tolist())
         expected = images_digest([data for data, _ in documented])
         for form in FORMATS[1:]:
-            for workers in NUMBERS_OF_WORKERS[:2]:
+            for workers in suite.profile.loading_workers[:2]:
                 data = stored.open(form, OwnDisk())
                 if window and isinstance(data, PackedImages):
                     data.hold(window)
@@ -94,7 +95,7 @@ def test_loading(storage: Storage, form: str, reading: Subject, copies: Copies, 
     stored = copies.on(storage.place)
     # What is in the page cache comes from no disk: warm is measured once.
     for cold in (True, False) if storage is suite.settings.storages[0] else (True,):
-        for workers in NUMBERS_OF_WORKERS:
+        for workers in suite.profile.loading_workers:
             cell = LoadingCell(
                 form,
                 storage.disk(),

@@ -68,11 +68,14 @@ def test_estimator(subject: Subject, suite: Session) -> None:
     )
 
 
+@pytest.mark.alone
 def test_cells(subject: Subject, numerics: str, suite: Session) -> None:
     """Each batch size in a process of its own; on a GPU its tensors, each followed, must be those of the estimate."""
     on_cuda = suite.device.type == "cuda"
     if not on_cuda:
         record_not_yet(suite.record, subject.spec, subject.card)
+        if not (suite.profile.every_cell or suite.settings.references or subject.card.memory):
+            pytest.skip(f"on a CPU {suite.profile.name} measures the documents' tables, and what --references names")
         subject = subject.trainable
     chosen, profile = subject.reference, suite.profile
     sizes = list(documented_batch_sizes(chosen.card))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,19 +19,22 @@ N = 10_000
 CENTRES = mode_centres().double().numpy()
 
 
-def record_coverage(suite: Session, name: str, found: ModeCoverage, n: int, **more: Any) -> None:
-    more["judged"] = name in {subject.spec for subject in suite.subjects}
+def record_coverage(record: Callable[..., None], found: ModeCoverage, n: int) -> None:
     for measured in found.values():
         if math.isnan(measured.value):
             reason = "no mode has enough high-quality samples"
-            suite.record(name, measured.metric, None, n=n, status="skipped", reason=reason, **more)
+            record(measured.metric, None, n=n, status="skipped", reason=reason)
         else:
-            suite.record(name, measured.metric, measured.value, n=n, **more)
+            record(measured.metric, measured.value, n=n)
     for centre, count, spread in zip(CENTRES, found.counts, found.spreads, strict=True):
         mode = {MODE: f"({centre[0]:g}, {centre[1]:g})"}
-        suite.record(name, MODE_SHARE, count / n, n=n, protocol=mode, **more)
+        record(MODE_SHARE, count / n, n=n, protocol=mode)
         if not math.isnan(spread):
-            suite.record(name, MODE_SPREAD, float(spread), n=n, protocol=mode, **more)
+            record(MODE_SPREAD, float(spread), n=n, protocol=mode)
+
+
+def calibrating(suite: Session, name: str, seed: int = 0) -> Callable[..., None]:
+    return partial(suite.record, f"calibration: {name}", seed=seed, judged=False)
 
 
 @pytest.mark.parametrize("seed_of_sampler", range(3))
@@ -38,7 +42,7 @@ def test_calibration_true_sampler(seed_of_sampler: int, suite: Session) -> None:
     random = np.random.default_rng(seed_of_sampler)
     samples = CENTRES[random.integers(9, size=N)] + SIGMA * random.standard_normal((N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(suite, "calibration: true sampler", found, N, seed=seed_of_sampler)
+    record_coverage(calibrating(suite, "true sampler", seed_of_sampler), found, N)
     assert (found.modes_hit, found.modes_with_mass) == (9, 9)
     assert found.high_quality == pytest.approx(TRUE_HIGH_QUALITY, abs=0.0035)
     assert found.reverse_kl < 0.005
@@ -48,7 +52,7 @@ def test_calibration_true_sampler(seed_of_sampler: int, suite: Session) -> None:
 def test_calibration_one_mode(suite: Session) -> None:
     samples = CENTRES[4] + SIGMA * np.random.default_rng(0).standard_normal((N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(suite, "calibration: one mode", found, N, seed=0)
+    record_coverage(calibrating(suite, "one mode"), found, N)
     assert (found.modes_hit, found.modes_with_mass) == (1, 1)
     assert found.reverse_kl == pytest.approx(math.log(9))
 
@@ -56,7 +60,7 @@ def test_calibration_one_mode(suite: Session) -> None:
 def test_calibration_uniform_blob(suite: Session) -> None:
     samples = np.random.default_rng(0).uniform(-1.5, 1.5, (N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(suite, "calibration: uniform blob", found, N, seed=0)
+    record_coverage(calibrating(suite, "uniform blob"), found, N)
     assert found.modes_with_mass < 9, "a blob that touches nine modes hasn't learned them"
     assert found.high_quality < 0.15
 
@@ -67,6 +71,7 @@ def test_modes(subject: Subject, seed: int, suite: Session) -> None:
     n = suite.profile.mode_samples
     samples = subject.sampler(run).draw(n).double().numpy()
     found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(suite, subject.spec, found, n, **subject.run_facts(run))
-    subject.keep("densities", f"{subject}, seed {seed}", samples)
+    record_coverage(partial(subject.record_trained, run), found, n)
+    if not subject.why_unread:
+        subject.keep("densities", f"{subject}, seed {seed}", samples)
     assert found.counts.sum() == round(found.high_quality * n)

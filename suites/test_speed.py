@@ -22,6 +22,8 @@ from harness.training.device import numerics as computing
 from harness.training.flops import step_threads
 from harness.training.synthetic_step import SyntheticStep
 
+pytestmark = pytest.mark.alone
+
 
 def test_step(subject: Subject, numerics: str, suite: Session, benchmark: Any) -> None:
     if benchmark.disabled:

@@ -15,12 +15,11 @@ def test_training_log(subject: Subject, seed: int) -> None:
     run = subject.trained(seed)
     card = run.reference.card
     rows = list(read_rows(RunFolder(run.folder).metrics))
-    common = subject.run_facts(run)
-    subject.record(STEPS_PER_EPOCH, run.steps_per_epoch, **common)
+    subject.record(STEPS_PER_EPOCH, run.steps_per_epoch, **subject.run_facts(run))
     for logged in logged_values(rows, card, run.steps_per_epoch):
-        subject.record(logged.metric, logged.value, protocol=logged.protocol, **common)
+        subject.record_trained(run, logged.metric, logged.value, protocol=logged.protocol)
     for quantity, why in untold_trends(rows).items():
-        subject.record(TREND, None, status="skipped", reason=why, protocol={QUANTITY: quantity}, **common)
+        subject.record_trained(run, TREND, None, status="skipped", reason=why, protocol={QUANTITY: quantity})
     means = means_over_last_epoch(rows, run.steps_per_epoch)
 
     assert run.steps == run.asked

@@ -32,6 +32,8 @@ _PRELOADED = [
     "harness.comparison.compare",
     "sklearn.datasets",
     "tensorboard",
+    "torch._dynamo",
+    "harness.suite.session",
     "pytest",
 ]
 
@@ -75,6 +77,11 @@ class Life:
         self._process = _context().Process(target=_live, args=given)
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def kill(self) -> None:
         self._process.kill()
 
@@ -97,7 +104,11 @@ def call(
             code = life.wait(timeout)
         finally:
             life.kill()
-        return subprocess.CompletedProcess(list(arguments), code, out.read_text("utf-8"), err.read_text("utf-8"))
+        return subprocess.CompletedProcess(list(arguments), code, *(_text(path) for path in (out, err)))
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8", errors="surrogateescape")
 
 
 def _context() -> ForkServerContext:
@@ -114,5 +125,6 @@ def _live(program: Program, arguments: list[str], cwd: str, environ: dict[str, s
     os.environ.clear()
     os.environ.update(environ)
     os.chdir(cwd)
+    sys.path[:0] = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = [program, *arguments]
     sys.exit(pytest.main(arguments)) if program == "pytest" else main()

@@ -8,6 +8,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import reference
+from harness.reporting.evidence import read_evidence
+from harness.reporting.tables import scorecard_table
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
@@ -49,3 +53,10 @@ def test_every_suite_is_in_the_manual_and_in_the_help() -> None:
     listed = re.search(r"all of them: ([\w, ]+)\.", shown)
     assert listed is not None
     assert {f"test_{name}.py" for name in listed[1].split(", ")} == suites
+
+
+def test_the_scorecard_of_all_reports_is_current() -> None:
+    cards = [(name, reference.get(name).card) for name in reference.names() if not name.startswith(("toy-", "my-"))]
+    made = scorecard_table([], cards, read_evidence(ROOT / "reports" / "measured")).drop(columns="measured here")
+    kept = (ROOT / "reports" / "measured" / "scorecard.csv").read_text()
+    assert made.to_csv(index=False) == kept, "run: gan-harness tables reports/measured"

@@ -7,7 +7,6 @@ first step and tensor.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import signal
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -16,6 +15,7 @@ from typing import Any
 
 from harness.checks.fresh_process import run_tasks
 from harness.training import RunConfig, train
+from harness.training.fresh import fresh_processes
 from harness.training.run_folder import RunFolder, read_rows
 
 Trace = dict[int, dict[str, str]]
@@ -39,7 +39,8 @@ class BitComparison:
 def compare_variations(config: RunConfig, folder: Path) -> list[BitComparison]:
     """Train `config` (which gives `steps`) in every variation, below `folder`, and compare each with the first.
 
-    Other processes work while this one does, to save time.
+    Other processes work while this one does, to save time. What is varied within this process is varied at once: the
+    same bits then say that none of it plays a part.
 
     Raises:
         RuntimeError: a process ended otherwise than it should.
@@ -58,29 +59,45 @@ def compare_variations(config: RunConfig, folder: Path) -> list[BitComparison]:
         _expect(killed, -signal.SIGKILL)
     finally:
         killed.kill()
+    more_logging = dataclasses.replace(config, log_every=1, sample_every=1, sample_count=5)
     here = {
         "again": config,
         "two_workers": dataclasses.replace(config, workers=2),
-        "more_logging": dataclasses.replace(config, log_every=1, sample_every=1, sample_count=5),
+        "more_logging": more_logging,
     }
+    # All three at once; only where that changes something, one after the other, to tell which does.
+    together = dataclasses.replace(more_logging, workers=2)
     elsewhere = {
-        "fresh_process": _task(config, folder / "fresh_process"),
         "killed_and_resumed": _task(dataclasses.replace(config, checkpoint_every=0), folder / "killed")
         | {"resume": True},
-        "other_seed": _task(dataclasses.replace(config, seed=config.seed + 1), folder / "other_seed"),
+        "other_seed": _task(dataclasses.replace(config, seed=config.seed + 1, steps=1), folder / "other_seed"),
     }
     fresh = _start(list(elsewhere.values()))
     try:
-        traces = {name: _trace(varied, folder / name) for name, varied in here.items()}
+        found = _trace(together, folder / "together")
+        if first_difference(first, found) is None:
+            traces = dict.fromkeys(here, found)
+        else:
+            traces = {name: _trace(varied, folder / name) for name, varied in here.items()}
         _expect(fresh, 0)
     finally:
         fresh.kill()
     traces |= {name: read_trace(Path(task["out"])) for name, task in elsewhere.items()}
+    traces["fresh_process"] = traces["killed_and_resumed"]  # both of its processes were fresh
+    if first_difference(first, traces["fresh_process"]) is not None:
+        again = _start([_task(config, folder / "fresh_process")])
+        try:
+            _expect(again, 0)
+        finally:
+            again.kill()
+        traces["fresh_process"] = read_trace(folder / "fresh_process")
     order = ("again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed")
     # Another seed's random streams differ in any case: there only the networks tell.
     prefixes = {"other_seed": "network/"}
+    # It takes one step: what differs then will not be the same again.
+    held = {name: {1: first[1]} if name in prefixes else first for name in order}
     return [
-        BitComparison(name, name in prefixes, first_difference(first, traces[name], prefixes.get(name, "")))
+        BitComparison(name, name in prefixes, first_difference(held[name], traces[name], prefixes.get(name, "")))
         for name in order
     ]
 
@@ -115,14 +132,8 @@ def _task(config: RunConfig, folder: Path) -> dict[str, Any]:
 
 
 def _start(tasks: list[dict[str, Any]]) -> BaseProcess:
-    """A new process that does `tasks` one after the other.
-
-    It is forked from a server that is an interpreter of its own, has imported PyTorch and done nothing else: fresh, and
-    there at once.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.checks.fresh_process"])
-    process = context.Process(target=run_tasks, args=(tasks,))
+    """A new process that does `tasks` one after the other."""
+    process = fresh_processes().Process(target=run_tasks, args=(tasks,))
     process.start()
     return process
 

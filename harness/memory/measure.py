@@ -26,6 +26,7 @@ from harness.memory.machine_state import MachineState, machine_state, throttling
 from harness.memory.nvml import DriverView, driver_view
 from harness.training.device import numerics, resolve_device
 from harness.training.flops import step_threads
+from harness.training.fresh import fresh_processes
 from harness.training.out_of_memory import OUT_OF_MEMORY, how_it_ran_out
 from harness.training.synthetic_step import SyntheticStep
 from reference import get, load_module
@@ -333,8 +334,7 @@ def _measure_and_send(connection: Connection[Any, Any], cell: Cell) -> None:
 def _context(device: str) -> ForkServerContext | SpawnContext:
     if not sys.platform.startswith("linux") or device.startswith("cuda"):
         return multiprocessing.get_context("spawn")
-    multiprocessing.set_forkserver_preload([__name__])
-    return multiprocessing.get_context("forkserver")
+    return fresh_processes()
 
 
 def _how_it_ended(code: int | None) -> str:

@@ -5,6 +5,8 @@ The suites say what is measured and what must hold; this file gives them subject
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -14,13 +16,17 @@ import pytest
 
 from harness.files.cache import CacheError
 from harness.records.profiles import PROFILES
+from harness.records.progress import HARNESS
 from harness.reporting.console import in_words
+from harness.suite.jobs import Jobs
+from harness.suite.pace import Pace
 from harness.suite.session import Session
 from harness.suite.settings import settings_from
 from harness.suite.summary import summary_lines
 from harness.training.device import numerics_of
 
 _SESSION = pytest.StashKey[Session]()
+_PACE = pytest.StashKey[Pace]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="where trainings are kept: finished ones are used, begun ones gone on with (default: anew, in the report)",
     )
+    group.addoption(
+        "--jobs", type=int, help="processes on a CPU, for what isn't timed (default: the profile's, at most the cores)"
+    )
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption(
         "--storage",
@@ -58,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "references(dataset, having): run only for references on a data set, or having latents, classes, …"
     )
+    config.addinivalue_line("markers", "alone: times the machine: run when nothing else does")
     config.addinivalue_line("markers", "closing: run after all suites, on what they recorded")
     if config.option.help or config.option.markers or config.option.version:
         return
@@ -71,6 +81,33 @@ def pytest_configure(config: pytest.Config) -> None:
     if capture is not None and sys.stdout.isatty():
         session.uncaptured = capture.global_and_fixture_disabled
     config.stash[_SESSION] = session
+    config.stash[_PACE] = _new_pace(config)
+    config.pluginmanager.register(_Watch(session, config.stash[_PACE]), "gan-harness-watch")
+
+
+class _Watch:
+    """Counts the checks that have ended, in whichever process."""
+
+    def __init__(self, session: Session, pace: Pace) -> None:
+        self._session, self._pace = session, pace
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed or report.skipped or report.when == "call":
+            self._session.outcomes[report.outcome] += 1
+
+    def pytest_runtest_logfinish(self) -> None:
+        self._pace.ended()
+
+
+def _new_pace(config: pytest.Config) -> Pace:
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+            print(f"\n{line}", flush=True)
+
+    # On a terminal a bar at the bottom moves while a check runs.
+    return Pace(say, within=not sys.stdout.isatty())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -105,6 +142,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("closing") is not None)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """How far the run is, is said from now on."""
+    pace, log = session.config.stash[_PACE], logging.getLogger(HARNESS)
+    pace.start(len(session.items))
+    log.addHandler(pace)
+    log.setLevel(logging.DEBUG)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """In as many processes as were asked for: see `Jobs`."""
+    opened = session.config.stash.get(_SESSION, None)
+    if opened is None or session.config.option.collectonly or session.testsfailed:
+        return None
+    Jobs(session, opened, opened.jobs).run()
+    return True
+
+
 @pytest.fixture
 def suite(request: pytest.FixtureRequest) -> Session:
     """The session: settings, subjects, and `record`."""
@@ -121,6 +176,7 @@ def whole_session(request: pytest.FixtureRequest) -> Session:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Records name the suite whose file the check lies in."""
     item.config.stash[_SESSION].suite = _suite_of(item)
+    item.config.stash[_PACE].begins(f"{_suite_of(item)}: {item.name}")
 
 
 def _suite_of(item: pytest.Item) -> str:
@@ -179,6 +235,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = verdict
     opened.close()
+    logging.getLogger(HARNESS).removeHandler(session.config.stash[_PACE])
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
 from harness.records.metrics import DISK_SPEED_UP, Metric, find_metric
+from harness.records.processors import usable_processors
 from harness.records.record import Record, Status, read_records
 from harness.records.report_folder import COMPARISON, RECORDS, Asked
 from harness.reporting.pages import write_report, write_table
@@ -29,6 +31,7 @@ from harness.training.device import check_workspace_variable, resolve_device
 from reference import Card
 
 _T = TypeVar("_T")
+_FEW = 4
 HAVING: Mapping[str, Callable[[Card], bool]] = {
     "latent": lambda card: card.latent_shape is not None,
     "classes": lambda card: card.classes > 0,
@@ -64,13 +67,51 @@ class Session:
             specs = [spec for spec in specs if "@" not in spec]
         self.subjects = [Subject(self, spec) for spec in specs]
         _check_claims(self.subjects)
-        asked = Asked(tuple(spec for spec, _ in self.cards), settings.modules, *revision_here())
+        asked_for = tuple(spec for spec, _ in self.cards)
+        asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given())
         self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, asked)
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
         self._made: dict[Hashable, Any] = {}
+        self.outcomes: Counter[str] = Counter()
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+
+    @property
+    def place(self) -> int:
+        """Of the check that runs, among all of them."""
+        return self.recorder.place
+
+    @place.setter
+    def place(self, place: int) -> None:
+        self.recorder.place = place
+
+    @property
+    def jobs(self) -> int:
+        """How many processes do what isn't timed: of few references one, for each takes a start."""
+        if self.device.type == "cuda":
+            return 1
+        usual = self.profile.jobs if len(self.subjects) > _FEW else 1
+        return self.settings.jobs or min(usual, usable_processors())
+
+    @property
+    def threads(self) -> int | None:
+        """CPU threads of each of them; None for as many as PyTorch takes."""
+        if self.profile.threads is not None or self.jobs == 1:
+            return self.profile.threads
+        return max(1, usable_processors() // self.jobs)
+
+    def move_to(self, folder: Path) -> None:
+        """In another process of this run: write into a folder of its own."""
+        self.recorder = self.recorder.moved_to(folder)
+
+    def bring_home(self, folder: Path) -> None:
+        """Take what another process has kept in its folder: plots, and trainings."""
+        for path in [*folder.glob("plots/**/*.*"), *folder.glob("runs/*")]:
+            target = self.folder(*path.relative_to(folder).parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                path.rename(target)
 
     def choose(self, dataset: str | None = None, having: str | None = None) -> list[Subject]:
         """The subjects asked for; or those of them on one data set, or having what a measure needs."""
@@ -103,7 +144,7 @@ class Session:
 
     def keep(self, kind: str, title: str, array: NDArray[Any]) -> None:
         """Put something that a closing check draws into the report's folder, `plots/KIND`."""
-        keep_array(self.folder("plots", kind), title, array)
+        keep_array(self.folder("plots", kind), title, array, self.place)
 
     def note(self, suite: str, spec: str, check: str, status: Status, reason: str, seed: int | None) -> None:
         """Write that a check was skipped or failed."""
@@ -119,8 +160,7 @@ class Session:
 
         `complete` says that every check asked for has run.
         """
-        if complete:
-            self.recorder.finish()
+        self.recorder.finish(self.outcomes, complete=complete)
         records = self.recorder.records
         if records:
             write_report(self.settings.report_dir, self.cards)

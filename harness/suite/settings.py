@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,17 +36,40 @@ class Settings:
     storages: tuple[Storage, ...] = ()
     step_ms: float | None = None
     runs: Path | None = None
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"--seeds must be 1 or more, not {self.seeds}")
         if self.first_seed is not None and self.first_seed < 0:
             raise ValueError(f"--first-seed must be 0 or more, not {self.first_seed}")
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError(f"--jobs must be 1 or more, not {self.jobs}")
+        if self.jobs is not None and self.jobs > 1 and not hasattr(os, "fork"):
+            raise ValueError(f"--jobs {self.jobs}: processes can't be forked on {sys.platform}")
         if self.step_ms is not None and not (0 < self.step_ms < math.inf):
             raise ValueError(f"--step-ms must be more than 0, not {self.step_ms:g}")
         names = [storage.name for storage in self.storages]
         if len(set(names)) < len(names):
             raise ValueError(f"two storages have one name: {', '.join(names)}")
+
+    def given(self) -> tuple[str, ...]:
+        """The options that differ from what they are without being given, as on the command line.
+
+        Without those that say which references, where the report goes, and what it is held against.
+        """
+        values = {
+            "profile": self.profile.name,
+            "device": self.device,
+            "data-root": self.data_root,
+            "seeds": self.seeds,
+            "first-seed": self.first_seed,
+            "inception-weights": self.inception_weights,
+            "step-ms": self.step_ms,
+        }
+        usual = {"profile": "smoke", "device": "auto"}
+        said = [f"--{name}={value}" for name, value in values.items() if value not in (None, usual.get(name))]
+        return (*said, *(f"--reference-module={module}" for module in self.modules))
 
     def storage(self, name: str) -> Storage:
         """The disk of this name."""
@@ -73,4 +98,5 @@ def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
         storages=storages,
         step_ms=option("--step-ms"),
         runs=option("--runs"),
+        jobs=option("--jobs"),
     )

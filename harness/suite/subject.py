@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -12,12 +12,14 @@ from torch import nn
 import reference as registry
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
-from harness.evaluation.protocol import extractor_name
+from harness.evaluation.protocol import extractor_names
 from harness.latents.probe import LinearProbe, labelled_digits, labelled_faces
 from harness.memory.record import sizes_within_budget
 from harness.records.metrics import Metric
+from harness.records.record import UNREAD
 from harness.reporting.console import new_console
 from harness.reporting.screen import showing
+from harness.suite.course import keep_course
 from harness.training import RunConfig, TrainedRun, train
 from harness.training.device import computed
 from harness.training.flops import step_operations, steps_within_budget
@@ -40,7 +42,7 @@ class Subject:
         self.spec = spec
         self.reference: Reference = registry.get(spec)
         self.card: Card = self.reference.card
-        self._trained: dict[int, TrainedRun] = {}
+        self._trained: dict[tuple[int, int | None], TrainedRun] = {}
 
     def __str__(self) -> str:
         return self.spec
@@ -103,22 +105,29 @@ class Subject:
         }
         return RunConfig(**(given | changes))
 
-    def trained(self, seed: int) -> TrainedRun:
-        """The reference trained under the profile, once per run of pytest, whichever suite asks first.
+    def trained(self, seed: int, steps: int | None = None) -> TrainedRun:
+        """The reference trained, once per run of pytest, whichever suite asks first.
+
+        Under the profile; or for `steps`, at the document's batch size.
 
         With `--runs`, trainings of earlier runs are used and gone on with, where they give the same bits.
 
         Raises:
             ValueError: other settings, data, versions or another device have begun the training that is there.
         """
-        if seed not in self._trained:
-            config = self.config(seed=seed, batch_size=self.batch_size, steps=self.steps, checkpoint_every=0)
+        if (seed, steps) not in self._trained:
+            size = self.batch_size if steps is None else min(self.card.batch_size, len(self.dataset))
+            config = self.config(seed=seed, batch_size=size, steps=steps or self.steps, checkpoint_every=0)
             name, kept = f"{folder_name(self.spec)}-seed{seed}", self.session.settings.runs
+            name += "" if steps is None else f"-{steps}steps"
             folder = kept / name if kept else self.session.folder("runs", name)
             with self.session.uncaptured(), showing(new_console(), lines=False):
                 resume: Literal[False, "auto"] = "auto" if kept else False
-                self._trained[seed] = train(config, folder, resume=resume, same_bits=bool(kept))
-        return self._trained[seed]
+                run = train(config, folder, resume=resume, same_bits=bool(kept))
+            self._trained[seed, steps] = run
+            if steps is not None or not self.why_unread:
+                keep_course(run, self.spec, self.session.folder("plots"), self.session.place)
+        return self._trained[seed, steps]
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
         """A trained run, ready to be sampled; another `extra` draws otherwise."""
@@ -134,15 +143,19 @@ class Subject:
         return Sampler(self.reference, self.fresh_networks(device), device, self.card.seed)
 
     @property
-    def extractor(self) -> Extractor:
-        """What looks at its images.
+    def extractors(self) -> list[Extractor]:
+        """What looks at its images: the harness's own first, and Inception beside it where its weights are there.
 
         Raises:
             NoExtractorError: nothing here can, with the reason.
         """
         session, inception = self.session, self.session.settings.inception_weights
-        name = extractor_name(self.card, self.dataset, inception)
-        return session.once(("extractor", name), lambda: load_extractor(name, session.device, session.root, inception))
+
+        def loaded(name: str) -> Extractor:
+            make = partial(load_extractor, name, session.device, session.root, inception)
+            return session.once(("extractor", name), make)
+
+        return [loaded(name) for name in extractor_names(self.card, self.dataset, inception)]
 
     @property
     def class_probe(self) -> LinearProbe:
@@ -163,11 +176,24 @@ class Subject:
         return {
             "data": run.dataset,
             "seed": run.seed,
-            "batch_size": self.batch_size,
+            "batch_size": run.batch_size,
             "epochs": run.steps / run.steps_per_epoch,
             "threads": run.threads,
             "computed": computed(run.device),
         }
+
+    @property
+    def why_unread(self) -> str:
+        """Why nothing can be read from what comes of this profile's trainings of it; "" where something can."""
+        if self.session.profile.reads_short_trainings or self.steps >= self._documented_steps:
+            return ""
+        return f"{UNREAD}trained for {self.steps:,} of {self._documented_steps:,} steps"
+
+    def record_trained(self, run: TrainedRun, metric: Metric, value: float | None, **more: Any) -> None:
+        """Write one record of what came of a training; from one that is too short no table shows it."""
+        if value is not None and self.why_unread:
+            more |= {"reason": self.why_unread}
+        self.record(metric, value, **(self.run_facts(run) | more))
 
     def record(self, metric: Metric, value: float | None, **more: Any) -> None:
         """Write one record of it, at once: see `Recorder.record`."""

@@ -81,8 +81,8 @@ def test_traces_of_different_lengths_differ() -> None:
 
 
 def test_a_failing_process_is_an_error_and_no_pass(toy_config: Make, tmp_path: Path) -> None:
-    (tmp_path / "fresh_process").mkdir()
-    (tmp_path / "fresh_process" / "in the way").write_text("x")
+    (tmp_path / "other_seed").mkdir()
+    (tmp_path / "other_seed" / "in the way").write_text("x")
     with pytest.raises(RuntimeError, match="a training process ended with 1"):
         compare_variations(toy_config(steps=4), tmp_path)
 

@@ -159,7 +159,7 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
     )
     wait_until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size > 0)
     process.send_signal(signal.SIGINT)
-    shown, _ = process.communicate(timeout=60)
+    shown, _ = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "--resume goes on from there" in shown
     rows = list(read_rows(out / "metrics.jsonl"))
@@ -195,13 +195,13 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
         "train",
         "mlp-gan-mnist",
         "--epochs",
-        "140",
+        "14",
         "--seed",
         "1",
         "--checkpoint-every",
         "37",
         "--sample-every",
-        "150",
+        "50",
         "--log-every",
         "10",
         "--no-tensorboard",
@@ -216,10 +216,10 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     while kills < 10:
         resume = ("--resume",) if (out / "run.json").exists() else ()
         life = Life([*arguments, "--out", out, *resume], ROOT)
-        # Somewhere in the next 150 steps, whatever the machine's speed; 37 of them may have to be done again.
+        # Somewhere in the next 60 steps, whatever the machine's speed; 37 of them may have to be done again.
         log = out / "log.txt"
         shown = log.read_text().count("\n") if log.exists() else 0
-        target = shown + moments.randrange(1, 16)
+        target = shown + moments.randrange(1, 7)
         wait_until(functools.partial(has_lines, log, target))
         time.sleep(moments.uniform(0, 0.03))
         life.kill()
@@ -228,12 +228,12 @@ def test_ten_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     run(*arguments, "--out", out, "--resume")
     assert whole.wait(timeout=300) == 0
 
-    last = "step-00002100"
+    last = "step-00000700"
     files = [tmp_path / name / "checkpoints" / last / "tensors.safetensors" for name in ("whole", "killed")]
     assert files[0].read_bytes() == files[1].read_bytes()
     rows = [list(read_rows(RunFolder(tmp_path / name).metrics)) for name in ("whole", "killed")]
     assert rows[0] == rows[1]
-    assert len(rows[0]) == 2100
+    assert len(rows[0]) == 700
     pictures = [sorted((tmp_path / name / "samples").iterdir()) for name in ("whole", "killed")]
     assert [p.name for p in pictures[0]] == [p.name for p in pictures[1]]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*pictures, strict=True))
@@ -243,7 +243,7 @@ def has_lines(file: Path, n: int) -> bool:
     return file.exists() and file.read_text().count("\n") >= n
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it didn't happen"

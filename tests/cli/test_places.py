@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,24 +12,24 @@ from PIL import Image
 
 from harness.files.cache import CACHE_VARIABLE
 from harness.records.record import read_records
+from tests.processes import Program, call
 
 ROOT = Path(__file__).parents[2]
-COMMAND = "from harness.cli.__main__ import main; main()"
-SUITES = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+COMMAND: Program = "gan-harness"
+SUITES: Program = "pytest"
 GAN = ("idl-gan-mnist", "--device", "cpu", "--batch-size", "8")
 QUALITY = ("suites/test_quality.py", "-q", "-p", "no:cacheprovider", "--references", "mlp-gan-mnist", "--report-dir")
 ODD = os.fsdecode(b"caf\xe9")
 
 
-def run(program: str, *arguments: str | Path, code: int, more: Sequence[tuple[str, str]] = (), cwd: Path = ROOT) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), **dict(more)},
-        capture_output=True,
-        check=False,
-    )
-    shown = (done.stdout + done.stderr).decode("utf-8", "surrogateescape")
+def run(
+    program: Program, *arguments: str | Path, code: int, more: Sequence[tuple[str, str]] = (), cwd: Path = ROOT
+) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in more:
+            patch.setenv(name, value)
+        done = call(arguments, cwd, program=program)
+    shown = done.stdout + done.stderr
     assert done.returncode == code, shown
     return shown
 

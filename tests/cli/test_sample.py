@@ -48,7 +48,7 @@ def test_samples_that_need_data_take_the_runs_own_or_none(tmp_path: Path, mnist_
     )
     asked = ("sample", out, "--mode", "inpaint", "-n", "4", "--device", "cpu")
     told = complaint(*asked, "--data-root", mnist_root)
-    assert "the run was trained on stand-in: " in told
+    assert "the run was trained on MNIST, 5,000 of 60,000 " in told
     assert "; found was IDX images, 40" in told
     assert not list(out.glob("inpaint*"))
     assert str(out / "inpaint-seed0") in run(*asked).stdout

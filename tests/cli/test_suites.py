@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.suites import suite_at, suites_folder
+from tests.processes import call
 
 FOLDER = suites_folder()
 MODES = str(FOLDER / "test_modes.py")
@@ -32,3 +33,20 @@ def test_a_users_own_file_of_the_same_name_is_no_suite(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert suite_at("tests/test_modes.py", FOLDER) is None
     assert suite_at("test_modes.py", FOLDER) == MODES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--references", "nothing-*"], "no reference matches 'nothing-*'"),
+        (["--profile", "huge"], "huge"),
+        (["--reference-module", "nowhere"], "nowhere"),
+        (["--of-nobody"], "unrecognized arguments: --of-nobody"),
+        (["-k", "no_such_check"], "deselected"),
+    ],
+)
+def test_wrong_use_ends_with_two(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = call(["suites", *arguments], tmp_path)
+    assert done.returncode == 2
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

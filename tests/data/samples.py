@@ -58,7 +58,11 @@ def why_no_mounts() -> str:
 
 
 def call_with_mounts(
-    mounts: Sequence[Sequence[str | Path]], arguments: Sequence[str | Path], told: Path, look: Path, seconds: float = 60
+    mounts: Sequence[Sequence[str | Path]],
+    arguments: Sequence[str | Path],
+    told: Path,
+    look: Path,
+    seconds: float = 300,
 ) -> tuple[int | None, str, list[str]]:
     """Run `gan-harness` where these `mount` commands hold: exit code (None: it didn't end), stderr, names in `look`."""
     process = processes._context().Process(

@@ -123,7 +123,7 @@ def test_what_fails_in_the_middle_leaves_nothing(kind: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_killed_in_the_middle_there_is_no_data_set(kind: str, tmp_path: Path) -> None:
     life = Life(["make-data", kind, "--out", tmp_path, "-n", "100000"], ROOT)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not any(file.is_file() and file.stat().st_size for file in tmp_path.rglob("*")):
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -262,7 +262,6 @@ def test_digests_are_those_of_all_values_in_order_however_they_are_cut(stored: S
     assert of(order, 4) == of(order, 5)
     assert of(order, 4) != of(order.flip(0), 4)
     assert of(order, 4) != of(order[:-1], 4)
-    assert harness.loading.record.WORKERS[:2] == (0, 2)
 
 
 def test_a_cards_steps_are_timed_when_it_is_warm_and_has_nothing_else_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def test_tables_memory_writes_a_report_that_waits_for_a_gpu(
     shown = run("memory", "--references", f"{MLP},{DCGAN}", "--device", "cpu", "--out", out).stdout
     names = {"memory", "footprint", "memory_fit", "scorecard"}
     assert {f"{name}.{kind}" for name in names for kind in ("md", "csv")} <= {p.name for p in out.iterdir()}
-    assert set(shown.split()) == {str(p) for p in out.iterdir() if p.suffix in (".md", ".csv")}
+    assert set(shown.split()) == {str(p) for p in out.iterdir() if p.suffix in (".html", ".md", ".csv", ".tex")}
     with Image.open(out / "plots" / "memory.png") as image:
         assert image.format == "PNG"
 

@@ -122,7 +122,7 @@ def test_a_step_is_timed_by_both_suites_and_the_estimator_agrees_with_the_profil
 def test_a_step_that_keeps_its_losses_fails_the_leak_check_and_no_other(ran: Ran) -> None:
     assert ran.codes[1] == "1", ran.shown[1]
     failed = [(r.metric, r.reference) for r in ran.records("others") if r.status == "failed"]
-    assert failed == [("test_leak", "toy-leaky")]
+    assert failed == [("test_leak", "toy-leaky")], [r.reason for r in ran.records("others") if r.status == "failed"]
     held = {row["reference"]: row["more bytes after the last"] for row in ran.table("others", "leaks")}
     assert int(held["toy-leaky"]) > 0
     assert held["toy-reading"] == "0"

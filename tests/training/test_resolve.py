@@ -184,7 +184,7 @@ def test_killed_and_resumed_in_windows_equals_one_never_killed(faces: Path, tmp_
     out = tmp_path / "run"
     for rows, way in ((2, ("--pack", "auto")), (6, ("--pack", "never", "--workers", "0", "--resume"))):
         life = Life([*arguments, *way, "--out", out], ROOT)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (out / "trace.jsonl").exists() or (out / "trace.jsonl").read_text().count("\n") < rows:
             assert time.monotonic() < end
             time.sleep(0.002)
