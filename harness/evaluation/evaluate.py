@@ -109,7 +109,8 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     if (Path(target) / FACTS).is_file():
         return _evaluate_kept(Path(target), options)
     if not Path(target).is_dir() and ":" not in target:
-        raise ValueError(f"{target!r} is neither a folder (of a run, a kept generator, images) nor module:callable")
+        what = "a folder of a run, of a kept generator or of images"
+        raise ValueError(f"{target!r} is neither {what}, nor module:callable")
     real, extractor = _real_images(options, device)
     images, n, found = _given_images(target, options, real)
     name = options.name or found

@@ -234,7 +234,7 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
         **inception | {"inception_weights": Path("nowhere.pth")},
     )
     refused(
-        "'nothing' is neither a folder (of a run, a kept generator, images) nor module:callable",
+        "'nothing' is neither a folder of a run, of a kept generator or of images, nor module:callable",
         "nothing",
     )
     refused("No module named 'no_such_module'", "no_such_module:generate", count=200)
