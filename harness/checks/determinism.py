@@ -83,14 +83,7 @@ def compare_variations(config: RunConfig, folder: Path) -> list[BitComparison]:
     finally:
         fresh.kill()
     traces |= {name: read_trace(Path(task["out"])) for name, task in elsewhere.items()}
-    traces["fresh_process"] = traces["killed_and_resumed"]  # both of its processes were fresh
-    if first_difference(first, traces["fresh_process"]) is not None:
-        again = _start([_task(config, folder / "fresh_process")])
-        try:
-            _expect(again, 0)
-        finally:
-            again.kill()
-        traces["fresh_process"] = read_trace(folder / "fresh_process")
+    traces["fresh_process"] = _fresh_trace(config, folder / "fresh_process", first, traces["killed_and_resumed"])
     order = ("again", "fresh_process", "two_workers", "more_logging", "killed_and_resumed", "other_seed")
     # Another seed's random streams differ in any case: there only the networks tell.
     prefixes = {"other_seed": "network/"}
@@ -124,6 +117,18 @@ def first_difference(one: Trace, other: Trace, prefix: str = "") -> str | None:
 
 def _trace(config: RunConfig, folder: Path) -> Trace:
     train(config, folder)
+    return read_trace(folder)
+
+
+def _fresh_trace(config: RunConfig, folder: Path, first: Trace, resumed: Trace) -> Trace:
+    """A fresh process's: that of the resumed training, both of whose processes were fresh, unless it has other bits."""
+    if first_difference(first, resumed) is None:
+        return resumed
+    fresh = _start([_task(config, folder)])
+    try:
+        _expect(fresh, 0)
+    finally:
+        fresh.kill()
     return read_trace(folder)
 
 
