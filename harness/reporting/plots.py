@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from harness.files.figures import Picture, figure, rendered, save_picture
 from harness.reporting.memory_tables import Row
 
 _LIMIT = 1.5
+_TITLE = 36  # letters of a line above a panel
 _STYLES = {"documented": ("-", "s"), "measured": ("-", "o"), "estimated": ("--", "")}
 _BOLD = ("the driver's figure", "reserved by PyTorch's allocator")
 
@@ -26,7 +28,7 @@ def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]]) -> No
     for place, (title, points) in enumerate(samples.items(), 1):
         axes = drawn.add_subplot(rows, columns, place)
         axes.imshow(density(points, _LIMIT) ** 0.5, origin="lower", extent=[-_LIMIT, _LIMIT] * 2, cmap="viridis")
-        axes.set_title(title, fontsize=9)
+        axes.set_title("\n".join(textwrap.wrap(title, _TITLE)), fontsize=9)
         axes.set_xticks([-1, 0, 1])
         axes.set_yticks([-1, 0, 1])
     drawn.suptitle("density (square root), 10,000 points each", fontsize=9)
