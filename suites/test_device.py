@@ -61,14 +61,14 @@ def record(
     suite.record(spec, DEVICE_CHECK, float(not wrong), reason=wrong, protocol=protocol, batch_size=batch_size)
 
 
-def needs_a_reason(suite: Session) -> None:
+def leave_a_cpu_to_other_suites(suite: Session) -> None:
     """On a CPU other suites see the same: they train twice there, and PyTorch's profiler looks on."""
     if suite.device.type != "cuda" and suite.profile.reduced_steps is not None:
         pytest.skip("on a CPU this is what the suites of determinism and memory see, too")
 
 
 def test_bits_twice(subject: Subject, numerics: str, suite: Session) -> None:
-    needs_a_reason(suite)
+    leave_a_cpu_to_other_suites(suite)
     subject = subject.trainable
     chosen, device, deterministic = subject.reference, suite.device, IS_DETERMINISTIC[numerics]
     batch = batch_of(suite, subject)
@@ -90,7 +90,7 @@ def test_bits_twice(subject: Subject, numerics: str, suite: Session) -> None:
 
 def test_tensors(subject: Subject, suite: Session) -> None:
     """What a step's tensors really hold on the device, each followed, and what is estimated of them."""
-    needs_a_reason(suite)
+    leave_a_cpu_to_other_suites(suite)
     subject = subject.trainable
     chosen, device = subject.reference, suite.device
     on_cuda = device.type == "cuda"

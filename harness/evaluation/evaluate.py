@@ -135,9 +135,7 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     dataset, root = run_data(run, options.data_root, options.pack)
     extractor = _choose_extractor(options, card, dataset, device, root)
     sampler = Sampler(run.reference, run.networks, device, options.seed)
-    n = sample_size(options.count or _DEFAULT_N, dataset)
-    if options.count and n < options.count:
-        raise ValueError(f"{options.count} samples can't be compared with {len(dataset)} of {dataset.title}")
+    n = _how_many(options, dataset, "samples")
     strange = not was_trained_for(extractor.name, card, dataset)
     seen: list[str] = []
     values = evaluate_sampler(
@@ -182,7 +180,7 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     if dataset.fingerprint != facts.data_fingerprint:
         raise ValueError(f"{path} was trained on other data than {dataset.title}: --data-root FOLDER has {facts.data}")
     extractor = _choose_extractor(options, card, dataset, device, root)
-    n = sample_size(options.count or _DEFAULT_N, dataset)
+    n = _how_many(options, dataset, "samples")
     sampler = Sampler(golden.sampler.reference, golden.sampler.networks, device, options.seed)
     values = evaluate_sampler(sampler, dataset, n, extractor)
     size = min(card.batch_size, len(dataset))
@@ -210,6 +208,18 @@ def _computed(path: Path, device: torch.device) -> dict[str, str]:
     drawn = float32_precision(device)
     other = {f"{part}, sampling": value for part, value in drawn.items() if value != trained[part]}
     return trained | other
+
+
+def _how_many(options: EvaluateOptions, dataset: Dataset, what: str) -> int:
+    """As many as were asked for, else as usual, but no more than there are.
+
+    Raises:
+        ValueError: more were asked for than can be compared.
+    """
+    n = sample_size(options.count or _DEFAULT_N, dataset)
+    if options.count and n < options.count:
+        raise ValueError(f"{options.count} {what} can't be compared with {len(dataset)} of {dataset.title}")
+    return n
 
 
 def _real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealImages, Extractor]:
@@ -258,9 +268,7 @@ def _given_images(target: str, options: EvaluateOptions, real: RealImages) -> tu
         if n > len(images):
             raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
         return images, n, Path(target).resolve().name
-    n = sample_size(options.count or _DEFAULT_N, real.dataset)
-    if options.count and n < options.count:
-        raise ValueError(f"{options.count} images can't be compared with {len(real.dataset)} of {real.dataset.title}")
+    n = _how_many(options, real.dataset, "images")
     made = _call_generator(target, n, options.seed)
     if len(made) != n:
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")

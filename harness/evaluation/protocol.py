@@ -32,7 +32,7 @@ from reference import Card
 
 _log = logging.getLogger(__name__)
 
-_DIGITS = ("mnist", "mnist-erased")
+DIGITS = ("mnist", "mnist-erased")
 _PHOTOGRAPHED_FACES = ("celeba", "celeba-hq")
 _FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
 
@@ -52,12 +52,12 @@ class RealImages:
     @classmethod
     def of(cls, card: Card, dataset: Dataset) -> RealImages:
         """A card's data."""
-        return cls(dataset, image_shape(card), card.data_range, card.dataset in _DIGITS)
+        return cls(dataset, image_shape(card), card.data_range, card.dataset in DIGITS)
 
 
 def is_image_reference(card: Card) -> bool:
     """Whether there is a distribution of images to compare: points have modes, a single picture has none."""
-    return prod(card.data_shape) > 2 and card.dataset in (*_DIGITS, *_FACES)
+    return prod(card.data_shape) > 2 and card.dataset in (*DIGITS, *_FACES)
 
 
 def extractor_names(card: Card, dataset: Dataset, inception: Path | None) -> list[str]:
@@ -93,7 +93,7 @@ def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
         return card.dataset in _FACES and dataset.real
     drawn = dataset.title.startswith("stand-in: ")
     return {
-        "mnistnet": card.dataset in _DIGITS and dataset.real,
+        "mnistnet": card.dataset in DIGITS and dataset.real,
         "celebanet": card.dataset in _PHOTOGRAPHED_FACES and dataset.real,
         "facesnet": card.dataset in _FACES and drawn,
     }[extractor]

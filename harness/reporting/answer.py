@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records.record import Record
 from harness.records.report_folder import Asked
-from harness.reporting.evidence import Decision, decide, tally_claims
-from harness.reporting.table import Cards
+from harness.reporting.evidence import Decision, tally_claims
 
 QUESTION = "Does each GAN still do what its document says?"
 _MOST = 5  # of a kind that are named; the tables have all
@@ -39,9 +38,9 @@ class Answer:
         return [self.checks, *self.claims, *self.alarms, *more, self.left_out]
 
 
-def answer(cards: Cards, records: Sequence[Record], asked: Asked, decisions: Sequence[Decision]) -> Answer:
+def answer(records: Sequence[Record], asked: Asked, decisions: Sequence[Decision]) -> Answer:
     """What these records say, with the reports of the evidence that `decisions` know."""
-    here = tally_claims(decide(cards, records, ()))
+    here = tally_claims([replace(decision, elsewhere=()) for decision in decisions])
     together = tally_claims(decisions)
     claims = [f"Measured here: {here}"] if decisions else ["No document claims anything about what was checked."]
     if any(decision.elsewhere for decision in decisions):

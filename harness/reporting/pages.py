@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from harness.reporting.loading_tables import loading_rates
 from harness.reporting.memory_tables import memory_rows, times_per_image
 from harness.reporting.plots import save_batch_sizes, save_loading
 from harness.reporting.table import Cards
-from harness.reporting.tables import SCORECARD, TABLES, scorecard_table
+from harness.reporting.tables import SCORECARD, TABLES, scorecard_of
 from harness.reporting.tidy import write_tidy
 from harness.reporting.web_page import MadeTable, pictures_of, web_page
 
@@ -39,12 +38,12 @@ def write_report(folder: Path, cards: Cards) -> list[Path]:
         ValueError: there are no records, or they can't be read.
     """
     records, asked = read_records(folder / RECORDS), read_session(folder)
-    decisions = decide(cards, records, evidence := read_evidence(without=folder))
-    answered = answer(cards, records, asked, decisions)
+    decisions = decide(cards, records, read_evidence(without=folder))
+    answered = answer(records, asked, decisions)
     heading = _heading(records, _environments(folder))
     said = "\n".join(f"- {line}" for line in (*answered.lines, *heading))
     written, parts, shown = [], [f"# {QUESTION}\n\n{said}"], []
-    scorecard = replace(SCORECARD, make=partial(scorecard_table, evidence=evidence))
+    scorecard = replace(SCORECARD, make=lambda *_: scorecard_of(decisions))
     for table in (scorecard, *TABLES[1:]):
         made = MadeTable(table, _without_gaps(table.make(records, cards)), table.note(records, cards))
         if made.cells.empty:
@@ -93,9 +92,10 @@ def write_evidence(folder: Path, cards: Cards) -> list[Path]:
     evidence = read_evidence(folder)
     if not evidence:
         raise ValueError(f"{folder} holds no report, nor reports two levels below it")
-    made = _without_gaps(scorecard_table([], cards, evidence).drop(columns="measured here"))
+    decisions = decide(cards, [], evidence)
+    made = _without_gaps(scorecard_of(decisions).drop(columns="measured here"))
     names = "\n".join(f"- [{source.name}]({source.name}/report.md)" for source in evidence)
-    heading = f"# {SCORECARD.title}\n\n{tally_claims(decide(cards, [], evidence))}\n\nFrom these reports:\n\n{names}"
+    heading = f"# {SCORECARD.title}\n\n{tally_claims(decisions)}\n\nFrom these reports:\n\n{names}"
     return write_table(folder, SCORECARD.name, made, heading)
 
 

@@ -19,8 +19,13 @@ from harness.reporting.table import Cards, Table, grouped, spread
 
 def scorecard_table(records: Sequence[Record], cards: Cards, evidence: Sequence[Source] = ()) -> pd.DataFrame:
     """Every claim: documented, measured elsewhere, measured here, verdict, and by whom."""
+    return scorecard_of(decide(cards, records, evidence))
+
+
+def scorecard_of(decisions: Sequence[Decision]) -> pd.DataFrame:
+    """The same of claims that are decided already."""
     rows = []
-    for decision in decide(cards, records, evidence):
+    for decision in decisions:
         claim = decision.claim
         over = f" over that of {claim.versus}" if claim.versus else ""
         elsewhere = [

@@ -16,7 +16,6 @@ from harness.records.record import Record
 from harness.records.report_folder import TIDY
 from harness.reporting.table import grouped
 
-ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓", "equal": "=", "none": ""}
 _LATEX_ARROWS: Mapping[Better, str] = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "equal": "$=$", "none": ""}
 _LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",

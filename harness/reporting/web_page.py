@@ -25,7 +25,7 @@ from harness.records.record import Record
 from harness.records.report_folder import PLOT_KINDS, Asked
 from harness.reporting.answer import QUESTION, Answer
 from harness.reporting.evidence import Decision, EvidenceVerdict
-from harness.reporting.table import Cards, Table
+from harness.reporting.table import Cards, Table, grouped
 from harness.reporting.tables import measured_words, verdict_words
 
 _CAPTIONS = {
@@ -145,7 +145,7 @@ class _Behind:
     """The records behind rows: each stands in the page once, and rows have their numbers."""
 
     def __init__(self, records: Sequence[Record], asked: Asked) -> None:
-        self._records = records
+        self._by_suite = {suite: group for (suite,), group in grouped(records, lambda r: (r.suite,))}
         self._options = " ".join(asked.options)
         self._numbers: dict[int, int] = {}
         self._kept: list[Record] = []
@@ -161,7 +161,7 @@ class _Behind:
 
     def of_row(self, suites: Sequence[str], row: Mapping[str, Any]) -> list[Record]:
         """The records of these suites that agree with the row's cells, as far as those say what a record says."""
-        found, narrowed = [r for r in self._records if r.suite in suites], False
+        found, narrowed = [r for suite in suites for r in self._by_suite.get(suite, [])], False
         for column, cell in row.items():
             agreeing = [r for r in found if _says(r, column, str(cell))]
             if agreeing:

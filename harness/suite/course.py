@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.checks.loss_curves import loss_course
 from harness.data.dataset import linspace_indices
+from harness.evaluation.protocol import DIGITS
 from harness.files.kept import keep_array
 from harness.training import TrainedRun
 from harness.training.run_folder import RunFolder, folder_name, read_rows
@@ -30,4 +31,4 @@ def keep_course(run: TrainedRun, spec: str, plots: Path, place: int = 0) -> None
 
 
 def _shows_photographs(card: Card) -> bool:
-    return bool(card.condition) and card.dataset != "mnist"
+    return bool(card.condition) and card.dataset not in DIGITS

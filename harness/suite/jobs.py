@@ -7,6 +7,7 @@ forked from this one when everything is collected, so that none imports or colle
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -31,12 +32,8 @@ _TOLD, _LOG, _REPORT = "told.jsonl", "log.txt", "report"
 _POLL_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Unit:
-    """Checks that one process does together: items, each with its place in the whole run."""
-
-    key: str
-    items: tuple[tuple[int, pytest.Item], ...]
+# Checks that one process does together, each with its place in the whole run.
+Unit = list[tuple[int, pytest.Item]]
 
 
 @dataclass
@@ -44,19 +41,19 @@ class Plan:
     """Units that any process may take; then items that this one does alone."""
 
     shared: list[Unit] = field(default_factory=list)
-    alone: list[tuple[int, pytest.Item]] = field(default_factory=list)
+    alone: Unit = field(default_factory=list)
 
 
 def plan(items: Sequence[pytest.Item]) -> Plan:
     """What can be done apart; first what takes longest: units without a reference, those of one check before all."""
-    made, units = Plan(), dict[str, list[tuple[int, pytest.Item]]]()
+    made, units = Plan(), dict[str, Unit]()
     for place, item in enumerate(items):
         if item.get_closest_marker("alone") or item.get_closest_marker("closing"):
             made.alone.append((place, item))
         else:
             units.setdefault(_key(item), []).append((place, item))
     order = sorted(units, key=lambda key: (key.startswith("subject "), len(units[key]) > 1))
-    made.shared = [Unit(key, tuple(units[key])) for key in order]
+    made.shared = [units[key] for key in order]
     return made
 
 
@@ -102,10 +99,7 @@ class Jobs:
         finally:
             self._end()
             torch.set_num_threads(threads)
-        for index, (place, item) in enumerate(self._plan.alone):
-            following = self._plan.alone[index + 1 :]
-            self._suite.place = place
-            _do(self._session, item, following[0][1] if following else None)
+        self._do(self._plan.alone)
 
     def _start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -151,9 +145,11 @@ class Jobs:
                 yield number, unit
 
     def _do(self, unit: Unit) -> None:
-        for index, (place, item) in enumerate(unit.items):
+        following = [item for _, item in unit[1:]]
+        for (place, item), after in itertools.zip_longest(unit, following):
             self._suite.place = place
-            _do(self._session, item, unit.items[index + 1][1] if index + 1 < len(unit.items) else None)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            _stop_if_asked(self._session)
 
     def _tell(self) -> None:
         """Tell what the others have finished since."""
@@ -165,7 +161,7 @@ class Jobs:
                 self._replay(self._plan.shared[line["unit"]], line["items"])
 
     def _replay(self, unit: Unit, told: list[dict[str, Any]]) -> None:
-        for (place, item), content in zip(unit.items, told, strict=True):
+        for (place, item), content in zip(unit, told, strict=True):
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
             for data in content["reports"]:
                 report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
@@ -189,7 +185,7 @@ class Jobs:
         self._tell()
         lost = [number for number in range(len(self._plan.shared)) if number not in self._done]
         if lost:
-            checks = sum(len(self._plan.shared[number].items) for number in lost)
+            checks = sum(len(self._plan.shared[number]) for number in lost)
             _log.warning("a process of this run was killed: %d checks that it had taken are done again", checks)
         for number in lost:
             self._do(self._plan.shared[number])
@@ -199,7 +195,8 @@ class Jobs:
         for other in self._others:
             other.kill()
             for line in other.news():  # when the run was interrupted
-                for (place, _), content in zip(self._plan.shared[line["unit"]].items, line["items"], strict=True):
+                unit = self._plan.shared[line["unit"]] if "unit" in line else []
+                for (place, _), content in zip(unit, line.get("items", []), strict=True):
                     self._adopt(place, content)
             self._suite.bring_home(other.folder / _REPORT)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -265,11 +262,6 @@ class _Teller:
     def tell(self, content: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(json.dumps(content) + "\n")
-
-
-def _do(session: pytest.Session, item: pytest.Item, following: pytest.Item | None) -> None:
-    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-    _stop_if_asked(session)
 
 
 def _stop_if_asked(session: pytest.Session) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from harness.comparison.compare import summary
 from harness.comparison.verdicts import Comparison
+from harness.records.report_folder import WEB_PAGE
 from harness.reporting.evidence import decide, read_evidence, tally_claims
 from harness.reporting.scorecard import ClaimVerdict, decide_claims
 from harness.suite.session import Session
@@ -35,7 +36,7 @@ def summary_lines(session: Session) -> list[str]:
         *([f"with what was measured elsewhere, {tally_claims(together)}"] if evidence else []),
         *([f"the report that was there is kept: {recorder.kept}"] if recorder.kept else []),
         *_against(session.comparisons, settings.baseline),
-        f"everything on one page: {settings.report_dir / 'report.md'}",
+        f"everything on one page: {settings.report_dir / WEB_PAGE}",
         f"tables: {', '.join(sorted(path.name for path in settings.report_dir.glob('*.csv')))}",
     ]
 

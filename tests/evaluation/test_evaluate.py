@@ -271,6 +271,8 @@ def test_a_kept_generator_is_measured_on_what_it_was_trained_on(tmp_path: Path) 
     assert fid.epochs == 390 / batches_per_epoch(len(data), 128, drop_last=card.drop_last)
     assert fid.protocol["trained on"] == "a card"
     assert read_session(tmp_path / "out").specs == ("idl-gan-mnist",)
+    with pytest.raises(ValueError, match="6000 samples can't be compared with 5000 of MNIST, 5,000 of 60,000"):
+        evaluate(EvaluateOptions(str(tmp_path / "kept"), count=6000, out=tmp_path / "many"))
 
     other = dataclasses.replace(facts, data="MNIST", data_fingerprint="mnist-train-0")
     keep_golden(Sampler(get("idl-gan-mnist"), networks, CPU, 3), other, tmp_path / "other")

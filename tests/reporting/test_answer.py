@@ -24,7 +24,7 @@ def test_the_first_lines_say_what_passed_failed_was_reproduced_and_left_out() ->
         record(metric="modes_captured", value=3.0, reason=f"{UNREAD}3 steps"),
     ]
     asked = Asked(("toy-grid",), finished="now", outcomes={"passed": 7, "failed": 1, "skipped": 1})
-    said = answer(cards(CLAIM), records, asked, decide(cards(CLAIM), records, ())).lines
+    said = answer(records, asked, decide(cards(CLAIM), records, ())).lines
     assert said == [
         "Checks: 7 passed, 1 failed, 1 skipped.",
         "Measured here: 1 of 1 claims are decided: 1 reproduced.",
@@ -37,7 +37,7 @@ def test_the_first_lines_say_what_passed_failed_was_reproduced_and_left_out() ->
 def test_claims_that_do_not_hold_are_named_and_the_rest_of_them_counted() -> None:
     claims = tuple(Claim(f"c{i}", "p", f"claim {i}", "2", "fid", at_most(2)) for i in range(8))
     records = [record(metric="fid", value=3.0)]
-    found = answer(cards(*claims), records, Asked(("toy-grid",)), decide(cards(*claims), records, ()))
+    found = answer(records, Asked(("toy-grid",)), decide(cards(*claims), records, ()))
     assert len(found.alarms) == 5
     assert found.alarms[0] == "Not reproduced: toy-grid, claim 0 (p)"
     assert found.more_alarms == 3
@@ -47,7 +47,7 @@ def test_claims_that_do_not_hold_are_named_and_the_rest_of_them_counted() -> Non
 def test_what_other_reports_say_stands_apart() -> None:
     evidence = [Source("machine/one", (record(metric="fid", value=1.0),))]
     decisions = decide(cards(CLAIM), [], evidence)
-    found = answer(cards(CLAIM), [], Asked(("toy-grid",)), decisions)
+    found = answer([], Asked(("toy-grid",)), decisions)
     assert found.claims == (
         "Measured here: 0 of 1 claims are decided.",
         "With the reports of other runs: 1 of 1 claims are decided: 1 reproduced.",
@@ -56,6 +56,6 @@ def test_what_other_reports_say_stands_apart() -> None:
 
 
 def test_a_run_that_was_interrupted_says_so() -> None:
-    found = answer(cards(), [], Asked(("toy-grid",), outcomes={"passed": 2}), [])
+    found = answer([], Asked(("toy-grid",), outcomes={"passed": 2}), [])
     assert found.checks.endswith("Interrupted: what follows is what had been recorded.")
     assert found.claims == ("No document claims anything about what was checked.",)
