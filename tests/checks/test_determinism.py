@@ -56,6 +56,7 @@ def test_state_that_no_checkpoint_knows_is_caught_by_resuming(toy_config: Make, 
     found = failures(toy_config(reference="toy-grid@broken=hidden", steps=6), tmp_path)
     assert "killed_and_resumed" in found
     assert "again" in found, "the count goes on within a process"
+    assert "fresh_process" not in found, "it begins anew in another"
 
 
 def test_the_first_difference_is_named(toy_config: Make, tmp_path: Path) -> None:
