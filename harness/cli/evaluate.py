@@ -25,6 +25,8 @@ def evaluate(options: EvaluateOptions) -> None:
 
     A callable gets (n, seed) and returns n images: uint8, or floats in the range declared.
 
+    Several of them in one report: the same --out for each, with --add; so claims that compare two GANs are decided.
+
     Example: [bold]gan-harness evaluate my_package.my_gan:generate --against idl-gan-mnist -n 1000[/bold]
     """
     from harness.evaluation.evaluate import evaluate as measure

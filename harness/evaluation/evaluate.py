@@ -14,7 +14,7 @@ from torch import Tensor
 from harness.data import Dataset, batches_per_epoch, open_dataset
 from harness.data.dataset import scale_pixels
 from harness.data.registry import data_root as find_root
-from harness.evaluation.evaluation_records import write_evaluation
+from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
 from harness.evaluation.kept_generator import FACTS, read_golden
@@ -104,6 +104,8 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     for module in options.modules:
         load_module(module)
     device = resolve_device(options.device)
+    if options.add and options.out is not None:
+        earlier_evaluations(options.out)  # a folder that can't be added to is said before anything is measured
     if (Path(target) / RUN_FILE).is_file():
         return _evaluate_run(Path(target), options, device)
     if (Path(target) / FACTS).is_file():
@@ -123,7 +125,9 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     )
     facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
-    where, kept = write_evaluation(folder, values, facts, real.dataset, device, modules=options.modules)
+    where, kept = write_evaluation(
+        folder, values, facts, real.dataset, device, modules=options.modules, add=options.add
+    )
     return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
 
 
@@ -160,7 +164,15 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         "threads": config.threads,
     }
     where, kept = write_evaluation(
-        options.out or path, values, facts, dataset, device, _computed(path, device), why_no_start, options.modules
+        options.out or path,
+        values,
+        facts,
+        dataset,
+        device,
+        _computed(path, device),
+        why_no_start,
+        options.modules,
+        add=options.add,
     )
     note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
     return Evaluation(
@@ -194,7 +206,7 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     trained = {TRAINED_ON: str(facts.environment.get("device", "unknown"))}
     trained |= {part: str(facts.environment.get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
     folder = options.out or Path("runs") / "evaluated" / _place(str(path))
-    where, kept = write_evaluation(folder, values, about, dataset, device, trained)
+    where, kept = write_evaluation(folder, values, about, dataset, device, trained, add=options.add)
     return Evaluation(f"{facts.reference}, step {facts.steps}", dataset.title, values, where, kept, n, n)
 
 

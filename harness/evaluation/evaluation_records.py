@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,27 @@ from harness.files.git import revision_here
 from harness.files.writing import free_name, write_text
 from harness.records.environment import environment, fingerprint
 from harness.records.metrics import DATA, FID, TRAINING, UNTRAINED, Metric, MetricValue
-from harness.records.record import Record, is_headline
-from harness.records.report_folder import ENVIRONMENT, RECORDS, Asked, write_session
+from harness.records.record import Record, is_headline, read_records
+from harness.records.report_folder import ENVIRONMENT, RECORDS, Asked, read_session, write_session
 from reference import specs
+
+
+def earlier_evaluations(folder: Path) -> Asked:
+    """What the records in `folder` were asked for, to which more may be added; nothing where none lie there.
+
+    Raises:
+        ValueError: they are of a run of the suites, of other code, or damaged.
+    """
+    revision, clean = revision_here()
+    if not (folder / RECORDS).is_file():
+        return Asked((), (), revision, clean)
+    asked = read_session(folder)
+    if asked.options or asked.outcomes:
+        raise ValueError(f"{folder} holds a report of the suites: evaluations have a folder of their own")
+    if asked.revision != revision:
+        was, now = (found[:7] or "no repository" for found in (asked.revision, revision))
+        raise ValueError(f"{folder} holds figures of the code at {was}, and this is {now}: give another --out")
+    return replace(asked, clean=asked.clean and clean)
 
 
 def write_evaluation(
@@ -30,10 +49,16 @@ def write_evaluation(
     computed: Mapping[str, str] | None = None,
     why_no_start: str = "",
     modules: tuple[str, ...] = (),
+    *,
+    add: bool = False,
 ) -> tuple[Path, Path | None]:
     """The values as records, with the machine beside them; and where records that lay there have gone.
 
-    `why_no_start` says why the networks as they were drawn have no values, where they have none.
+    `why_no_start` says why the networks as they were drawn have no values, where they have none. With `add` the records
+    that lie there stay, and these come after them.
+
+    Raises:
+        ValueError: what is there can't be added to, or holds these already.
     """
     machine = environment(device)
     mark = fingerprint(machine)
@@ -47,28 +72,50 @@ def write_evaluation(
     }
     before = {"epochs": 0.0, "batch_size": None}  # what no training has made
 
-    def line(metric: Metric, protocol: dict[str, str], **more: Any) -> str:
+    def made(metric: Metric, protocol: dict[str, str], **more: Any) -> Record:
         begun = before if protocol.get(TRAINING) == UNTRAINED else {}
         named: dict[str, Any] = {"metric": metric.name, "unit": metric.unit, "better": metric.better}
-        return Record(**named, protocol=protocol, **(common | facts | begun | more)).to_line()
+        return Record(**named, protocol=protocol, **(common | facts | begun | more))
 
-    lines = []
+    records = []
     for found in values:
         protocol = {**(computed or {}), **found.protocol, DATA: dataset.fingerprint}
         headline = is_headline(found.metric, protocol)
-        lines.append(line(found.metric, protocol, value=found.value, status="measured", headline=headline))
+        records.append(made(found.metric, protocol, value=found.value, status="measured", headline=headline))
     if why_no_start:
-        lines.append(line(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
-    kept = _set_aside(folder / RECORDS)
+        records.append(made(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
+    earlier = earlier_evaluations(folder) if add else Asked((), (), *revision_here())
+    there = read_records(folder / RECORDS) if add and (folder / RECORDS).is_file() else []
+    _check_new(records, there, folder)
+    kept = None if add else _set_aside(folder / RECORDS)
     machines = {mark: machine}
     with contextlib.suppress(OSError, ValueError):  # none yet, or damaged
         machines = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")) | machines
     write_text(folder / ENVIRONMENT, json.dumps(machines, indent=1) + "\n")
-    write_text(folder / RECORDS, "\n".join(lines) + "\n")
-    known = (str(facts["reference"]),) if facts["reference"] in specs() else ()
+    write_text(folder / RECORDS, "".join(f"{record.to_line()}\n" for record in [*there, *records]))
+    known = {str(facts["reference"])} & set(specs())
+    named = tuple(sorted(known.union(earlier.specs))), tuple(dict.fromkeys((*earlier.modules, *modules)))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_session(folder, Asked(known, modules, *revision_here(), finished=now))
+    write_session(folder, Asked(*named, earlier.revision, earlier.clean, finished=now))
     return folder / RECORDS, kept
+
+
+def _check_new(records: Sequence[Record], there: Sequence[Record], folder: Path) -> None:
+    """One training may not count as two.
+
+    Raises:
+        ValueError: a record that lies there is of the same samples.
+    """
+
+    def of_what(record: Record) -> tuple[Any, ...]:
+        return record.reference, record.seed, record.n, record.metric, tuple(sorted(record.protocol.items()))
+
+    known = {of_what(record) for record in there}
+    if doubled := next((record for record in records if of_what(record) in known), None):
+        raise ValueError(
+            f"{folder} has {doubled.metric} of {doubled.reference}, seed {doubled.seed}, already: give another --out, "
+            "or another --name if it is of something else"
+        )
 
 
 def _set_aside(records: Path) -> Path | None:

@@ -43,6 +43,9 @@ class EvaluateOptions:
     out: Annotated[
         Path | None, typer.Option(help="Folder for the records; default the run's, or runs/evaluated/NAME.")
     ] = None
+    add: Annotated[
+        bool, typer.Option("--add", help="Put the records beside those in --out instead of these aside.")
+    ] = False
     pack: Annotated[Path | None, typer.Option(help="Where the pack lies that the run was trained on.")] = None
     name: Annotated[str, typer.Option(help="Its name in the records, for compare; default where it comes from.")] = ""
     modules: Modules = ()
@@ -50,6 +53,8 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
             raise ValueError(f"--count must be 1 or more, not {self.count}")
+        if self.add and self.out is None:
+            raise ValueError("--add needs --out: the folder whose records these belong to")
         if not 0 <= self.seed < 2**62:
             raise ValueError(f"--seed must be from 0 to 2^62, not {self.seed}")
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:

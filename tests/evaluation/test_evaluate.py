@@ -21,7 +21,7 @@ from harness.evaluation.images import to_bytes, write_images
 from harness.evaluation.kept_generator import GoldenFacts
 from harness.evaluation.options import EvaluateOptions
 from harness.records.record import read_records
-from harness.records.report_folder import read_session
+from harness.records.report_folder import read_session, write_session
 from harness.training import RunConfig, train
 from harness.training.networks import drawn_networks
 from harness.training.sampler import Sampler
@@ -278,3 +278,35 @@ def test_a_kept_generator_is_measured_on_what_it_was_trained_on(tmp_path: Path) 
     keep_golden(Sampler(get("idl-gan-mnist"), networks, CPU, 3), other, tmp_path / "other")
     with pytest.raises(ValueError, match="was trained on other data than MNIST, 5,000 of 60,000: --data-root FOLDER"):
         evaluate(EvaluateOptions(str(tmp_path / "other"), out=tmp_path / "none"))
+
+
+def test_several_evaluations_make_one_report(tmp_path: Path) -> None:
+    """Seeds, or the two GANs of a claim, lie side by side; the same twice, or of other code, is refused."""
+    card = get("idl-gan-mnist").card
+    data = open_dataset(card, None)
+    for seed in (3, 4):
+        networks = drawn_networks(get("idl-gan-mnist"), seed, CPU)
+        facts = GoldenFacts("idl-gan-mnist", seed, 390, data.title, data.fingerprint, {"device": "a card"}, {})
+        keep_golden(Sampler(get("idl-gan-mnist"), networks, CPU, seed), facts, tmp_path / f"kept{seed}")
+
+    def add(seed: int, **more: object) -> Path:
+        options = EvaluateOptions(str(tmp_path / f"kept{seed}"), count=200, out=tmp_path / "out", add=True)
+        return evaluate(dataclasses.replace(options, **more)).records  # type: ignore[arg-type]
+
+    first = read_records(add(3))
+    both = read_records(add(4))
+    assert both[: len(first)] == first
+    assert [r.seed for r in both if r.metric == "fid"] == [3, 4]
+    with pytest.raises(ValueError, match="of idl-gan-mnist, seed 4, already: give another --out"):
+        add(4)
+    assert read_records(add(4, name="mine"))[-1].reference == "mine"
+    session = read_session(tmp_path / "out")
+    assert session.specs == ("idl-gan-mnist",)
+    write_session(tmp_path / "out", dataclasses.replace(session, revision="0" * 40))
+    with pytest.raises(ValueError, match="holds figures of the code at 0000000, and this is"):
+        add(4, name="later")
+    write_session(tmp_path / "out", dataclasses.replace(session, outcomes={"passed": 3}))
+    with pytest.raises(ValueError, match="holds a report of the suites: evaluations have a folder of their own"):
+        add(4, name="later")
+    with pytest.raises(ValueError, match="--add needs --out"):
+        add(4, out=None)
