@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import gc
 
+import pytest
+
+from harness.training.fresh import import_what_trains
+
 pytest_plugins = ["harness.suite.plugin"]
 
 
-def pytest_collection_finish() -> None:
-    """What is imported by now stays: the memory suite's collections of garbage needn't look through all of it again."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported by now stays, and is shared with other processes; collections of garbage needn't look at it."""
+    if session.items and not session.config.option.collectonly:
+        import_what_trains()
     gc.freeze()
 
 

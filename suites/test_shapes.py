@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pytest
 from torch import nn
 
@@ -25,18 +27,29 @@ from harness.suite.subject import Subject
 from harness.training.returned import made_optimizers
 
 
-def fresh_networks(subject: Subject) -> dict[str, nn.Module]:
+@lru_cache(maxsize=1)
+def all_networks(subject: Subject) -> dict[str, nn.Module]:
+    """As they are drawn, once for the checks that only look at them: some take a second."""
+    return subject.fresh_networks()
+
+
+def described(subject: Subject, networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
     """Those that the card describes: a role beside them is state, as a schedule is, and no network."""
-    described = subject.card.networks
-    if not described:
+    if not subject.card.networks:
         pytest.skip("the card describes no networks")
-    return {role: network for role, network in subject.fresh_networks().items() if role in described}
+    return {role: network for role, network in networks.items() if role in subject.card.networks}
+
+
+def fresh_networks(subject: Subject) -> dict[str, nn.Module]:
+    """Those that the card describes, for looking."""
+    return described(subject, all_networks(subject))
 
 
 def test_layer_shapes(subject: Subject) -> None:
     card = subject.card
     wrong = []
-    for role, network in fresh_networks(subject).items():
+    # Networks of its own: batch normalisation learns from what passes through.
+    for role, network in described(subject, subject.fresh_networks()).items():
         for n in (card.batch_size, 1, 3):
             lines = shape_mismatches(network, card.networks[role], n)
             subject.record(
@@ -80,7 +93,7 @@ def test_printed_text(subject: Subject) -> None:
 
 def test_optimisers(subject: Subject) -> None:
     chosen = subject.reference
-    optimizers = made_optimizers(chosen, subject.fresh_networks())
+    optimizers = made_optimizers(chosen, all_networks(subject))
     lines = optimizer_mismatches(optimizers, chosen.card)
     for role in optimizers:
         wrong = [line for line in lines if line.startswith(f"{role}:")]

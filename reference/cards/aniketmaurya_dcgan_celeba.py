@@ -76,7 +76,7 @@ CARD = Card(
     sample_every=500,
     source="written from document 002; architecture after arXiv 1511.06434",
     networks={"generator": _generator_card(1024), "discriminator": _discriminator_card(1024)},
-    reduced="width=128",
+    reduced="width=64",
     initial_weights=(
         *(InitialWeights("generator", f"gen.{i}.0.weight", "normal", 0.0, 0.02) for i in range(5)),
         *(InitialWeights("discriminator", f"disc.{i}.0.weight", "normal", 0.0, 0.02) for i in range(5)),

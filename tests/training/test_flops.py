@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import threading
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
@@ -21,6 +22,24 @@ def test_operations_of_the_grid_gan_by_hand() -> None:
     expected = 2 * 128 * (discriminator_step + generator_forward + generator_step)
     counted = step_operations(reference.get("idl-gan-grid"), 128)
     assert counted == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("spec", ["idl-gan-mnist", "idl-cond-wgan-gp-mnist", "mlp-gan-mnist"])
+def test_operations_are_the_same_with_values_and_without(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_values = step_operations(reference.get(spec), 8)
+    monkeypatch.setattr("harness.training.flops._SMALL_SAMPLE", 0)
+    assert step_operations(reference.get(spec), 8) == with_values
+
+
+def test_what_cannot_be_copied_is_counted_without_values() -> None:
+    class Locked(Toy):
+        lock = None
+
+        def __init__(self) -> None:
+            object.__setattr__(self, "lock", threading.Lock())
+
+    locked: Any = Locked()
+    assert step_operations(locked, 4) == step_operations(cast(Any, Toy()), 4) > 0
 
 
 def test_counting_leaves_the_random_state_alone() -> None:
@@ -91,4 +110,7 @@ def test_counting_leaves_nothing_behind_that_a_training_could_trip_over() -> Non
     assert torch.equal(torch.random.get_rng_state(), before)
     assert [type(tensor) for tensor in keeping.kept] == [torch.Tensor]
     assert float(keeping.kept[0].sum()) == 2
+    assert not hasattr(keeping, "taken")
+    step_operations(keeping, 4)
+    assert [type(tensor) for tensor in keeping.kept] == [torch.Tensor] * 2
     assert not hasattr(keeping, "taken")
