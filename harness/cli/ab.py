@@ -11,11 +11,14 @@ from harness.reporting.console import new_console
 
 @command("ab")
 def ab(options: RevisionOptions) -> None:
-    """Run the suites of two git revisions of a clone of this project, seed by seed in turn, and compare them.
+    """Compare two git revisions: first their bits, in the time of some steps; what differs is trained and judged.
 
-    Exit code 0: nothing got worse; 1: something did; 10: inconclusive, or not comparable.
+    References whose states, samples and figures are the same are kept. The others are trained seed by seed in turn, by
+    the suites of quality and modes. In any repository, with --reference-module.
 
-    Example: [bold]gan-harness ab main HEAD --references idl-gan-grid[/bold]
+    Exit code 0: nothing got worse; 1: something did; 10: inconclusive, or not comparable, or measured otherwise.
+
+    Example: [bold]gan-harness ab main HEAD --reference-module my_gan --references 'my-*'[/bold]
     """
     from harness.comparison.compare import compare_revisions
 

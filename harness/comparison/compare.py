@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness.comparison.baseline import read_record_set
+from harness.comparison.bits import SAME_BITS, RevisionBits, bits_exit_code, compare_bits, compute_on_both
+from harness.comparison.first_steps import FirstSteps
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
-from harness.comparison.revisions import Measurement, commit_of, measure_revisions
+from harness.comparison.revisions import Measurement, commit_of, measure_revisions, trees_of, uncommitted
 from harness.comparison.rule import ALPHA
 from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_code, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
@@ -32,8 +35,8 @@ from harness.training.flops import step_operations
 from harness.training.synthetic_step import check_batch_size
 from reference import get, load_module, matching, specs
 
-_SPEED = "speed"
-_COLOURS = {"kept": "green", "better": "green", "worse": "red"}
+BITS, _SPEED = "bits", "speed"
+_COLOURS = {"kept": "green", SAME_BITS: "green", "better": "green", "worse": "red"}
 
 
 def compare_records(options: CompareOptions, console: Console) -> int:
@@ -62,10 +65,43 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
             raise
     if options.speed:
         return _compare_speed(options, console)
-    what = Measurement(options.seeds, options.first_seed, options.for_suites)
+    if not options.dirty and (left_out := uncommitted()):
+        console.print(f"what isn't committed plays no part, --dirty takes it: {escape(left_out)}", soft_wrap=True)
+    with trees_of(options.base, options.candidate, dirty=options.dirty) as trees:
+        bits = _compare_bits(trees, options, console) if options.first_steps else None
+        left = options.references if bits is None else ",".join(found.reference for found in bits if found.is_open)
+        codes = [bits_exit_code(bits or [])]
+        if left:
+            what = Measurement(options.seeds, options.first_seed, options.for_suites(left))
+            with showing():
+                base, candidate = measure_revisions(trees, what, options.out)
+            codes.append(_judge(base, candidate, options, console, "records and table"))
+    return 1 if 1 in codes else max(codes)
+
+
+def _compare_bits(trees: Mapping[str, Path], options: RevisionOptions, console: Console) -> list[RevisionBits]:
+    """Compare, show and write what both sides compute in their first steps."""
+    asked = FirstSteps(
+        options.references,
+        options.modules,
+        options.first_seed,
+        options.first_steps,
+        options.device,
+        options.root,
+        str(options.runs.resolve()) if options.runs else None,
+    )
     with showing():
-        base, candidate = measure_revisions(options.base, options.candidate, what, options.out)
-    return _judge(base, candidate, options, console, "records and table")
+        found = compare_bits(*compute_on_both(trees, asked))
+    table = pd.DataFrame([asdict(comparison) for comparison in found])[["reference", "reason", "verdict"]]
+    _print(table, [(comparison.verdict,) for comparison in found], console)
+    same = sum(comparison.verdict == SAME_BITS for comparison in found)
+    what = f"{options.first_steps} steps from the start and from each checkpoint of --runs, samples, and their figures"
+    heading = (
+        f"# {options.candidate} against {options.base}, bit for bit\n\n"
+        f"{same} of {len(found)} compute the same with seed {options.first_seed}: {what}. What begins later can't show."
+    )
+    _write_table(options.out, BITS, table, heading, console)
+    return found
 
 
 def _judge(

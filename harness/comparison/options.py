@@ -69,10 +69,24 @@ class RevisionOptions:
     batch_size: Annotated[
         int | None, typer.Option(help="With --speed: default the document's, on a CPU what the profile affords.")
     ] = None
+    first_steps: Annotated[
+        int, typer.Option(help="Steps whose bits are compared before anything is trained; 0 trains at once.")
+    ] = 3
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the base's trainings, SPEC-seedN: bits also from each of their checkpoints on."),
+    ] = None
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="The candidate is what is checked out, with what isn't committed.")
+    ] = False
     modules: Modules = ()
 
     def __post_init__(self) -> None:
         get_profile(self.profile)
+        if self.first_steps < 0:
+            raise ValueError(f"--first-steps must be 0 or more, not {self.first_steps}")
+        if self.runs is not None and not self.runs.is_dir():
+            raise ValueError(f"--runs {self.runs} isn't a folder of trainings")
         if self.seeds < 1 or self.first_seed < 0:
             raise ValueError(f"--seeds must be 1 or more and --first-seed 0 or more, not {self.seeds, self.first_seed}")
         if self.rounds < 1:
@@ -86,10 +100,14 @@ class RevisionOptions:
         return rule(self.alpha, self.margin, self.metrics)
 
     @property
-    def for_suites(self) -> tuple[str, ...]:
-        """What the suites of either side are told."""
+    def root(self) -> str | None:
+        """The folder of data sets, wherever a process starts; None for stand-ins."""
         root = self.data_root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
-        told = ["--references", self.references, "--profile", self.profile]
+        return str(root.resolve()) if root else None
+
+    def for_suites(self, references: str) -> tuple[str, ...]:
+        """What the suites of either side are told, to check these references."""
+        told = ["--references", references, "--profile", self.profile]
         told += ["--device", self.device] if self.device != "auto" else []
-        told += ["--data-root", str(root.resolve())] if root else []
+        told += ["--data-root", self.root] if self.root else []
         return (*told, *(part for module in self.modules for part in ("--reference-module", module)))

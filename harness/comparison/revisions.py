@@ -6,10 +6,11 @@ import contextlib
 import importlib.metadata
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from harness.records.report_folder import RECORDS
 _log = logging.getLogger(__name__)
 
 _OLD_PLUGIN = "harness.pytest_plugin"
-_SUITES = ("suites/test_quality.py", "suites/test_modes.py")
+_SUITES = ("test_quality.py", "test_modes.py")
 
 
 @dataclass(frozen=True)
@@ -48,46 +49,53 @@ def commit_of(revision: str) -> str:
     return found.stdout.strip()
 
 
-def measure_revisions(base: str, candidate: str, what: Measurement, out: Path) -> tuple[list[Record], list[Record]]:
-    """Run the quality and mode suites on both, interleaved: seed by seed, the base first, then the candidate.
+@contextlib.contextmanager
+def trees_of(base: str, candidate: str, *, dirty: bool = False) -> Iterator[dict[str, Path]]:
+    """A folder for each side, by its name, with the files of its revision; gone afterwards.
+
+    With `dirty` the candidate, which must be what is checked out, has what no commit has.
+
+    Raises:
+        ValueError: something is no revision, or can't be read.
+    """
+    commits = {"base": commit_of(base), "candidate": commit_of(candidate)}
+    if dirty and commits["candidate"] != commit_of("HEAD"):
+        raise ValueError(f"--dirty takes what isn't committed on top of HEAD, and the candidate is {candidate}")
+    with contextlib.ExitStack() as stack:
+        trees = {"base": stack.enter_context(files_of(commits["base"]))}
+        there = files_here(commits["candidate"]) if dirty else files_of(commits["candidate"])
+        yield trees | {"candidate": stack.enter_context(there)}
+
+
+def measure_revisions(trees: Mapping[str, Path], what: Measurement, out: Path) -> tuple[list[Record], list[Record]]:
+    """Run the quality and mode suites on both sides' trees, interleaved: seed by seed, first the base.
 
     The records of each side are kept below `out`.
 
     Raises:
-        ValueError: a revision that can't be checked out, or whose suites end without records.
+        ValueError: a side whose suites end without records.
     """
-    sides = {"base": commit_of(base), "candidate": commit_of(candidate)}
-    records: dict[str, list[Record]] = {name: [] for name in sides}
-    for earlier in (out / name for name in sides):
+    records: dict[str, list[Record]] = {name: [] for name in trees}
+    for earlier in (out / name for name in trees):
         if earlier.exists():
             earlier.rename(free_name(earlier))
-    with contextlib.ExitStack() as stack:
-        trees = {name: stack.enter_context(files_of(commit)) for name, commit in sides.items()}
-        for seed in range(what.first_seed, what.first_seed + what.seeds):
-            for number, (name, tree) in enumerate(trees.items()):
-                done = (seed - what.first_seed) * len(trees) + number
-                detail = f"seed {seed}: {name} ({sides[name][:10]})"
-                report_progress(_log, "measuring", done, what.seeds * len(trees), detail=detail)
-                records[name] += _run(tree, seed, what.options, out / f"{name}-seed{seed}")
-                lines = "".join(record.to_line() + "\n" for record in records[name])
-                write_text(out / name / RECORDS, lines)
+    for seed in range(what.first_seed, what.first_seed + what.seeds):
+        for number, (name, tree) in enumerate(trees.items()):
+            done = (seed - what.first_seed) * len(trees) + number
+            detail = f"seed {seed}: {name} ({tree.name})"
+            report_progress(_log, "measuring", done, what.seeds * len(trees), detail=detail)
+            records[name] += _run(tree, seed, what.options, out / f"{name}-seed{seed}")
+            lines = "".join(record.to_line() + "\n" for record in records[name])
+            write_text(out / name / RECORDS, lines)
     return records["base"], records["candidate"]
 
 
 def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Record]:
     report = report.resolve()
-    suites = [suite for suite in _SUITES if (tree / suite).is_file()]
-    if not suites:
-        raise ValueError(
-            f"the revision {tree.name} has none of {', '.join(_SUITES)}: `ab` compares revisions of a clone of this "
-            "project; hold a GAN in another repository against a baseline, with `gan-harness suites … --baseline`"
-        )
     command = [
         sys.executable,
         "-m",
-        "pytest",
-        *_plugin(tree),
-        *suites,
+        *_suites(tree),
         "-q",
         "--seeds",
         "1",
@@ -105,6 +113,14 @@ def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Re
             f"the suites of {tree.name} ended with {ended.returncode}: {said[-1] if said else 'no output'}"
         )
     return read_record_set(report)
+
+
+def _suites(tree: Path) -> list[str]:
+    """The command that runs the suites of quality and modes: the tree's own, else those that are installed."""
+    own = [str(suite) for suite in (Path("suites") / name for name in _SUITES) if (tree / suite).is_file()]
+    if own and (tree / "harness").is_dir():
+        return ["pytest", *_plugin(tree), *own]
+    return ["harness.cli", "suites", *_SUITES]
 
 
 def _plugin(tree: Path) -> list[str]:
@@ -136,6 +152,28 @@ def files_of(commit: str) -> Iterator[Path]:
             if done.returncode:
                 raise ValueError(f"{commit[:10]} can't be read: {' '.join(done.stderr.split())}")
         yield tree
+
+
+@contextlib.contextmanager
+def files_here(commit: str) -> Iterator[Path]:
+    """A folder with the files of the working tree, committed or not, but for what git ignores; gone afterwards."""
+    top = Path(_git("rev-parse", "--show-toplevel").stdout.strip())
+    listed = _git("ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=top).stdout
+    with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
+        tree = Path(folder) / f"{commit[:10]}-dirty"
+        for name in filter(None, listed.split("\0")):
+            source, target = top / name, tree / name
+            if source.is_file():  # what was deleted is listed, too
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        yield tree
+
+
+def uncommitted() -> str:
+    """What of the code no commit has, in a few words; "" where that is nothing."""
+    changed = _git("status", "--porcelain", "--untracked-files=all", "--", "*.py").stdout.splitlines()
+    first = changed[0][3:] if changed else ""
+    return first + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
 
 
 def _git(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:

@@ -29,14 +29,14 @@ TOY = ("toy-grid", "--reference-module", "tests.toys", "--no-tensorboard", "--no
 
 
 def run(
-    *arguments: str | Path, code: int = 0, before: Callable[[], None] | None = None
+    *arguments: str | Path, code: int = 0, before: Callable[[], None] | None = None, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """In a process of its own; with `before`, which acts in it first, in a fresh interpreter."""
     done = (
-        call(arguments, ROOT)
+        call(arguments, cwd)
         if before is None
         else subprocess.run(
-            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300, preexec_fn=before
+            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300, preexec_fn=before
         )
     )
     assert done.returncode == code, done.stdout + done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison.revisions import commit_of, files_of
+from harness.comparison.revisions import commit_of, files_of, trees_of, uncommitted
 from harness.records.record import Record, read_records
 from tests.cli.test_commands import ROOT, run
 from tests.comparison.test_compare import called
@@ -38,6 +38,8 @@ def test_a_revision_against_itself_has_the_same_bits_and_leaves_no_worktree(tmp_
         "tests.toys",
         "--metrics",
         "high_quality_fraction,reverse_kl",
+        "--first-steps",
+        "0",
         "--out",
         tmp_path / "out",
         code=0,
@@ -51,6 +53,103 @@ def test_a_revision_against_itself_has_the_same_bits_and_leaves_no_worktree(tmp_
     for name in ("base-seed5", "candidate-seed5"):
         assert (tmp_path / "out" / name / "records.jsonl").is_file()
     assert git("worktree", "list") == before
+
+
+def own_repository(folder: Path) -> None:
+    """Somebody's repository: their GAN, no suites, one commit."""
+    folder.mkdir()
+    code = (ROOT / "examples" / "my_gan.py").read_text(encoding="utf-8")
+    (folder / "my_gan.py").write_text(code, encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    commit(folder, "mine")
+
+
+def commit(folder: Path, message: str, *replaced: tuple[str, str]) -> None:
+    """Replace texts in the GAN, each of which is there, and commit everything."""
+    path = folder / "my_gan.py"
+    code = path.read_text(encoding="utf-8")
+    for old, new in replaced:
+        assert old in code
+        code = code.replace(old, new)
+    path.write_text(code, encoding="utf-8")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for arguments in (("add", "-A"), (*identity, "commit", "-q", "-m", message)):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+@pytest.mark.slow
+def test_in_a_repository_of_ones_own_bits_come_first(tmp_path: Path) -> None:
+    """What changes no bit is kept without a training; what does is named, and goes to the seeds."""
+    mine = tmp_path / "mine"
+    own_repository(mine)
+    commit(mine, "a comment", ("LATENT, HIDDEN = 16, 128", "LATENT, HIDDEN = 16, 128  # small"))
+    commit(mine, "refactored", ("lr=1e-3", "lr=0.1**3 if False else 1e-3"))
+    commit(mine, "another beta", ("betas=(0.5, 0.999)", "betas=(0.9, 0.999)"))
+    asked = ("--reference-module", "my_gan", "--references", "my-*", "--out", tmp_path / "out")
+    done = run("ab", "HEAD~3", "HEAD~1", *asked, code=0, cwd=mine)
+    assert "kept (same bits)" in done.stdout
+    assert not (tmp_path / "out" / "base").exists(), "nothing was trained"
+    table = (tmp_path / "out" / "bits.md").read_text()
+    assert "1 of 1 compute the same with seed 0" in table
+
+    done = run("ab", "HEAD~1", "HEAD", *asked, "--seeds", "1", code=10, cwd=mine)
+    assert "other bits" in done.stdout
+    told = (tmp_path / "out" / "bits.md").read_text()
+    assert "step 1: network/generator/0.weight (29 of 54 tensors differ) | other bits" in told
+    assert (tmp_path / "out" / "base" / "records.jsonl").is_file(), "seeds must tell"
+
+
+@pytest.mark.slow
+def test_what_is_not_committed_plays_no_part_and_that_is_said(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    own_repository(mine)
+    change_uncommitted(mine)
+    asked = ("--reference-module", "my_gan", "--references", "my-*", "--out", tmp_path / "out")
+    done = run("ab", "HEAD", "HEAD", *asked, code=0, cwd=mine)
+    assert "what isn't committed plays no part, --dirty takes it: my_gan.py" in done.stdout
+
+
+def change_uncommitted(mine: Path) -> None:
+    path = mine / "my_gan.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("lr=1e-3", "lr=2e-3"), encoding="utf-8")
+
+
+def test_dirty_takes_what_is_checked_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed, new and deleted files, but none that git ignores; on top of HEAD alone."""
+    mine = tmp_path / "mine"
+    own_repository(mine)
+    (mine / "gone.py").write_text("")
+    (mine / ".gitignore").write_text("data\n")
+    commit(mine, "more")
+    change_uncommitted(mine)
+    (mine / "gone.py").unlink()
+    (mine / "new.py").write_text("")
+    (mine / "data").write_text("")
+    monkeypatch.chdir(mine)
+    assert uncommitted() == "gone.py and 2 more"
+    with trees_of("HEAD", "HEAD", dirty=True) as trees:
+        assert "lr=1e-3" in (trees["base"] / "my_gan.py").read_text(encoding="utf-8")
+        assert "lr=2e-3" in (trees["candidate"] / "my_gan.py").read_text(encoding="utf-8")
+        assert {path.name for path in trees["candidate"].iterdir()} == {".gitignore", "my_gan.py", "new.py"}
+    with (
+        pytest.raises(
+            ValueError, match="--dirty takes what isn't committed on top of HEAD, and the candidate is HEAD~1"
+        ),
+        trees_of("HEAD", "HEAD~1", dirty=True),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_a_module_that_one_revision_lacks_gets_one_line(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    own_repository(mine)
+    (mine / "my_gan.py").rename(mine / "their_gan.py")
+    (mine / "my_gan.py").write_text("")
+    commit(mine, "renamed")
+    done = run("ab", "HEAD~1", "HEAD", "--reference-module", "their_gan", "--references", "my-*", code=2, cwd=mine)
+    assert done.stderr.strip().splitlines()[-1].startswith("gan-harness: the base's first steps can't be had: ")
+    assert "'their_gan' can't be imported" in done.stderr
 
 
 def test_a_revision_is_named_by_its_commit() -> None:
