@@ -23,6 +23,7 @@ from harness.records.progress import report_progress
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY = 0.2  # s
+_ASKED_FOR = Path("harness", "comparison", "first_steps.py")
 
 BitVerdict = Literal[
     "kept (same bits)", "other bits", "samples drawn otherwise", "measured otherwise", "not comparable"
@@ -48,6 +49,15 @@ class RevisionBits:
     def is_open(self) -> bool:
         """Whether trainings must tell what it means."""
         return self.verdict in ("other bits", "samples drawn otherwise")
+
+
+def without_first_steps(trees: Mapping[str, Path]) -> list[str]:
+    """The sides whose own harness is of before bits were compared."""
+    return [
+        name
+        for name, tree in trees.items()
+        if (tree / "harness" / "__init__.py").is_file() and not (tree / _ASKED_FOR).is_file()
+    ]
 
 
 def compute_on_both(trees: Mapping[str, Path], asked: FirstSteps) -> list[list[Computed]]:

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness.comparison.baseline import read_record_set
-from harness.comparison.bits import SAME_BITS, RevisionBits, bits_exit_code, compare_bits, compute_on_both
+from harness.comparison.bits import (
+    SAME_BITS,
+    RevisionBits,
+    bits_exit_code,
+    compare_bits,
+    compute_on_both,
+    without_first_steps,
+)
 from harness.comparison.first_steps import FirstSteps
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
@@ -68,7 +75,9 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
     if not options.dirty and (left_out := uncommitted()):
         console.print(f"what isn't committed plays no part, --dirty takes it: {escape(left_out)}", soft_wrap=True)
     with trees_of(options.base, options.candidate, dirty=options.dirty) as trees:
-        bits = _compare_bits(trees, options, console) if options.first_steps else None
+        if older := without_first_steps(trees) if options.first_steps else []:
+            console.print(f"bits aren't compared: the harness of the {older[0]} is too old for it")
+        bits = _compare_bits(trees, options, console) if options.first_steps and not older else None
         left = options.references if bits is None else ",".join(found.reference for found in bits if found.is_open)
         codes = [bits_exit_code(bits or [])]
         if left:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.comparison.bits import bits_exit_code, compare_bits
+from harness.comparison.bits import bits_exit_code, compare_bits, without_first_steps
 from harness.comparison.first_steps import Computed
 
 ONE = Computed(
@@ -72,3 +73,12 @@ def test_later_checkpoints_are_told() -> None:
     assert found.reason.startswith("the first 2 steps of 8, and after the checkpoints of steps 468; samples")
     moved = dataclasses.replace(later, states={**later.states, "470": {"a": "d"}})
     assert compare_bits([later], [moved])[0].reason == "step 470: a (1 of 1 tensors differ)"
+
+
+def test_a_clone_of_before_has_no_first_steps(tmp_path: Path) -> None:
+    """Somebody's own repository has no harness of its own: the installed one looks."""
+    for name, files in {"own": (), "old": ("__init__",), "new": ("__init__", "comparison/first_steps")}.items():
+        (tmp_path / name / "harness" / "comparison").mkdir(parents=True)
+        for file in files:
+            (tmp_path / name / "harness" / f"{file}.py").write_text("")
+    assert without_first_steps({name: tmp_path / name for name in ("own", "old", "new")}) == ["old"]
