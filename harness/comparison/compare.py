@@ -20,14 +20,15 @@ from harness.comparison.bits import (
     compute_on_both,
     without_first_steps,
 )
-from harness.comparison.first_steps import FirstSteps
+from harness.comparison.first_steps import FirstSteps, chosen
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
-from harness.comparison.revisions import Measurement, commit_of, measure_revisions, trees_of, uncommitted
+from harness.comparison.revisions import Measurement, commit_of, measure_revisions, trees_of
 from harness.comparison.rule import ALPHA
 from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_code, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
 from harness.data.registry import documented_samples
+from harness.files.git import uncommitted
 from harness.files.writing import free_name
 from harness.memory.record import sizes_within_budget
 from harness.records.environment import device_name
@@ -40,7 +41,7 @@ from harness.reporting.screen import showing
 from harness.training.device import resolve_device
 from harness.training.flops import step_operations
 from harness.training.synthetic_step import check_batch_size
-from reference import get, load_module, matching, specs
+from reference import get, load_module
 
 BITS, _SPEED = "bits", "speed"
 _COLOURS = {"kept": "green", SAME_BITS: "green", "better": "green", "worse": "red"}
@@ -73,13 +74,17 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
     if options.speed:
         return _compare_speed(options, console)
     if not options.dirty and (left_out := uncommitted()):
-        console.print(f"what isn't committed plays no part, --dirty takes it: {escape(left_out)}", soft_wrap=True)
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        said = f"what isn't committed plays no part, --dirty takes it: {escape(left_out[0])}{more}"
+        console.print(said, soft_wrap=True)
     with trees_of(options.base, options.candidate, dirty=options.dirty) as trees:
-        if older := without_first_steps(trees) if options.first_steps else []:
+        left, codes = options.references, [0]
+        older = without_first_steps(trees)
+        if older and options.first_steps:
             console.print(f"bits aren't compared: the harness of the {older[0]} is too old for it")
-        bits = _compare_bits(trees, options, console) if options.first_steps and not older else None
-        left = options.references if bits is None else ",".join(found.reference for found in bits if found.is_open)
-        codes = [bits_exit_code(bits or [])]
+        elif options.first_steps:
+            bits = _compare_bits(trees, options, console)
+            left, codes = ",".join(found.reference for found in bits if found.is_open), [bits_exit_code(bits)]
         if left:
             what = Measurement(options.seeds, options.first_seed, options.for_suites(left))
             with showing():
@@ -141,9 +146,8 @@ def _compare_speed(asked: RevisionOptions, console: Console) -> int:
     for module in asked.modules:
         load_module(module)
     rule, device = asked.rule, resolve_device(asked.device)
-    chosen = [spec for spec in matching(specs(), asked.references) if "@" not in spec or asked.references != "*"]
     what = Timing(
-        {spec: _batch_to_time(asked, spec, device) for spec in chosen},
+        {spec: _batch_to_time(asked, spec, device) for spec in chosen(asked.references)},
         asked.rounds,
         str(device),
         asked.modules,

@@ -12,10 +12,11 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
 from harness.checks.determinism import read_trace
 from harness.checks.mode_coverage import mode_coverage
@@ -36,10 +37,12 @@ from harness.training.state import TrainingState, digest
 from harness.training.streams import Streams
 from reference import get, load_module, matching, specs
 
+_T = TypeVar("_T")
 _STEP_FLOPS = 2e10  # on a CPU no step takes more: about a second
 _SHOWN = 16  # samples whose bits are held against each other
 _MEASURED = 96  # images that are measured: not to judge them, but to see whether measuring has changed
 _POINTS = 2000
+_QUIET: dict[str, Any] = {"sample_every": 0, "tensorboard": False, "pictures": False}  # only states are looked at
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,9 @@ def _compute(spec: str, asked: FirstSteps) -> Computed:
             threads=1 if device.type == "cpu" else None,
             data_root=asked.data_root,
             reference_modules=asked.modules,
-            sample_every=0,
             keep_checkpoints=0,
-            tensorboard=False,
-            pictures=False,
             trace=True,
+            **_QUIET,
         )
         with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
             run = train(config, Path(folder) / "run")
@@ -132,22 +133,27 @@ def _compute(spec: str, asked: FirstSteps) -> Computed:
         began, further = _from_checkpoints(spec, asked)
     except Exception as error:  # whatever a stranger's code does is what this revision does
         return Computed(spec, failed=_line(error))
-    samples, not_drawn = "", ""
-    try:
-        streams = Streams(run.seed, run.device)
-        drawn = fixed_samples(run.reference, run.networks, run.dataset, streams, _SHOWN, run.seed)
-        samples = digest(drawn.samples)
-    except Exception as error:
-        not_drawn = _line(error)
-    values, not_measured = [], not_drawn
-    if samples:
-        try:
-            values = _measure(run, asked)
-        except Exception as error:
-            not_measured = _line(error)
+    samples, not_drawn = _tried(partial(_draw, run), "")
+    nothing: list[MetricValue] = []
+    values, not_measured = (nothing, not_drawn) if not_drawn else _tried(partial(_measure, run, asked), nothing)
     figures = {series(value.metric.name, value.protocol): value.value for value in values}
     told = {str(step): digests for step, digests in (further | states).items()}
     return Computed(spec, size, told, began, samples, figures, "", not_drawn, not_measured)
+
+
+def _tried(make: Callable[[], _T], nothing: _T) -> tuple[_T, str]:
+    """What a stranger's code makes, and ""; `nothing`, and why, where it fails."""
+    try:
+        return make(), ""
+    except Exception as error:
+        return nothing, _line(error)
+
+
+def _draw(run: TrainedRun) -> str:
+    """A digest of samples from latents that follow from the seed."""
+    streams = Streams(run.seed, run.device)
+    drawn = fixed_samples(run.reference, run.networks, run.dataset, streams, _SHOWN, run.seed)
+    return digest(drawn.samples)
 
 
 def _from_checkpoints(spec: str, asked: FirstSteps) -> tuple[list[int], dict[int, dict[str, str]]]:
@@ -177,10 +183,8 @@ def _go_on(folder: RunFolder, step: int, asked: FirstSteps) -> dict[int, dict[st
         epochs=None,
         reference_modules=asked.modules,
         checkpoint_every=0,
-        sample_every=0,
-        tensorboard=False,
-        pictures=False,
         trace=False,
+        **_QUIET,
     )
 
     def look(now: int, state: TrainingState) -> None:

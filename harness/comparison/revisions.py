@@ -169,13 +169,6 @@ def files_here(commit: str) -> Iterator[Path]:
         yield tree
 
 
-def uncommitted() -> str:
-    """What of the code no commit has, in a few words; "" where that is nothing."""
-    changed = _git("status", "--porcelain", "--untracked-files=all", "--", "*.py").stdout.splitlines()
-    first = changed[0][3:] if changed else ""
-    return first + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
-
-
 def _git(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     try:
         return run_git(*arguments, cwd=cwd, **more)

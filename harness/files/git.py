@@ -43,19 +43,22 @@ def run_git(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess
 
 
 def revision_here() -> tuple[str, bool]:
-    """The commit of the current folder's repository, "" where there is none, and whether its code is all committed.
-
-    A file that git doesn't know is code if it is Python's.
-    """
-    asked = (
-        ("rev-parse", "--verify", "--quiet", "HEAD"),
-        ("status", "--porcelain", "--untracked-files=no"),
-        ("ls-files", "--others", "--exclude-standard", "--", "*.py"),
-    )
+    """The commit of the current folder's repository, "" where there is none, and whether its code is all committed."""
     try:
-        commit, changed, unknown = (run_git(*arguments) for arguments in asked)
+        commit = run_git("rev-parse", "--verify", "--quiet", "HEAD")
+        return ("", False) if commit.returncode else (commit.stdout.strip(), not uncommitted())
     except FileNotFoundError:
         return "", False
-    if commit.returncode:
-        return "", False
-    return commit.stdout.strip(), not (changed.stdout.strip() or unknown.stdout.strip())
+
+
+def uncommitted() -> list[str]:
+    """The files whose content no commit of the current folder's repository has.
+
+    One that git doesn't know counts if it is Python's.
+
+    Raises:
+        FileNotFoundError: there is no git.
+    """
+    changed = run_git("status", "--porcelain", "--untracked-files=no").stdout.splitlines()
+    unknown = run_git("ls-files", "--others", "--exclude-standard", "--", "*.py").stdout.splitlines()
+    return [line[3:] for line in changed] + unknown

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.files.writing import write_folder
 from harness.records.record import read_records
-from harness.records.report_folder import RECORDS, read_session, report_files
+from harness.records.report_folder import RECORDS, read_session, report_files, write_session
 from harness.reporting.evidence import MEASURED
 from harness.reporting.tables import TABLE_NAMES
 
@@ -24,6 +24,8 @@ class Promoted:
 
 def promote_report(report: Path, name: str, into: Path = MEASURED) -> Promoted:
     """File the records, tables and plots of `report` as `into`/MACHINE/NAME; the whole of it or nothing.
+
+    Of the options that it was asked for, those that name a folder of this machine lose its name.
 
     Args:
         name: MACHINE/NAME, or NAME: then the machine is called as its device calls itself.
@@ -58,9 +60,15 @@ def promote_report(report: Path, name: str, into: Path = MEASURED) -> Promoted:
         for file in report_files(report, TABLE_NAMES):
             (at / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(report / file, at / file)
+        write_session(at, replace(asked, options=tuple(map(_without_place, asked.options))))
 
     write_folder(target, fill)
     return Promoted(target, sum(record.status == "failed" for record in records))
+
+
+def _without_place(option: str) -> str:
+    """An option that names no folder of whoever measured: evidence is for others."""
+    return re.sub(r"=[/~].*", "=FOLDER", option)
 
 
 def _machine(device: str) -> str:

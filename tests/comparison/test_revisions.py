@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison.revisions import commit_of, files_of, trees_of, uncommitted
+from harness.comparison.revisions import commit_of, files_of, trees_of
+from harness.files.git import uncommitted
 from harness.records.record import Record, read_records
 from tests.cli.test_commands import ROOT, run
 from tests.comparison.test_compare import called
@@ -126,7 +127,7 @@ def test_dirty_takes_what_is_checked_out(tmp_path: Path, monkeypatch: pytest.Mon
     (mine / "new.py").write_text("")
     (mine / "data").write_text("")
     monkeypatch.chdir(mine)
-    assert uncommitted() == "gone.py and 2 more"
+    assert uncommitted() == ["gone.py", "my_gan.py", "new.py"]
     with trees_of("HEAD", "HEAD", dirty=True) as trees:
         assert "lr=1e-3" in (trees["base"] / "my_gan.py").read_text(encoding="utf-8")
         assert "lr=2e-3" in (trees["candidate"] / "my_gan.py").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.records.record import append_record
-from harness.records.report_folder import Asked, write_session
+from harness.records.report_folder import Asked, read_session, write_session
 from harness.reporting.evidence import read_evidence
 from harness.reporting.promotion import promote_report
 from tests.records.test_record import record
@@ -37,6 +37,15 @@ def test_records_tables_and_plots_are_filed_by_machine_and_trainings_are_not(rep
     assert found == {"records.jsonl", "session.json", "report.md", "scorecard.csv", "plots/modes.png"}
     assert [(s.name, s.revision) for s in read_evidence(into)] == [("intel-xeon-cpu-2-50ghz/first", "c0ffee")]
     assert promote_report(report, "mine/second", into).folder == into / "mine" / "second"
+
+
+def test_evidence_names_no_folder_of_whoever_measured(report: Path, tmp_path: Path) -> None:
+    given = ("--profile=documented", "--data-root=/home/me/data", "--storage=hdd=/mnt/old", "--runs=~/runs")
+    write_session(report, dataclasses.replace(ASKED, options=given))
+    filed = promote_report(report, "m/a", tmp_path / "measured").folder
+    expected = ("--profile=documented", "--data-root=FOLDER", "--storage=hdd=FOLDER", "--runs=FOLDER")
+    assert read_session(filed) == dataclasses.replace(ASKED, options=expected)
+    assert read_session(report).options == given, "the report itself stays as it is"
 
 
 def test_evidence_is_never_overwritten(report: Path, tmp_path: Path) -> None:
