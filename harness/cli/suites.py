@@ -34,6 +34,7 @@ def run_suites(context: typer.Context) -> None:
     folder = suites_folder()
     # Their own settings, so that those of the user's repository are not asked for what they don't know.
     settings = ["-c", str(_ROOM / "suite" / "pytest.ini"), "--rootdir", str(Path.cwd()), "--import-mode", "importlib"]
+    settings += ["-p", "no:hypothesispytest"]  # it imports itself whole, two seconds long
     selected = {argument: path for argument in arguments if (path := suite_at(argument, folder)) is not None}
     chosen = [] if selected else [str(folder)]
     arguments = [selected.get(argument, argument) for argument in arguments]
