@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from harness.checks.golden import held_against, measure
+from harness.data.grid import modes_of
 from harness.evaluation.kept_generator import golden_folders, read_golden
 from harness.records.metrics import EXPECTED
 from harness.reporting.evidence import MEASURED
 from harness.suite.session import Session
+
+pytestmark = pytest.mark.shipped
 
 SHOWN = 16  # samples of a strip
 
@@ -22,7 +25,7 @@ def test_golden(folder: Path, suite: Session) -> None:
     if facts.reference not in {subject.spec for subject in suite.subjects}:
         pytest.skip(f"{facts.reference} wasn't asked for")
     values, samples, extractor = measure(golden.sampler)
-    grid = golden.sampler.reference.card.dataset == "gaussian-grid"
+    grid = modes_of(golden.sampler.reference.card) is not None
     trained = f"{title}, after {facts.steps:,} steps on {facts.data}"
     suite.keep("densities" if grid else "strips", trained, (samples if grid else samples[:SHOWN]).numpy())
     held = held_against(golden, values)

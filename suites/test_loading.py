@@ -33,7 +33,7 @@ from harness.records.metrics import (
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.shipped]
 
 SIDE = 64
 MAX_COMPARED = 128  # pictures

@@ -40,6 +40,8 @@ from harness.records.metrics import (
 from harness.records.record import Record
 from harness.suite.session import Session
 
+pytestmark = pytest.mark.shipped
+
 LEAST_IMAGES, MAX_IMAGES = 160, 2000
 LEAST_ACCURACY = {"mnistnet": 0.992, "celebanet": 0.88, "facesnet": 0.95}
 DROPPED = [CelebaNet.READS.index(name) for name in ("Bangs", "Blond_Hair", "Smiling", "Wearing_Lipstick")]

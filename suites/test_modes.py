@@ -1,4 +1,4 @@
-"""Mode coverage on the 3×3 Gaussian grid: first the measure itself, then every reference on it."""
+"""Mode coverage of points in the plane: first the measure itself, on the 3×3 grid, then every reference with modes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from functools import partial
 import numpy as np
 import pytest
 
-from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, ModeCoverage, mode_coverage
-from harness.data.grid import SIGMA, mode_centres
+from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, ModeCoverage, coverage_of, mode_coverage
+from harness.data.grid import SIGMA, THE_GRID, mode_centres, modes_of
 from harness.records.metrics import MODE, MODE_SHARE, MODE_SPREAD
 from harness.suite.session import Session
 from harness.suite.subject import Subject
+from reference import Modes
 
 N = 10_000
 CENTRES = mode_centres().double().numpy()
 
 
-def record_coverage(record: Callable[..., None], found: ModeCoverage, n: int) -> None:
+def record_coverage(record: Callable[..., None], found: ModeCoverage, n: int, modes: Modes = THE_GRID) -> None:
     for measured in found.values():
         if math.isnan(measured.value):
             reason = "no mode has enough high-quality samples"
             record(measured.metric, None, n=n, status="skipped", reason=reason)
         else:
             record(measured.metric, measured.value, n=n)
-    for centre, count, spread in zip(CENTRES, found.counts, found.spreads, strict=True):
+    for centre, count, spread in zip(modes.centres, found.counts, found.spreads, strict=True):
         mode = {MODE: f"({centre[0]:g}, {centre[1]:g})"}
         record(MODE_SHARE, count / n, n=n, protocol=mode)
         if not math.isnan(spread):
@@ -37,6 +38,7 @@ def calibrating(suite: Session, name: str, seed: int = 0) -> Callable[..., None]
     return partial(suite.record, f"calibration: {name}", seed=seed, judged=False)
 
 
+@pytest.mark.shipped
 @pytest.mark.parametrize("seed_of_sampler", range(3))
 def test_calibration_true_sampler(seed_of_sampler: int, suite: Session) -> None:
     random = np.random.default_rng(seed_of_sampler)
@@ -49,6 +51,7 @@ def test_calibration_true_sampler(seed_of_sampler: int, suite: Session) -> None:
     assert found.spread_ratio == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.shipped
 def test_calibration_one_mode(suite: Session) -> None:
     samples = CENTRES[4] + SIGMA * np.random.default_rng(0).standard_normal((N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
@@ -57,6 +60,7 @@ def test_calibration_one_mode(suite: Session) -> None:
     assert found.reverse_kl == pytest.approx(math.log(9))
 
 
+@pytest.mark.shipped
 def test_calibration_uniform_blob(suite: Session) -> None:
     samples = np.random.default_rng(0).uniform(-1.5, 1.5, (N, 2))
     found = mode_coverage(samples, CENTRES, SIGMA)
@@ -65,13 +69,15 @@ def test_calibration_uniform_blob(suite: Session) -> None:
     assert found.high_quality < 0.15
 
 
-@pytest.mark.references(dataset="gaussian-grid")
+@pytest.mark.references(having="modes")
 def test_modes(subject: Subject, seed: int, suite: Session) -> None:
     run = subject.trained(seed)
     n = suite.profile.mode_samples
     samples = subject.sampler(run).draw(n).double().numpy()
-    found = mode_coverage(samples, CENTRES, SIGMA)
-    record_coverage(partial(subject.record_trained, run), found, n)
+    modes = modes_of(subject.card)
+    assert modes is not None
+    found = coverage_of(samples, modes)
+    record_coverage(partial(subject.record_trained, run), found, n, modes)
     if not subject.why_unread:
         subject.keep("densities", f"{subject}, seed {seed}", samples)
     assert found.counts.sum() == round(found.high_quality * n)

@@ -12,6 +12,8 @@ from harness.records.metrics import CONTROL_LEFT_ALONE, MUTANT, MUTANT_CAUGHT, N
 from harness.suite.mutant_checks import SHUFFLING_OFF, MutantChecks
 from harness.suite.session import Session
 
+pytestmark = pytest.mark.shipped
+
 MLP, GAN, WGAN, CONDITIONAL = "mlp-gan-mnist", "idl-gan-mnist", "idl-wgan-gp-grid", "idl-cond-wgan-gp-mnist"
 DCGAN, PIX2PIX = "handson-dcgan-mnist", "idl-ex6-pix2pix@size=64,width=8"
 MUTANTS = {

@@ -11,6 +11,8 @@ from harness.latents.modes import class_numbers, conditional_grid
 from harness.records.metrics import FID
 from harness.suite.session import Session
 
+pytestmark = pytest.mark.shipped
+
 # Steps from which on the samples show what the document says of them: that 0, 3 and 8 dominate; the digits asked for.
 STEPS = {"idl-gan-mnist": 1000, "idl-cond-wgan-gp-mnist": 250}
 SAMPLES, SHOWN = 1000, 16

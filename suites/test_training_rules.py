@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.training_rules import RuleResult, check_training_rules, watch_order
+from harness.checks.data_order import watch_order
+from harness.checks.training_rules import RuleResult, check_training_rules
 from harness.data.dataset import Augmented
 from harness.records.metrics import RULE, TRAINING_RULE
 from harness.suite.session import Session

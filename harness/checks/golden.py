@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.checks.mode_coverage import mode_coverage
-from harness.data import open_dataset
-from harness.data.grid import SIGMA, mode_centres
+from harness.checks.mode_coverage import coverage_of
+from harness.data import open_data
+from harness.data.grid import modes_of
 from harness.evaluation.extractors.extractor import load_extractor
 from harness.evaluation.kept_generator import FACTS, NETWORKS, Golden, GoldenFacts
 from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference
@@ -67,13 +67,13 @@ def measure(sampler: Sampler) -> tuple[list[MetricValue], Tensor, str]:
     """
     reference: Reference = sampler.reference
     card = reference.card
-    if card.dataset == "gaussian-grid":
+    if modes := modes_of(card):
         points = sampler.draw(POINTS).double()
-        found = mode_coverage(points.numpy(), mode_centres().double().numpy(), SIGMA)
+        found = coverage_of(points.numpy(), modes)
         return [value for value in found.values() if not np.isnan(value.value)], points, ""
     if not is_image_reference(card):
         raise ValueError(f"{card.name} is on {card.dataset!r}: neither images nor points of the grid")
-    dataset = open_dataset(card, None)
+    dataset = open_data(reference, None)
     extractor = load_extractor(extractor_names(card, dataset, None)[0], _CPU)
     shown: list[Tensor] = []
     values = evaluate_sampler(sampler, dataset, SAMPLES, extractor, show=shown.append)

@@ -22,6 +22,7 @@ from harness.records.metrics import (
     SPREAD_RATIO,
     MetricValue,
 )
+from reference import Modes
 
 RADIUS = 3.0
 TRUE_HIGH_QUALITY = 1 - math.exp(-(RADIUS**2) / 2)
@@ -101,3 +102,8 @@ def mode_coverage(samples: Floats, centres: Floats, sigma: float) -> ModeCoverag
         reverse_kl=float(rel_entr(counts / total, 1 / k).sum()) if total else math.nan,
         spread_ratio=float(np.median(spreads[heavy])) if heavy.any() else math.nan,
     )
+
+
+def coverage_of(points: Floats, modes: Modes) -> ModeCoverage:
+    """`mode_coverage` of points (n, 2) against a card's modes."""
+    return mode_coverage(points, np.array(modes.centres), modes.deviation)

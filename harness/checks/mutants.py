@@ -69,6 +69,11 @@ class Mutant:
         """The reference that is broken."""
         return get(self.of)
 
+    @property
+    def data(self) -> Any:
+        """The original's own, None for one without."""
+        return getattr(self.original, "data", None)
+
     def networks(self) -> dict[str, nn.Module]:
         """The original's, or what the change makes of them."""
         networks = self.original.networks()

@@ -17,18 +17,20 @@ from reference import Card, InitialWeights, NetworkCard
 
 _TESTED = 100_000
 _LEAST_P = 1e-6
+_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum", "alpha", "nesterov")
 
 
 def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
     """The output shape (batch first) of every module without children, by name, and of the network itself.
 
-    One forward pass in evaluation mode, where a batch of one is allowed everywhere and nothing is tracked.
+    A parametrisation, as the current spectral norm is, belongs to its layer and is none. One forward pass in evaluation
+    mode, where a batch of one is allowed everywhere and nothing is tracked.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     handles = []
     training = {module: module.training for module in network.modules()}
     for name, module in network.named_modules():
-        if next(module.children(), None) is None:
+        if is_layer(name, module):
 
             def note(_: nn.Module, __: object, output: Tensor, name: str = name) -> None:
                 shapes[name] = tuple(output.shape)
@@ -46,6 +48,12 @@ def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[dict[s
     return shapes, output
 
 
+def is_layer(name: str, module: nn.Module) -> bool:
+    """Whether a module has no children but what its weights are made with."""
+    inside = "parametrizations" in name.split(".")
+    return not inside and all(child == "parametrizations" for child, _ in module.named_children())
+
+
 def example_inputs(card: NetworkCard, n: int) -> tuple[Tensor, ...]:
     """Standard normal inputs of the card's shapes, then labels if it has classes; the same every time."""
     generator = torch.Generator().manual_seed(0)
@@ -56,6 +64,7 @@ def example_inputs(card: NetworkCard, n: int) -> tuple[Tensor, ...]:
 def shape_mismatches(network: nn.Module, card: NetworkCard, n: int) -> list[str]:
     """One line per layer whose output for a batch of `n` isn't the card's; empty when all are.
 
+    Where the card says nothing of layers, the output of the whole network alone is looked at.
     The pass is done on PyTorch's meta device, which computes shapes and no values; where a network can't be run there,
     on the CPU. A network without inputs has one output.
     """
@@ -69,7 +78,7 @@ def shape_mismatches(network: nn.Module, card: NetworkCard, n: int) -> list[str]
     expected = {name: (n, *shape) for name, shape in card.layers.items()}
     lines = [
         f"{name or 'the network'}: {measured.get(name, 'absent')} instead of {expected.get(name, 'no such layer')}"
-        for name in {**expected, **measured}
+        for name in ({**expected, **measured} if card.layers else {})
         if measured.get(name) != expected.get(name)
     ]
     if output != (n, *card.output):
@@ -101,17 +110,22 @@ def initial_value_mismatches(networks: Mapping[str, nn.Module], card: Card, role
 
 
 def optimizer_mismatches(optimizers: Mapping[str, torch.optim.Optimizer], card: Card) -> list[str]:
-    """One line per role and setting in which an optimiser isn't the card's."""
-    expected = {name: getattr(card.optimizer, name) for name in ("lr", "betas", "weight_decay", "eps")}
+    """One line per role and setting in which an optimiser isn't the card's, of what the card says."""
     lines = []
+    if isinstance(card.optimizer, Mapping):
+        lines += [f"{role}: no optimiser, the card has one" for role in card.optimizer if role not in optimizers]
     for role, optimizer in optimizers.items():
-        if type(optimizer).__name__ != card.optimizer.kind:
-            lines.append(f"{role}: {type(optimizer).__name__} instead of {card.optimizer.kind}")
+        documented = card.optimizer_of(role)
+        if documented is None:
+            continue
+        if type(optimizer).__name__ != documented.kind:
+            lines.append(f"{role}: {type(optimizer).__name__} instead of {documented.kind}")
+        expected = {name: getattr(documented, name) for name in _SETTINGS}
         for group in optimizer.param_groups:
             lines += [
-                f"{role}: {name} {group.get(name)} instead of {value}"
+                f"{role}: {name} {group[name]} instead of {value}"
                 for name, value in expected.items()
-                if group.get(name) != value
+                if value is not None and name in group and group[name] != value
             ]
     return lines
 

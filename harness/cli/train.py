@@ -36,6 +36,7 @@ def train(options: TrainOptions) -> None:
 def _resolve(options: TrainOptions) -> tuple[RunConfig, Path]:
     """Defaults from the card, or from the run that is resumed; what was given wins."""
     import reference
+    from harness.data.registry import brings_data
     from harness.data.registry import data_root as find_root
     from harness.records.options import AUTO, NEVER
     from harness.training.device import resolve_device
@@ -47,7 +48,7 @@ def _resolve(options: TrainOptions) -> tuple[RunConfig, Path]:
     spec, card = reference.spec_of(chosen), chosen.card
     given = options.settings()
     folder = options.out or Path("runs") / f"{folder_name(spec)}-seed{given.get('seed', card.seed)}"
-    root = find_root(Path(options.data_root) if options.data_root else None)
+    root = find_root(Path(options.data_root) if options.data_root else None, own=brings_data(chosen))
     if root is not None:
         given["data_root"] = str(root.resolve())
     if given.get("pack", AUTO) not in (AUTO, NEVER):

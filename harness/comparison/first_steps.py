@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from harness.checks.determinism import read_trace
-from harness.checks.mode_coverage import mode_coverage
-from harness.data.grid import SIGMA, mode_centres
-from harness.data.registry import data_root
+from harness.checks.mode_coverage import coverage_of
+from harness.data.grid import modes_of
+from harness.data.registry import brings_data, data_root
 from harness.evaluation.extractors.extractor import load_extractor
-from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference
+from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference, was_trained_for
 from harness.memory.record import sizes_within_budget
 from harness.records.metrics import MetricValue, series
 from harness.training import RunConfig, TrainedRun, train
@@ -200,14 +200,14 @@ def _go_on(folder: RunFolder, step: int, asked: FirstSteps) -> dict[int, dict[st
 def _measure(run: TrainedRun, asked: FirstSteps) -> list[MetricValue]:
     """Figures of its samples; none of a reference that draws neither images nor points of the grid."""
     sampler, card = Sampler(run.reference, run.networks, run.device, run.seed), run.reference.card
-    if card.dataset == "gaussian-grid":
-        points = sampler.draw(_POINTS).double().numpy()
-        return list(mode_coverage(points, mode_centres().double().numpy(), SIGMA).values())
+    if modes := modes_of(card):
+        return list(coverage_of(sampler.draw(_POINTS).double().numpy(), modes).values())
     if not is_image_reference(card):
         return []
-    root = data_root(Path(asked.data_root) if asked.data_root else None)
+    root = data_root(Path(asked.data_root) if asked.data_root else None, own=brings_data(run.reference))
     extractor = load_extractor(extractor_names(card, run.dataset, None)[0], run.device, root)
-    return evaluate_sampler(sampler, run.dataset, min(_MEASURED, len(run.dataset)), extractor)
+    strange = not was_trained_for(extractor.name, card, run.dataset)
+    return evaluate_sampler(sampler, run.dataset, min(_MEASURED, len(run.dataset)), extractor, strange=strange)
 
 
 def _line(error: BaseException) -> str:

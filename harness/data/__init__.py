@@ -2,7 +2,8 @@
 
 from harness.data.dataset import Dataset
 from harness.data.loader import Loader, batches, batches_per_epoch
-from harness.data.registry import Availability, Reading, availability, open_dataset
+from harness.data.openers import Reading
+from harness.data.registry import Availability, availability, open_data, open_dataset
 
 __all__ = [
     "Availability",
@@ -12,5 +13,6 @@ __all__ = [
     "availability",
     "batches",
     "batches_per_epoch",
+    "open_data",
     "open_dataset",
 ]

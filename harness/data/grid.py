@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reference import Batch
+from reference import Batch, Card, Modes
 
 SIGMA = 0.05
 POINTS_PER_MODE = 10_000
@@ -15,6 +15,14 @@ def mode_centres() -> Tensor:
     """(9, 2): the means, {−1, 0, 1}², in the order of the document's two loops."""
     axis = torch.tensor([-1.0, 0.0, 1.0])
     return torch.cartesian_prod(axis, axis)
+
+
+THE_GRID = Modes(tuple((float(x), float(y)) for x, y in mode_centres()), SIGMA)
+
+
+def modes_of(card: Card) -> Modes | None:
+    """The modes of the points that a card asks for; None for other data."""
+    return THE_GRID if card.dataset == "gaussian-grid" else card.modes
 
 
 class GaussianGrid:

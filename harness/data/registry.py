@@ -11,12 +11,22 @@ from pathlib import Path
 
 from harness.data import content_and_style, image_folder, lsun, mnist, pairs
 from harness.data.dataset import Dataset
-from harness.data.erased import Erased
-from harness.data.filter import Pictures, SkipDamaged, damaged_pictures
 from harness.data.grid import GaussianGrid
-from harness.data.images import Framing, picture_files
-from harness.data.packed import Pack, PackedImages, read_pack
-from harness.data.packing import SUFFIX, pack_of, stale_reason
+from harness.data.images import picture_files
+from harness.data.openers import (
+    Range,
+    Reading,
+    open_content_and_style,
+    open_erased_mnist,
+    open_faces,
+    open_high_quality_faces,
+    open_lsun,
+    open_mnist,
+    open_pairs,
+    pack_alone,
+)
+from harness.data.own import own_data
+from harness.data.packing import SUFFIX
 from harness.data.synthetic import (
     DATABASE_TITLE,
     FACES_TITLE,
@@ -28,12 +38,10 @@ from harness.data.synthetic import (
     faces_in_a_database,
     title_of,
 )
-from harness.records.options import AUTO, NEVER, ROOT_VARIABLE
-from reference import Card, Shape
+from harness.records.options import ROOT_VARIABLE
+from reference import Card, Reference, Shape
 
 _log = logging.getLogger(__name__)
-
-Range = tuple[float, float]
 
 
 class MissingAttributesError(ValueError):
@@ -48,24 +56,6 @@ class Availability:
     found: bool
     place: str
     otherwise: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How data are read: which samples there are, and their bits, don't depend on it, but for damaged pictures.
-
-    Attributes:
-        pack: `auto` for the pack that lies beside the pictures, if it holds what they hold; `never`; or a pack's file.
-        skip_damaged: leave out pictures that can't be read, instead of refusing them.
-    """
-
-    pack: str = AUTO
-    skip_damaged: bool = False
-
-    @property
-    def names_a_pack(self) -> bool:
-        """Whether a pack's file is asked for by name."""
-        return self.pack not in (AUTO, NEVER)
 
 
 @dataclass(frozen=True)
@@ -114,7 +104,7 @@ class _Source:
         """The real data, or the stand-in."""
         found = self.at(root)
         if found is None and reading.names_a_pack:
-            return self.counted(_pack_alone(Path(reading.pack), card, self.named, reading))
+            return self.counted(pack_alone(Path(reading.pack), card, self.named, reading))
         if found is None:
             return self.opened(self.stand_in(), card.data_shape, card.data_range, self.otherwise, reading)
         dataset = self.counted(self.opened(found, card.data_shape, card.data_range, self.title_at(found), reading))
@@ -126,8 +116,10 @@ class _Source:
         return dataset
 
 
-def data_root(given: Path | None) -> Path | None:
+def data_root(given: Path | None, *, own: bool = False) -> Path | None:
     """The data root asked for, else that of GAN_HARNESS_DATA, else None.
+
+    With `own` a reference brings its own data, and knows what it looks for there.
 
     Raises:
         ValueError: the folder named isn't there, or holds none of the data sets.
@@ -135,10 +127,34 @@ def data_root(given: Path | None) -> Path | None:
     named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if named is not None and not named.is_dir():
         raise ValueError(f"the data root {named} isn't a folder")
-    if named is not None and not any(source.at(named) for source in _SOURCES.values()):
+    if named is not None and not own and not any(source.at(named) for source in _SOURCES.values()):
         places = ", ".join(dict.fromkeys(str(source.folder) for source in _SOURCES.values()))
         raise ValueError(f"the data root {named} holds none of: {places}")
     return named
+
+
+def brings_data(reference: Reference) -> bool:
+    """Whether a reference has training data of its own."""
+    return getattr(reference, "data", None) is not None
+
+
+def open_data(reference: Reference, root: Path | None, reading: Reading | None = None) -> Dataset:
+    """What a reference trains on: its own data where it has some, else the data set that its card names.
+
+    Raises:
+        ValueError: as `open_dataset`; its own data fail, or can't be used.
+    """
+    if not brings_data(reference):
+        return open_dataset(reference.card, root, reading)
+    named = reference.card.dataset
+    if named != "own":
+        raise ValueError(
+            f"{reference.card.name} has data(root), and its card names the dataset {named!r}: leave one out"
+        )
+    if reading is not None and (reading.names_a_pack or reading.skip_damaged):
+        option = "--pack" if reading.names_a_pack else "--skip-damaged"
+        raise ValueError(f"{option} plays no part for {reference.card.name}, which brings its own data")
+    return own_data(reference, root)
 
 
 def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) -> Dataset:
@@ -161,9 +177,17 @@ def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) 
             return GaussianGrid()
         case name if name in _SOURCES:
             return _SOURCES[name].open(card, root, reading)
+        case "own":
+            raise ValueError(
+                f"the card of {card.name} names no dataset, and the reference has no data(root) that returns its own; "
+                f"there are: {_choices()}"
+            )
         case name:
-            choices = ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
-            raise ValueError(f"{card.name} asks for the data set {name!r}; there are: {choices}")
+            raise ValueError(f"{card.name} asks for the data set {name!r}; there are: {_choices()}")
+
+
+def _choices() -> str:
+    return ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
 
 
 def documented_samples(card: Card) -> int | None:
@@ -237,136 +261,19 @@ def _look(root: Path | None, name: str, source: _Source) -> Availability:
         return Availability(name, False, f"damaged: {error}", "nothing: a damaged data set is an error")
 
 
-def _open_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: Reading) -> Dataset:
-    return mnist.Mnist(root, shape, value_range)
-
-
-def _open_erased_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: Reading) -> Dataset:
-    return Erased(mnist.Mnist(root, shape, value_range))
-
-
-def _open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
-    return _pictures(image_folder.ImageFolder, root / image_folder.FOLDER, shape, value_range, stand_in, how)
-
-
-def _open_high_quality_faces(
-    root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading
-) -> Dataset:
-    folder = root / image_folder.HIGH_QUALITY_FOLDER
-    if not folder.is_dir():  # the faces' stand-in is that of both
-        folder = root / image_folder.FOLDER
-    return _pictures(image_folder.ImageFolder, folder, shape, value_range, stand_in, how)
-
-
-def _open_lsun(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:
-    return _pictures(lsun.Lsun, root / lsun.FOLDER, shape, value_range, stand_in, how)
-
-
-def _pictures(
-    kind: type[image_folder.ImageFolder | lsun.Lsun],
-    source: Path,
-    shape: Shape,
-    value_range: Range,
-    stand_in: str | None,
-    how: Reading,
-) -> Dataset:
-    """The pictures of a folder or database, from their pack where there is a valid one."""
-    packed = _packed(source, shape, value_range, stand_in, how)
-    if packed is not None:
-        return packed
-    opened: Pictures = kind(source, shape, value_range, stand_in or "", real=stand_in is None)
-    if not how.skip_damaged:
-        return opened
-    total = len(opened)
-    damaged = damaged_pictures(opened, os.cpu_count() or 1)
-    if len(damaged) == total:
-        raise ValueError(f"{source}: none of its {total} pictures can be read")
-    names = ", ".join(opened.name(index) for index in damaged)
-    _log.warning(f"left out {len(damaged)} of {total} pictures, which can't be read" + (f": {names}" if names else ""))
-    return SkipDamaged(opened, damaged) if damaged else opened
-
-
-def _packed(source: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset | None:
-    """The pack asked for, or the one that lies there; None to read the pictures themselves."""
-    path = pack_of(source, shape[-1]) if how.pack == AUTO else Path(how.pack)
-    if how.pack == NEVER or (how.pack == AUTO and not path.is_file()):
-        return None
-    pack = read_pack(path)
-    wrong = stale_reason(pack, source, shape, Framing(shape).described(), skip_damaged=how.skip_damaged)
-    if wrong and how.pack != AUTO:
-        raise ValueError(f"the pack {path} doesn't hold what {source} does: {wrong}; pack again, or use --pack never")
-    if wrong:
-        without = how.skip_damaged or bool(pack.skipped)
-        again = f"gan-harness pack {source} --side {shape[-1]} --overwrite" + " --skip-damaged" * without
-        _log.warning(f"the pack {path} isn't used: {wrong}; `{again}` makes it anew")
-        return None
-    _log.info(f"reading the pack {path}{_left_out(pack)}")
-    return PackedImages(pack, value_range, stand_in or "", real=stand_in is None)
-
-
-def _pack_alone(path: Path, card: Card, named: str, how: Reading) -> Dataset:
-    """A pack asked for by name where the pictures that it was made of aren't: its own header says what it holds."""
-    pack = read_pack(path)
-    here = Framing(card.data_shape).described()
-    transform = dict(pack.transform)
-    if pack.shape != card.data_shape or any(transform.get(part) != here[part] for part in ("resize", "crop")):
-        raise ValueError(f"the pack {path} holds pictures of {pack.shape}; {card.name} asks for {card.data_shape}")
-    if pack.skipped and not how.skip_damaged:
-        raise ValueError(
-            f"the pack {path} leaves out {len(pack.skipped)} pictures that can't be read, which only --skip-damaged "
-            "allows"
-        )
-    others = [
-        f"{part} {transform.get(part)}, here {value}" for part, value in here.items() if transform.get(part) != value
-    ]
-    decoded = f"; it was decoded with {', '.join(others)}" if others else ""
-    _log.info(
-        f"reading the pack {path} alone{_left_out(pack)}: the pictures it was made of ({pack.source}) aren't in a data "
-        f"root here{decoded}"
-    )
-    return PackedImages(pack, card.data_range, pack.stand_in or named, real=not pack.stand_in)
-
-
-def _left_out(pack: Pack) -> str:
-    return f", without {len(pack.skipped)} that can't be read: {', '.join(pack.skipped)}" if pack.skipped else ""
-
-
-def _open_pairs(
-    root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading, *, swapped: bool = False
-) -> Dataset:
-    return pairs.PairedImages(
-        root / pairs.FOLDER,
-        shape,
-        value_range,
-        swapped=swapped,
-        title=stand_in or "",
-        real=stand_in is None,
-    )
-
-
-def _open_content_and_style(root: Path, shape: Shape, value_range: Range, stand_in: str | None, _: Reading) -> Dataset:
-    return content_and_style.ContentAndStyle(
-        root / content_and_style.FOLDER,
-        shape,
-        value_range,
-        stand_in or "two pictures",
-        real=stand_in is None,
-    )
-
-
 _SOURCES: dict[str, _Source] = {
-    "mnist": _Source(mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, _open_mnist, (784,), 60_000),
+    "mnist": _Source(mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, open_mnist, (784,), 60_000),
     "mnist-erased": _Source(
-        mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, _open_erased_mnist, (1, 28, 28), 60_000
+        mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, open_erased_mnist, (1, 28, 28), 60_000
     ),
     "celeba": _Source(
-        image_folder.FOLDER, FACES_TITLE, drawn_faces, _open_faces, samples=202_599, packed=True, named="CelebA"
+        image_folder.FOLDER, FACES_TITLE, drawn_faces, open_faces, samples=202_599, packed=True, named="CelebA"
     ),
     "celeba-hq": _Source(
         image_folder.HIGH_QUALITY_FOLDER,
         FACES_TITLE,
         drawn_faces,
-        _open_high_quality_faces,
+        open_high_quality_faces,
         samples=30_000,
         packed=True,
         named="CelebA-HQ",
@@ -375,13 +282,13 @@ _SOURCES: dict[str, _Source] = {
         lsun.FOLDER,
         DATABASE_TITLE,
         faces_in_a_database,
-        _open_lsun,
+        open_lsun,
         samples=3_033_042,
         packed=True,
         named="LSUN bedrooms",
     ),
-    "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, _open_pairs),
-    "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(_open_pairs, swapped=True)),
-    "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, drawn_pictures, _open_content_and_style),
+    "pairs": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, open_pairs),
+    "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(open_pairs, swapped=True)),
+    "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, drawn_pictures, open_content_and_style),
 }
 _DERIVED = {"mnist-erased", "pairs-swapped"}  # other views of a data set that is listed already

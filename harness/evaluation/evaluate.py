@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data import Dataset, batches_per_epoch, open_dataset
+from harness.data import Dataset, batches_per_epoch, open_data
 from harness.data.dataset import scale_pixels
 from harness.data.registry import data_root as find_root
 from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation
@@ -188,7 +188,7 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
         )
     golden, device, root = read_golden(path), torch.device("cpu"), find_root(options.data_root)
     facts, card = golden.facts, golden.sampler.reference.card
-    dataset = open_dataset(card, root)
+    dataset = open_data(golden.sampler.reference, root)
     if dataset.fingerprint != facts.data_fingerprint:
         raise ValueError(f"{path} was trained on other data than {dataset.title}: --data-root FOLDER has {facts.data}")
     extractor = _choose_extractor(options, card, dataset, device, root)
@@ -249,8 +249,8 @@ def _real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealIm
         dataset: Dataset = StoredImages(images, str(options.against))
         real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
         return real, load_extractor(options.extractor, device, root, options.inception_weights)
-    card = get(options.against).card
-    dataset = open_dataset(card, root)
+    chosen = get(options.against)
+    card, dataset = chosen.card, open_data(chosen, root)
     return RealImages.of(card, dataset), _choose_extractor(options, card, dataset, device, root)
 
 

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 DIGITS = ("mnist", "mnist-erased")
 _PHOTOGRAPHED_FACES = ("celeba", "celeba-hq")
+# Who looks at images of one's own without Inception, by their channels.
+_BY_CHANNELS = {1: "mnistnet", 3: "celebanet"}
 _FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
 
 
@@ -57,13 +59,15 @@ class RealImages:
 
 def is_image_reference(card: Card) -> bool:
     """Whether there is a distribution of images to compare: points have modes, a single picture has none."""
-    return prod(card.data_shape) > 2 and card.dataset in (*DIGITS, *_FACES)
+    own = card.dataset == "own" and len(card.data_shape) == 3 and card.data_shape[0] in _BY_CHANNELS
+    return own or (prod(card.data_shape) > 2 and card.dataset in (*DIGITS, *_FACES))
 
 
 def extractor_names(card: Card, dataset: Dataset, inception: Path | None) -> list[str]:
     """The extractors that were trained to see what a card's data set shows, the harness's own first.
 
-    Inception is left out where its weights aren't there and another can look.
+    Inception is left out where its weights aren't there and another can look. At images of one's own looks Inception,
+    and without its weights whichever of the harness's has seen such channels: see `was_trained_for`.
 
     Raises:
         NoExtractorError: nothing here can look at it, with the reason.
@@ -72,6 +76,8 @@ def extractor_names(card: Card, dataset: Dataset, inception: Path | None) -> lis
     if not is_image_reference(card):
         raise NoExtractorError(f"{card.name} is on {card.dataset!r}: sample quality is measured on sets of images")
     fitting = [name for name in NAMES if was_trained_for(name, card, dataset)]
+    if card.dataset == "own":
+        fitting = ["inception", _BY_CHANNELS[card.data_shape[0]]]
     if not fitting:
         raise NoExtractorError(
             f"no extractor was trained on {dataset.title}: --extractor NAME --any-data lets one look all the same "
@@ -90,7 +96,7 @@ def extractor_names(card: Card, dataset: Dataset, inception: Path | None) -> lis
 def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
     """Whether an extractor has learned to see what a card's data set shows."""
     if extractor == "inception":  # what the field looks at photographs with
-        return card.dataset in _FACES and dataset.real
+        return card.dataset in (*_FACES, "own") and dataset.real
     drawn = dataset.title.startswith("stand-in: ")
     return {
         "mnistnet": card.dataset in DIGITS and dataset.real,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 
 from harness.reporting.table import Cards
+from reference import Card, OptimizerCard
 
 
 def documented_tables(cards: Cards) -> dict[str, pd.DataFrame]:
@@ -34,10 +38,10 @@ def documented_tables(cards: Cards) -> dict[str, pd.DataFrame]:
         "hyperparameters": pd.DataFrame(
             {
                 "reference": c.name,
-                "optimiser": c.optimizer.kind,
-                "learning rate": c.optimizer.lr,
-                "betas": ", ".join(map(str, c.optimizer.betas)),
-                "weight decay": c.optimizer.weight_decay,
+                "optimiser": _by_role(c, lambda o: o.kind),
+                "learning rate": _by_role(c, lambda o: o.lr),
+                "betas": _by_role(c, lambda o: ", ".join(map(str, o.betas or ()))),
+                "weight decay": _by_role(c, lambda o: o.weight_decay),
                 "batch": c.batch_size,
                 "last batch": "dropped" if c.drop_last else "used",
                 "epochs": c.epochs,
@@ -51,3 +55,10 @@ def documented_tables(cards: Cards) -> dict[str, pd.DataFrame]:
             for d in c.deviations
         ),
     }
+
+
+def _by_role(card: Card, of: Callable[[OptimizerCard], Any]) -> Any:
+    """One setting of a card's optimiser; of each role's, where they differ from role to role."""
+    if card.optimizer is None or isinstance(card.optimizer, OptimizerCard):
+        return None if card.optimizer is None else of(card.optimizer)
+    return "; ".join(f"{role} {of(optimizer)}" for role, optimizer in card.optimizer.items())

@@ -20,14 +20,14 @@ _STYLES = {"documented": ("-", "s"), "measured": ("-", "o"), "estimated": ("--",
 _BOLD = ("the driver's figure", "reserved by PyTorch's allocator")
 
 
-def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]]) -> None:
-    """One density picture per entry, side by side, on the document's square [−1.5, 1.5]²."""
+def save_densities(path: Path, samples: Mapping[str, NDArray[np.float64]], limit: float = _LIMIT) -> None:
+    """One density picture per entry, side by side, on the square [−limit, limit]²; the document's is [−1.5, 1.5]²."""
     columns = min(4, len(samples))
     rows = -(-len(samples) // columns)
     drawn = figure(3 * columns, 3.2 * rows)
     for place, (title, points) in enumerate(samples.items(), 1):
         axes = drawn.add_subplot(rows, columns, place)
-        axes.imshow(density(points, _LIMIT) ** 0.5, origin="lower", extent=[-_LIMIT, _LIMIT] * 2, cmap="viridis")
+        axes.imshow(density(points, limit) ** 0.5, origin="lower", extent=(-limit, limit) * 2, cmap="viridis")
         axes.set_title("\n".join(textwrap.wrap(title, _TITLE)), fontsize=9)
         axes.set_xticks([-1, 0, 1])
         axes.set_yticks([-1, 0, 1])

@@ -8,9 +8,10 @@ from unittest import mock
 
 import torch
 
+from harness.checks.data_order import watch_order
 from harness.checks.determinism import compare_variations
 from harness.checks.shapes import initial_value_mismatches, optimizer_mismatches
-from harness.checks.training_rules import check_training_rules, logged_means, watch_order
+from harness.checks.training_rules import check_training_rules, logged_means
 from harness.comparison.permutation import holm, permutation_test
 from harness.suite.session import Session
 from harness.suite.subject import Subject

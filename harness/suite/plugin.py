@@ -68,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "references(dataset, having): run only for references on a data set, or having latents, classes, …"
     )
     config.addinivalue_line("markers", "alone: times the machine: run when nothing else does")
+    config.addinivalue_line("markers", "shipped: about the harness and its systems: not run on GANs of one's own alone")
     config.addinivalue_line("markers", "closing: run after all suites, on what they recorded")
     if config.option.help or config.option.markers or config.option.version:
         return
@@ -137,9 +138,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("numerics", numerics_of(session.device))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at everything that was recorded comes last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What looks at everything that was recorded comes last; what isn't about GANs of one's own isn't done on them."""
     items.sort(key=lambda item: item.get_closest_marker("closing") is not None)
+    session = config.stash.get(_SESSION, None)
+    if session is None or not session.own_alone:
+        return
+    aside = [item for item in items if item.get_closest_marker("shipped")]
+    left = [item for item in items if item not in aside]
+    if left:
+        items[:] = left
+        config.hook.pytest_deselected(items=aside)
+        session.set_aside = len(aside)
+        session.suites_set_aside = {_suite_of(item) for item in aside} - {_suite_of(item) for item in left}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

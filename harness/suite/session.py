@@ -15,7 +15,8 @@ import reference as registry
 from harness.comparison.baseline import read_record_set
 from harness.comparison.page import comparison_table
 from harness.comparison.verdicts import Comparison, compare, exit_code, tally
-from harness.data.registry import data_root
+from harness.data.grid import modes_of
+from harness.data.registry import brings_data, data_root
 from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
@@ -40,6 +41,7 @@ HAVING: Mapping[str, Callable[[Card], bool]] = {
     "paired": lambda card: card.condition == "paired",
     "a printed text": lambda card: any(network.printed for network in card.networks.values()),
     "images": is_image_reference,
+    "modes": lambda card: modes_of(card) is not None,
     "a comparison of disks": lambda card: any(claim.metric == DISK_SPEED_UP.name for claim in card.claims),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }
@@ -58,7 +60,6 @@ class Session:
         self.device = resolve_device(settings.device)
         if self.device.type == "cuda":
             check_workspace_variable()
-        self.root = data_root(settings.data_root)
         self.suite = ""
         for module in settings.modules:
             registry.load_module(module)
@@ -66,6 +67,8 @@ class Session:
         if settings.references is None and not self.profile.variants:
             specs = [spec for spec in specs if "@" not in spec]
         self.subjects = [Subject(self, spec) for spec in specs]
+        own = any(brings_data(subject.reference) for subject in self.subjects)
+        self.root = data_root(settings.data_root, own=own)
         _check_claims(self.subjects)
         asked_for = tuple(spec for spec, _ in self.cards)
         asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given())
@@ -73,6 +76,7 @@ class Session:
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
         self._made: dict[Hashable, Any] = {}
+        self.set_aside, self.suites_set_aside = 0, set[str]()  # checks that are about none of the subjects
         self.outcomes: Counter[str] = Counter()
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
@@ -85,6 +89,11 @@ class Session:
     @place.setter
     def place(self, place: int) -> None:
         self.recorder.place = place
+
+    @property
+    def own_alone(self) -> bool:
+        """Whether only GANs of one's own are checked."""
+        return not any(type(subject.reference).__module__.startswith("reference.") for subject in self.subjects)
 
     @property
     def jobs(self) -> int:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 import reference as registry
-from harness.data import Dataset, batches_per_epoch, open_dataset
+from harness.data import Dataset, batches_per_epoch, open_data
+from harness.data.grid import modes_of
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.protocol import extractor_names
 from harness.latents.probe import LinearProbe, labelled_digits, labelled_faces
@@ -58,7 +59,7 @@ class Subject:
     @cached_property
     def dataset(self) -> Dataset:
         """Its data set, or the stand-in for it."""
-        return open_dataset(self.card, self.session.root)
+        return open_data(self.reference, self.session.root)
 
     @cached_property
     def operations_per_sample(self) -> float:
@@ -86,7 +87,7 @@ class Subject:
     def seeds(self) -> list[int]:
         """The document's seed (or --first-seed) and those after it, as many as the profile or --seeds says."""
         settings, profile = self.session.settings, self.session.profile
-        usual = profile.mode_seeds if self.card.dataset == "gaussian-grid" else profile.training_seeds
+        usual = profile.mode_seeds if modes_of(self.card) else profile.training_seeds
         first = self.card.seed if settings.first_seed is None else settings.first_seed
         return [first + i for i in range(settings.seeds or usual)]
 

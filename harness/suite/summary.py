@@ -31,6 +31,11 @@ def summary_lines(session: Session) -> list[str]:
     return [
         f"profile {session.profile.name} on {recorder.environment['device']}, torch {torch.__version__}; records: "
         + ", ".join(f"{count} {status}" for status, count in statuses.items()),
+        *(
+            [f"not run on a GAN of one's own: {session.set_aside} checks of the harness itself and of its own systems"]
+            if session.set_aside
+            else []
+        ),
         *([f"computed on the CPU: {why_no_gpu}"] if why_no_gpu else []),
         "claims: " + ", ".join(f"{counted[verdict]} {verdict}" for verdict in get_args(ClaimVerdict)),
         *([f"with what was measured elsewhere, {tally_claims(together)}"] if evidence else []),

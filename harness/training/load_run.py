@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from harness.data import Dataset, Reading, open_dataset
-from harness.data.registry import data_root
+from harness.data import Dataset, Reading, open_data
+from harness.data.registry import brings_data, data_root
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
 from harness.training.networks import drawn_networks
@@ -53,10 +53,11 @@ def run_data(run: RestoredRun, asked: Path | None, pack: Path | None = None) -> 
     config = run.config
     kept = Path(config.data_root) if config.data_root else None
     gone = kept is not None and not kept.is_dir()
+    own = brings_data(run.reference)
     on_stand_ins = run.data is not None and kept is None
-    root = None if on_stand_ins and asked is None else data_root(asked or (None if gone else kept))
+    root = None if on_stand_ins and asked is None else data_root(asked or (None if gone else kept), own=own)
     reading = Reading(str(pack) if pack else config.pack, config.skip_damaged)
-    dataset = open_dataset(run.reference.card, root, reading)
+    dataset = open_data(run.reference, root, reading)
     if run.data is not None and dataset.fingerprint != run.data.fingerprint:
         place = f" in {kept}" + (", which isn't there any more" if gone else "") if kept else ""
         raise ValueError(

@@ -10,16 +10,17 @@ from typing import Any
 
 import torch
 
-from harness.data import Dataset, Reading, batches_per_epoch, open_dataset
+from harness.data import Dataset, Reading, batches_per_epoch, open_data
 from harness.data.order import decided_window
 from harness.data.packed import PackedImages
+from harness.data.registry import brings_data
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, environment
 from harness.training.checkpoint import steps_done
 from harness.training.config import RunConfig
 from harness.training.device import resolve_device, unusable_gpu
 from harness.training.flops import step_threads, takes_a_single_sample
 from harness.training.run_folder import RunFolder
-from reference import Card, Reference, get, load_module
+from reference import Reference, get, load_module
 
 _log = logging.getLogger(__name__)
 
@@ -114,9 +115,9 @@ def resolve(
     Raises:
         ValueError: data that can't be opened, or a batch that is larger.
     """
-    dataset = _open_data(config, reference.card)
+    dataset = _opened(config, reference)
     window = folder.read_run()[0].shuffle_window if config.shuffle_window is None and resume else config.shuffle_window
-    if window is None and not dataset.in_memory:
+    if window is None and not dataset.in_memory and not brings_data(reference):
         window = decided_window(len(dataset), reference.card.data_shape)
         if window:
             _log.info(f"all samples don't fit into half of the memory: shuffling {window} at a time")
@@ -154,9 +155,9 @@ def check_last_batch(config: RunConfig, reference: Reference, dataset: Dataset) 
         )
 
 
-def _open_data(config: RunConfig, card: Card) -> Dataset:
+def _opened(config: RunConfig, reference: Reference) -> Dataset:
     reading = Reading(config.pack, config.skip_damaged)
-    dataset = open_dataset(card, Path(config.data_root) if config.data_root else None, reading)
+    dataset = open_data(reference, Path(config.data_root) if config.data_root else None, reading)
     _ = dataset.fingerprint  # to know large data takes a while, the first time
     if config.batch_size > len(dataset):
         raise ValueError(f"a batch of {config.batch_size} is larger than the data set: {len(dataset)} samples")

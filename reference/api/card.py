@@ -164,13 +164,14 @@ class NetworkCard:
 
     `layers` maps every leaf module's name to its output shape; `inputs` are the shapes of the forward arguments. With
     `classes`, one more argument follows: labels (N,) in [0, classes). `checks_inputs` says that the network looks at
-    its inputs' shape itself: it changes while the network grows.
+    its inputs' shape itself: it changes while the network grows. A card that says nothing of the layers (empty) or of
+    the number of trainable values (None) leaves them unchecked.
     """
 
     inputs: tuple[Shape, ...]
     output: Shape
-    layers: Mapping[str, Shape]
-    parameters: int
+    layers: Mapping[str, Shape] = field(default_factory=dict)
+    parameters: int | None = None
     printed: str | None = None
     classes: int = 0
     checks_inputs: bool = False
@@ -200,42 +201,65 @@ class LogSchedule:
 
 @dataclass(frozen=True)
 class OptimizerCard:
-    """The document's optimiser of every network, with PyTorch's defaults written out where it names no value."""
+    """An optimiser as the document sets it, with PyTorch's defaults written out where it names no value.
 
-    kind: Literal["Adam", "AdamW"]
+    `kind` is its class's name, as in torch.optim. What plays no part in it (SGD has no `betas`), and what is None,
+    isn't looked at.
+    """
+
+    kind: str
     lr: float
-    betas: tuple[float, float]
+    betas: tuple[float, float] | None = None
     weight_decay: float = 0.0
     eps: float = 1e-8
+    momentum: float | None = None
+    alpha: float | None = None
+    nesterov: bool | None = None
 
 
 @dataclass(frozen=True)
+class Modes:
+    """Round Gaussians of equal weight in the plane: their centres, and the standard deviation of each per axis."""
+
+    centres: tuple[tuple[float, float], ...]
+    deviation: float
+
+    def __post_init__(self) -> None:
+        if not self.centres or any(len(centre) != 2 for centre in self.centres):
+            raise ValueError(f"modes need centres (x, y), one at least, not {self.centres}")
+        if not self.deviation > 0:
+            raise ValueError(f"the deviation of modes must be positive, not {self.deviation}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
-    """Everything a document states about one system.
+    """Everything a document states about one system. Name, shape, batch and epochs suffice for a GAN of one's own.
 
     `data_shape` and `data_range` say what a batch holds and what `sample` returns. `latent_shape` is that of one latent
     vector, None for a system without; `classes` is the number of labels that it is conditioned on, 0 for none;
     `condition` names the picture that it is conditioned on (erased, outline, …), "" for none. `sample_every` is the
     document's distance between sample grids in steps, None for one at the end of each epoch. `reduced` holds options
-    (as in a spec) that make the same system small enough for a laptop to train some steps of it.
+    (as in a spec) that make the same system small enough for a laptop to train some steps of it. `dataset` is one that
+    the harness knows; `own` for the reference's own `data(root)`. `modes` are those of points in the plane. `optimizer`
+    is that of every role, or one for each; None, and whatever else is left out, says nothing and is left unchecked.
     """
 
     name: str
-    document: str
-    section: str
-    title: str
-    dataset: str
     data_shape: Shape
-    data_range: tuple[float, float]
-    latent_shape: Shape | None
     batch_size: int
-    drop_last: bool
     epochs: int
-    seed: int
-    optimizer: OptimizerCard
-    log: LogSchedule
-    networks: Mapping[str, NetworkCard]
-    source: str
+    document: str = "own"
+    section: str = ""
+    title: str = ""
+    dataset: str = "own"
+    data_range: tuple[float, float] = (-1.0, 1.0)
+    latent_shape: Shape | None = None
+    drop_last: bool = False
+    seed: int = 0
+    optimizer: OptimizerCard | Mapping[str, OptimizerCard] | None = None
+    log: LogSchedule = LogSchedule(every=100, first=100)
+    networks: Mapping[str, NetworkCard] = field(default_factory=dict)
+    source: str = ""
     sample_every: int | None = None
     initial_weights: tuple[InitialWeights, ...] = ()
     log_lines: tuple[LogLine, ...] = ()
@@ -246,10 +270,26 @@ class Card:
     classes: int = 0
     condition: str = ""
     reduced: str = ""
+    modes: Modes | None = None
     variants: Mapping[str, str] = field(default_factory=dict)
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
+    def optimizer_of(self, role: str) -> OptimizerCard | None:
+        """What the document trains a role with; None where it doesn't say."""
+        if self.optimizer is None or isinstance(self.optimizer, OptimizerCard):
+            return self.optimizer
+        return self.optimizer.get(role)
+
     def __post_init__(self) -> None:
+        low, high = self.data_range
+        for wrong, what in (
+            (not self.data_shape or min(self.data_shape) < 1, f"data_shape must hold sizes, not {self.data_shape}"),
+            (self.batch_size < 1, f"batch_size must be at least 1, not {self.batch_size}"),
+            (self.epochs < 1, f"epochs must be at least 1, not {self.epochs}"),
+            (not low < high, f"data_range must be (low, high), not {self.data_range}"),
+        ):
+            if wrong:
+                raise ValueError(f"the card of {self.name!r}: {what}")
         numbers = [deviation.number for deviation in self.deviations]
         if numbers != list(range(1, len(numbers) + 1)):
             raise ValueError(f"the deviations of {self.name} must be numbered 1, 2, 3, … in order, not {numbers}")

@@ -141,8 +141,8 @@ def spec_of(reference: Reference) -> str:
     return reference.card.name + ("@" + ",".join(changed) if changed else "")
 
 
-def load_module(module: str) -> None:
-    """Import a module that registers references of its own; the current folder is searched too.
+def load_module(module: str) -> list[str]:
+    """Import a module that registers references of its own, and name them; the current folder is searched too.
 
     Raises:
         ValueError: the module can't be found, or importing it registers nothing.
@@ -153,8 +153,14 @@ def load_module(module: str) -> None:
         raise ValueError(
             f"the reference module {module!r} can't be imported: {type(error).__name__}: {error}"
         ) from error
-    if not any(cls.__module__.startswith(imported.__name__) for cls in _registered.values()):
+    found = [name for name, cls in _registered.items() if _lies_in(cls, imported.__name__)]
+    if not found:
         raise ValueError(f"the reference module {module!r} registers no reference; decorate one with @register")
+    return sorted(found)
+
+
+def _lies_in(cls: Any, module: str) -> bool:
+    return f"{cls.__module__}.".startswith(f"{module}.")
 
 
 def _find(name: str) -> _ReferenceClass:

@@ -55,6 +55,7 @@ _CARD = Card(
 def card_for(stem: int) -> Card:
     """The card of a generator that starts with `stem` blocks."""
     generator = generator_card(((128,),), shift=stem)
+    assert generator.parameters is not None
     fans = [128, 784][:stem]
     stem_layers: dict[str, Shape] = {f"{block}.{part}": (784,) for block in range(stem) for part in range(3)}
     stem_parameters = sum((fan + 1) * 784 + 2 * 784 for fan in fans)

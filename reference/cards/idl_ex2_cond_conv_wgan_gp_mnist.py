@@ -30,6 +30,7 @@ from reference.cards.idl_chapter_convolutional import (
 def _wrapped(inner: NetworkCard, shape: Shape) -> NetworkCard:
     """What `convolutional_combiner` and the label's embedding add around a network whose input has this shape."""
     channels, side, _ = shape
+    assert inner.parameters is not None
     layers: dict[str, Shape] = {"label_embedding": (prod(shape),), **block_layers("combiner.0", channels, side)}
     layers |= {f"combiner.{index}": shape for index in (1, 2, 3)} | {**inner.layers}
     parameters = (

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import reference
 from harness.checks.shapes import (
@@ -16,7 +17,7 @@ from harness.checks.shapes import (
     shape_mismatches,
 )
 from harness.training.networks import guard_shapes
-from reference import InitialWeights, NetworkCard
+from reference import InitialWeights, NetworkCard, OptimizerCard
 from tests.toys import CARD
 
 SOUND = NetworkCard(((3,),), (2,), {"0": (4,), "1": (4,), "2": (2,)}, 26)
@@ -190,3 +191,39 @@ def test_a_network_without_inputs_has_one_output() -> None:
 
     assert shape_mismatches(Canvas(), NetworkCard((), (2, 2), {"": (2, 2)}, 0), 7) == []
     assert refusal_mismatches(Canvas(), NetworkCard((), (2, 2), {"": (2, 2)}, 0)) == []
+
+
+def test_what_makes_a_layers_weights_is_no_layer() -> None:
+    plain = network()
+    wrapped = nn.Sequential(spectral_norm(plain[0]), plain[1], weight_norm(plain[2]))
+    assert shape_mismatches(wrapped, SOUND, 3) == []
+    assert shape_mismatches(wrapped[:2], SOUND, 3), "a layer that is missing still shows"
+
+
+def test_a_card_that_says_nothing_of_layers_still_says_what_comes_out() -> None:
+    short = NetworkCard(((3,),), (2,))
+    assert shape_mismatches(network(), short, 3) == []
+    assert shape_mismatches(network(), dataclasses.replace(short, output=(4,)), 3) == [
+        "output: (3, 2) instead of (3, 4)"
+    ]
+
+
+def test_optimisers_of_a_kind_for_each_role() -> None:
+    given = {
+        "generator": torch.optim.RMSprop(network().parameters(), 1e-3, alpha=0.9),
+        "discriminator": torch.optim.SGD(network().parameters(), 0.1, momentum=0.5),
+    }
+    right = {"generator": OptimizerCard("RMSprop", 1e-3, alpha=0.9), "discriminator": OptimizerCard("SGD", 0.1)}
+    assert optimizer_mismatches(given, dataclasses.replace(CARD, optimizer=right)) == []
+    wrong = {
+        "generator": OptimizerCard("Adam", 1e-3, (0.9, 0.999), alpha=0.99),
+        "discriminator": OptimizerCard("SGD", 0.1, momentum=0.9),
+        "critic": OptimizerCard("SGD", 0.1),
+    }
+    assert optimizer_mismatches(given, dataclasses.replace(CARD, optimizer=wrong)) == [
+        "critic: no optimiser, the card has one",
+        "generator: RMSprop instead of Adam",
+        "generator: alpha 0.9 instead of 0.99",
+        "discriminator: momentum 0.5 instead of 0.9",
+    ]
+    assert optimizer_mismatches(given, dataclasses.replace(CARD, optimizer=None)) == []

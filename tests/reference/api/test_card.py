@@ -2,14 +2,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from reference import Claim, Condition, Deviation, LogSchedule, at_least, at_most, between, exactly
+from reference import (
+    Card,
+    Claim,
+    Condition,
+    Deviation,
+    LogSchedule,
+    Modes,
+    OptimizerCard,
+    at_least,
+    at_most,
+    between,
+    exactly,
+)
 
+SHORT = Card(name="mine", data_shape=(3, 8, 8), batch_size=4, epochs=2)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -70,3 +84,40 @@ def test_claims_must_have_different_identifiers() -> None:
     claim = Claim("a", "p", "s", "d", "m", exactly(1))
     with pytest.raises(ValueError, match="share an identifier"):
         dataclasses.replace(card, claims=(claim, claim))
+
+
+def test_name_shape_batch_and_epochs_suffice() -> None:
+    short = Card(name="mine", data_shape=(3, 8, 8), batch_size=4, epochs=2)
+    assert (short.dataset, short.data_range, short.seed, short.drop_last) == ("own", (-1.0, 1.0), 0, False)
+    assert short.optimizer_of("generator") is None
+
+
+def test_an_optimiser_for_all_or_one_for_each() -> None:
+    adam, sgd = OptimizerCard("Adam", 1e-3, (0.5, 0.999)), OptimizerCard("SGD", 0.1)
+    both = dataclasses.replace(SHORT, optimizer=adam)
+    each = dataclasses.replace(SHORT, optimizer={"generator": adam, "critic": sgd})
+    assert both.optimizer_of("critic") == adam
+    assert (each.optimizer_of("critic"), each.optimizer_of("other")) == (sgd, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data_shape": ()}, "the card of 'mine': data_shape must hold sizes, not ()"),
+        ({"data_shape": (3, 0, 8)}, "data_shape must hold sizes"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"data_range": (1.0, -1.0)}, "data_range must be (low, high)"),
+    ],
+)
+def test_a_card_that_cannot_be(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        dataclasses.replace(SHORT, **changes)
+    assert said in str(error.value)
+
+
+def test_modes_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="modes need centres"):
+        Modes((), 0.1)
+    with pytest.raises(ValueError, match="the deviation of modes must be positive, not 0"):
+        Modes(((0.0, 1.0),), 0)
