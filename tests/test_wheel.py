@@ -71,6 +71,33 @@ def test_suites_run_on_a_gan_in_another_folder(installed: Path, tmp_path: Path) 
     assert (tmp_path / "reports" / "latest" / "report.html").is_file()
 
 
+@pytest.mark.slow
+def test_three_examples_pass_where_no_clone_is(installed: Path, tmp_path: Path) -> None:
+    """Points with modes of their own, pictures of a folder, and MNIST with an average, spectral norm and a schedule."""
+    modules = {
+        "ring_of_eight": "ring-of-eight",
+        "folder_of_pictures": "my-pictures",
+        "averaged_mnist": "averaged-mnist",
+    }
+    for module in modules:
+        shutil.copy(ROOT / "examples" / f"{module}.py", tmp_path / f"{module}.py")
+    chosen = [part for module in modules for part in ("--reference-module", module)]
+    done = started(
+        ["-m", "harness.cli", "suites", *chosen, "--references", ",".join(modules.values()), "-q"], installed, tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "failed" not in done.stdout
+    assert "not run on a GAN of one's own: 7" in done.stdout, "seventy or so checks of the harness itself"
+    latest = tmp_path / "reports" / "latest"
+    bits = (latest / "determinism.csv").read_text()
+    assert all(name in bits for name in modules.values())
+    assert "NO" not in bits
+    records = (latest / "records.jsonl").read_text().splitlines()
+    modes = [line for line in records if '"modes_captured"' in line and '"ring-of-eight"' in line]
+    assert len(modes) == 3, "a seed each"
+    assert any('"fid"' in line and '"my-pictures"' in line and "celebanet" in line for line in records)
+
+
 def test_other_peoples_pytest_sees_nothing_of_it(installed: Path, tmp_path: Path) -> None:
     """Also where another plugin has options of the same names, as pytest-profiling has."""
     (tmp_path / "conftest.py").write_text(

@@ -39,7 +39,7 @@ def write_memory_report(asked: MemoryOptions) -> list[Path]:
     Raises:
         ValueError: anything asked for that can't be had.
     """
-    from harness.data.registry import data_root, documented_samples
+    from harness.data.registry import brings_data, data_root, documented_samples
     from harness.files.git import revision_here
     from harness.memory.batch_size import parse_batch_sizes
     from harness.memory.record import documented_batch_sizes
@@ -51,8 +51,9 @@ def write_memory_report(asked: MemoryOptions) -> list[Path]:
 
     for module in asked.modules:
         load_module(module)
-    device, root = resolve_device(asked.device), data_root(asked.data_root)
     chosen = matching(specs(), asked.references or "*")
+    own = any(brings_data(get(spec)) for spec in chosen)
+    device, root = resolve_device(asked.device), data_root(asked.data_root, own=own)
     if not asked.references:
         chosen = [spec for spec in chosen if "@" not in spec]
     sizes: dict[str, list[int]] = {}

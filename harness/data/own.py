@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import IterableDataset
 
 from harness.data.dataset import linspace_indices, scale_pixels, seeded
 from harness.records.progress import report_progress
@@ -21,6 +21,8 @@ from reference import Batch, Card, Reference
 
 _log = logging.getLogger(__name__)
 
+_KEPT = 256 * 2**20  # bytes up to which all items are kept
+_PIECE = 1024  # items that are read together
 _READ_TWICE = 8  # items that must be the same when they are read again
 _SLACK = 1e-3  # of the range, beyond which a picture's values may not lie
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's, by channels
@@ -56,43 +58,58 @@ class OwnDataset:
         if not self._length:
             raise ValueError(f"data() of {self._owner} returns a data set of length 0")
         self.title = str(getattr(data, "title", "") or f"{type(data).__name__} of {self._owner}")
-        self.in_memory = isinstance(data, TensorDataset)
         first, label = self._item(0)
         self._kind, self._labelled = first.dtype, label is not None
+        self.in_memory = first.nbytes * len(self) <= _KEPT
+        self._kept: Batch | None = None
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, indices: Tensor) -> Batch:
         """The samples at `indices` (B,), in that order: data (B, *data_shape) float32, labels (B,) int64 or None."""
-        items = [self._item(int(index)) for index in indices]
-        labels = [label for _, label in items]
-        kept = torch.tensor(labels, dtype=torch.int64) if self._labelled else None
-        return Batch(self._scaled(torch.stack([data for data, _ in items])), kept)
+        stored = self._read(indices) if self._kept is None else _at(self._kept, indices)
+        if stored.data.dtype == torch.float32:
+            return stored
+        return Batch(scale_pixels(stored.data, self._card.data_range), stored.labels)
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with any value, label, or their order: every item is read for them once."""
-        digest = hashlib.sha256(repr((self._card.data_shape, self._labelled)).encode())
-        again = {int(i): b"" for i in linspace_indices(len(self), _READ_TWICE)}
-        for index in range(len(self)):
-            report_progress(_log, f"reading {self.title} once to know it", index, len(self))
-            found = self.stored_bytes(index)
-            digest.update(found)
-            if index in again:
-                again[index] = found
-        for index, found in again.items():
-            if self.stored_bytes(index) != found:
-                raise ValueError(
-                    f"item {index} of the data of {self._owner} isn't the same when it is read again: what draws at "
-                    "random (a transform, noise) must follow from the index, or no seed gives the same training twice"
-                )
+        """16 hexadecimal digits that change with any value, label, or their order: every item is read for them once.
+
+        What is small is kept then, so that no item is read again.
+        """
+        digest = hashlib.sha256(repr((self._card.data_shape, self._kind)).encode())
+        again = set(linspace_indices(len(self), _READ_TWICE).tolist())
+        parts = []
+        for indices in torch.split(torch.arange(len(self)), _PIECE):
+            report_progress(_log, f"reading {self.title} once to know it", int(indices[0]), len(self))
+            part = self._read(indices)
+            digest.update(part.data.numpy().tobytes())
+            for index in again & set(indices.tolist()):
+                if not torch.equal(self._item(index)[0], part.data[index - int(indices[0])]):
+                    raise ValueError(
+                        f"item {index} of the data of {self._owner} isn't the same when it is read again: what draws "
+                        "at random (a transform, noise) must follow from the index, or no seed gives the same training "
+                        "twice"
+                    )
+            parts.append(part if self.in_memory else Batch(torch.empty(0), part.labels))
+        labels = torch.cat([part.labels for part in parts if part.labels is not None]) if self._labelled else None
+        digest.update(b"" if labels is None else labels.numpy().tobytes())
+        if self.in_memory:
+            self._kept = Batch(torch.cat([part.data for part in parts]), labels)
         return digest.hexdigest()[:16]
 
-    def stored_bytes(self, index: int) -> bytes:
-        """An item's values and label, as they are stored."""
-        data, label = self._item(index)
-        return data.contiguous().numpy().tobytes() + repr((data.dtype, label)).encode()
+    def few(self) -> list[tuple[bytes, int | None]]:
+        """Some items, evenly spread: their bytes and labels."""
+        items = [self._item(index) for index in linspace_indices(len(self), _READ_TWICE).tolist()]
+        return [(data.numpy().tobytes(), label) for data, label in items]
+
+    def _read(self, indices: Tensor) -> Batch:
+        """Items as they are stored, stacked."""
+        items = [self._item(index) for index in indices.tolist()]
+        labels = torch.tensor([label for _, label in items], dtype=torch.int64) if self._labelled else None
+        return Batch(torch.stack([data for data, _ in items]), labels)
 
     def _item(self, index: int) -> tuple[Tensor, int | None]:
         """One item, checked: its data as they are stored, and its label."""
@@ -126,7 +143,7 @@ class OwnDataset:
             raise ValueError(f"{where} holds {value.dtype}: it takes float32 in the card's range, or uint8")
         if value.dtype == torch.float32:
             self._check_values(value, where)
-        return value.detach().cpu()
+        return value.detach().cpu().contiguous()
 
     def _check_values(self, value: Tensor, where: str) -> None:
         if not bool(torch.isfinite(value).all()):
@@ -138,9 +155,6 @@ class OwnDataset:
                 f"{where} has values from {float(value.min()):.3g} to {float(value.max()):.3g}; data_range of "
                 f"{self._owner} is {low:g} to {high:g}"
             )
-
-    def _scaled(self, data: Tensor) -> Tensor:
-        return scale_pixels(data, self._card.data_range) if data.dtype == torch.uint8 else data
 
     def _guarded(self, where: str, ask: Callable[[], Any]) -> Any:
         """What a stranger's code answers, or its exception in one line."""
@@ -161,8 +175,7 @@ def own_data(reference: Reference, root: Path | None) -> OwnDataset:
     """
     name = reference.card.name
     opened, again = (OwnDataset(_made(reference, root, seed), reference.card) for seed in (0, 1))
-    few = [int(index) for index in linspace_indices(len(opened), _READ_TWICE)]
-    if len(again) != len(opened) or any(again.stored_bytes(i) != opened.stored_bytes(i) for i in few):
+    if len(again) != len(opened) or again.few() != opened.few():
         raise ValueError(
             f"data() of {name} gives other items when it is called again: fix their order (sorted names, no set), and "
             "draw from a generator with a seed of its own"
@@ -178,6 +191,10 @@ def _made(reference: Reference, root: Path | None, seed: int) -> Any:
         except Exception as error:
             said = " ".join(str(error).split())
             raise ValueError(f"data() of {reference.card.name} fails: {type(error).__name__}: {said}") from error
+
+
+def _at(kept: Batch, indices: Tensor) -> Batch:
+    return Batch(kept.data[indices], None if kept.labels is None else kept.labels[indices])
 
 
 def _pixels(picture: Image.Image, shape: Sequence[int], where: str) -> Tensor:

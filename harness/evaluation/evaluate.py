@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harness.data import Dataset, batches_per_epoch, open_data
 from harness.data.dataset import scale_pixels
+from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
 from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
@@ -236,10 +237,10 @@ def _how_many(options: EvaluateOptions, dataset: Dataset, what: str) -> int:
 
 def _real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealImages, Extractor]:
     """What images of one's own are held against, and who looks."""
-    root = find_root(options.data_root)
     if not options.against:
         raise ValueError("images of your own need --against: a reference for its data, or a folder of real images")
     if Path(options.against).is_dir():
+        root = find_root(options.data_root)
         if options.extractor is None:
             raise ValueError("against a folder of images, --extractor must say who looks at them")
         images = _in_bytes(read_images(Path(options.against)), _BYTES, options, options.against)
@@ -250,6 +251,7 @@ def _real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealIm
         real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
         return real, load_extractor(options.extractor, device, root, options.inception_weights)
     chosen = get(options.against)
+    root = find_root(options.data_root, own=brings_data(chosen))
     card, dataset = chosen.card, open_data(chosen, root)
     return RealImages.of(card, dataset), _choose_extractor(options, card, dataset, device, root)
 
