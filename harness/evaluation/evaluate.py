@@ -15,7 +15,7 @@ from harness.data import Dataset, batches_per_epoch, open_data
 from harness.data.dataset import scale_pixels
 from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
-from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation
+from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation, write_sheet
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
 from harness.evaluation.kept_generator import FACTS, read_golden
@@ -40,9 +40,17 @@ from harness.records.metrics import (
     MetricValue,
 )
 from harness.training.device import numerics_name, resolve_device
+from harness.training.given_weights import (
+    SUFFIXES,
+    UNTOLD,
+    fits_line,
+    read_weights,
+    weighted_networks,
+    without_weights,
+)
 from harness.training.load_run import restore_run, run_data
 from harness.training.networks import drawn_networks
-from harness.training.run_folder import RUN_FILE, RunFolder
+from harness.training.run_folder import RUN_FILE, RunFolder, folder_name
 from harness.training.sampler import Sampler
 from reference import Batch, Card, get, load_module
 from reference.api.user_modules import import_user_module
@@ -111,6 +119,11 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
         return _evaluate_run(Path(target), options, device)
     if (Path(target) / FACTS).is_file():
         return _evaluate_kept(Path(target), options)
+    spec, weights = without_weights(target)
+    if weights is not None:
+        return _evaluate_weights(spec, weights, options, device)
+    if Path(target).suffix in SUFFIXES:
+        raise ValueError(f"{target} holds weights alone; {fits_line(read_weights(Path(target)))}")
     if not Path(target).is_dir() and ":" not in target:
         what = "a folder of a run, of a kept generator or of images"
         raise ValueError(f"{target!r} is neither {what}, nor module:callable")
@@ -129,6 +142,8 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     where, kept = write_evaluation(
         folder, values, facts, real.dataset, device, modules=options.modules, add=options.add
     )
+    if not Path(target).is_dir():  # those of a folder can be looked at there
+        write_sheet(where.parent, name, images)
     return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
 
 
@@ -142,10 +157,8 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     sampler = Sampler(run.reference, run.networks, device, options.seed)
     n = _how_many(options, dataset, "samples")
     strange = not was_trained_for(extractor.name, card, dataset)
-    seen: list[str] = []
-    values = evaluate_sampler(
-        sampler, dataset, n, extractor, lambda images: seen.append(little_used(images, _BYTES)), strange=strange
-    )
+    shown: list[Tensor] = []
+    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append, strange=strange)
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
@@ -175,7 +188,9 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         options.modules,
         add=options.add,
     )
-    note = f"its samples hold {seen[0]}, of 0 for black to 255 for white: does the card's range fit?" if seen[0] else ""
+    write_sheet(where.parent, name, shown[0])
+    used = little_used(shown[0], _BYTES)
+    note = f"its samples hold {used}, of 0 for black to 255 for white: does the card's range fit?" if used else ""
     return Evaluation(
         f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note
     )
@@ -195,7 +210,8 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     extractor = _choose_extractor(options, card, dataset, device, root)
     n = _how_many(options, dataset, "samples")
     sampler = Sampler(golden.sampler.reference, golden.sampler.networks, device, options.seed)
-    values = evaluate_sampler(sampler, dataset, n, extractor)
+    shown: list[Tensor] = []
+    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
     size = min(card.batch_size, len(dataset))
     about = {
         "reference": options.name or facts.reference,
@@ -208,7 +224,35 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     trained |= {part: str(facts.environment.get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
     folder = options.out or Path("runs") / "evaluated" / _place(str(path))
     where, kept = write_evaluation(folder, values, about, dataset, device, trained, add=options.add)
+    write_sheet(where.parent, str(about["reference"]), shown[0])
     return Evaluation(f"{facts.reference}, step {facts.steps}", dataset.title, values, where, kept, n, n)
+
+
+def _evaluate_weights(spec: str, file: Path, options: EvaluateOptions, device: torch.device) -> Evaluation:
+    """What somebody else has trained, sampled as a reference samples, against the reference's data."""
+    if options.against or options.value_range:
+        raise ValueError(
+            "--against and --range play no part for weights: the reference's card says what they are held to"
+        )
+    chosen, given = get(spec), read_weights(file)
+    networks, told = weighted_networks(chosen, given, device)
+    root = find_root(options.data_root, own=brings_data(chosen))
+    card, dataset = chosen.card, open_data(chosen, root)
+    extractor = _choose_extractor(options, card, dataset, device, root)
+    n = _how_many(options, dataset, "samples")
+    strange = not was_trained_for(extractor.name, card, dataset)
+    sampler, shown = Sampler(chosen, networks, device, options.seed), list[Tensor]()
+    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append, strange=strange)
+    # Not the reference's own name: nobody knows how long or on what they were trained, so that they decide no claim.
+    name = f"{spec}, {file.name}"
+    facts = {"reference": options.name or name, "seed": options.seed, "n": n, "batch_size": card.batch_size}
+    folder = options.out or Path("runs") / "evaluated" / _place(f"{folder_name(spec)}-{file.stem}")
+    weights = {"weights": given.digest, "weights of": told}
+    where, kept = write_evaluation(
+        folder, values, facts, dataset, device, weights, modules=options.modules, add=options.add
+    )
+    write_sheet(where.parent, str(facts["reference"]), shown[0])
+    return Evaluation(name, dataset.title, values, where, kept, n, n, note=f"weights of {told}; {UNTOLD}")
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:

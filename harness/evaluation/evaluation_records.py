@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,15 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from harness.data import Dataset
+from harness.files.figures import save_picture
 from harness.files.git import revision_here
 from harness.files.writing import free_name, write_text
 from harness.records.environment import environment, fingerprint
-from harness.records.metrics import DATA, FID, TRAINING, UNTRAINED, Metric, MetricValue
+from harness.records.metrics import DATA, FID, TRAINING, UNTRAINED, Metric, MetricValue, series
 from harness.records.record import Record, is_headline, read_records
 from harness.records.report_folder import ENVIRONMENT, RECORDS, Asked, read_session, write_session
+from harness.training.sample_grids import picture_of
 from reference import specs
+
+FIGURES = "figures.csv"
+_SHOWN = 64
 
 
 def earlier_evaluations(folder: Path) -> Asked:
@@ -97,7 +106,28 @@ def write_evaluation(
     named = tuple(sorted(known.union(earlier.specs))), tuple(dict.fromkeys((*earlier.modules, *modules)))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_session(folder, Asked(*named, earlier.revision, earlier.clean, finished=now))
+    _write_figures(folder / FIGURES, [*there, *records])
     return folder / RECORDS, kept
+
+
+def write_sheet(folder: Path, name: str, images: Tensor) -> Path:
+    """A picture of what was measured, of the first 64 images (n, C, H, W) uint8; what lay there gets another name."""
+    path = folder / f"samples-{re.sub(r'[^A-Za-z0-9.@=_-]+', '_', name)}.png"
+    if path.exists():
+        path.rename(free_name(path))
+    save_picture(path, picture_of(images[:_SHOWN].float(), (0.0, 255.0)))
+    return path
+
+
+def _write_figures(path: Path, records: Sequence[Record]) -> None:
+    """The same values for a spreadsheet, a line each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("reference", "seed", "n", "data", "metric", "value", "unit", "better"))
+    for r in records:
+        value = "" if r.value is None else repr(r.value)
+        writer.writerow((r.reference, r.seed, r.n, r.data, series(r.metric, r.protocol), value, r.unit, r.better))
+    write_text(path, text.getvalue())
 
 
 def _check_new(records: Sequence[Record], there: Sequence[Record], folder: Path) -> None:

@@ -19,7 +19,10 @@ class EvaluateOptions:
         ValueError: a value out of its range.
     """
 
-    target: Annotated[str, typer.Argument(help="A run folder, a kept generator's, one of images, or module:callable.")]
+    target: Annotated[
+        str,
+        typer.Argument(help="A folder of a run, a kept generator or images; REFERENCE@weights=FILE; module:callable."),
+    ]
     count: Annotated[int | None, typer.Option("-n", "--count", help="How many samples; default 10,000, or all.")] = None
     against: Annotated[
         str, typer.Option(help="For images that come from no run: a reference (its data), or a folder of real images.")

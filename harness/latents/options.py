@@ -34,7 +34,7 @@ class SampleOptions:
         ValueError: a value out of its range, named with the choices.
     """
 
-    run: Annotated[str, typer.Argument(help="A run folder, or a reference whose option names its weights.")]
+    run: Annotated[str, typer.Argument(help="A run folder, or REFERENCE@weights=FILE.")]
     mode: Annotated[str, typer.Option(help=f"{', '.join(get_args(Mode)[:-1])} or {get_args(Mode)[-1]}.")] = "random"
     count: Annotated[
         int | None, typer.Option("-n", "--count", help="How many samples, steps or rows; default the documents'.")

@@ -18,6 +18,7 @@ from harness.latents.options import SampleOptions
 from harness.latents.probe import Labelled, LinearProbe, labelled_digits, labelled_faces
 from harness.latents.vectors import save_vectors
 from harness.training.device import resolve_device
+from harness.training.given_weights import without_weights
 from harness.training.load_run import RestoredRun, restore_run, run_data, untrained_run
 from harness.training.run_folder import folder_name
 from harness.training.sample_grids import picture_of
@@ -64,9 +65,8 @@ def sample_run(options: SampleOptions) -> str:
     told = f"; {broken} hold NaN or infinite values" if broken else ""
     told += "".join(f"; {name} {value:.4g}" for name, value in grid.numbers.items())
     what = f"{len(grid.images)} samples" if options.mode == "random" else f"{options.mode}, {len(grid.images)} images"
-    return (
-        f"{what} of {config.reference} after step {restored.step}{told}: {target}, beside it {', '.join(suffixes)}"
-        + (f"; what was there is kept: {aside}" if aside else "")
+    return f"{what} of {config.reference} {restored.age}{told}: {target}, beside it {', '.join(suffixes)}" + (
+        f"; what was there is kept: {aside}" if aside else ""
     )
 
 
@@ -97,12 +97,14 @@ def _restored(options: SampleOptions) -> tuple[RestoredRun, Path]:
     run, device = options.run, resolve_device(options.device)
     stem = "sample" if options.mode == "random" else options.mode
     if not Path(run).is_dir() and run.partition("@")[0] in names():
-        if not (options.untrained or getattr(get(run), "checkpoint", None)):
+        weights = without_weights(run)[1]
+        if not (options.untrained or weights or getattr(get(run), "checkpoint", None)):
             raise ValueError(
-                f"{run} is a reference and no run: train it and name the run's folder, name its weights where it has "
-                "an option `checkpoint`, or ask for its untrained networks with --untrained"
+                f"{run} is a reference and no run: train it and name the run's folder, name somebody's weights as "
+                f"'{run}@weights=FILE', or ask for its untrained networks with --untrained"
             )
-        return untrained_run(run, device), Path("runs") / f"{folder_name(run)}-{stem}-seed{options.seed}.png"
+        called = folder_name(without_weights(run)[0]) + (f"-{weights.stem}" if weights else "")
+        return untrained_run(run, device), Path("runs") / f"{called}-{stem}-seed{options.seed}.png"
     return restore_run(Path(run), device), Path(run) / f"{stem}-seed{options.seed}.png"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +13,21 @@ from harness.data import Dataset, Reading, open_data
 from harness.data.registry import brings_data, data_root
 from harness.training.checkpoint import newest_checkpoint
 from harness.training.config import RunConfig
+from harness.training.given_weights import UNTOLD, read_weights, weighted_networks, without_weights
 from harness.training.networks import drawn_networks
 from harness.training.run_folder import RunFolder
 from harness.training.state import load_network
 from reference import Reference, get, load_module, spec_of
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RestoredRun:
     """The networks of a run as its newest readable checkpoint has them, after `step` steps.
 
-    `data` is what it was trained on, as its folder says; None for networks that were never trained.
+    `data` is what it was trained on, as its folder says; None for networks that were never trained here. `weights`
+    names the file of somebody else's, "" for none.
     """
 
     config: RunConfig
@@ -31,6 +36,12 @@ class RestoredRun:
     device: torch.device
     step: int
     data: TrainedOn | None = None
+    weights: str = ""
+
+    @property
+    def age(self) -> str:
+        """`after step 500`, or whose weights they are."""
+        return f"with the weights {self.weights}" if self.weights else f"after step {self.step}"
 
 
 @dataclass(frozen=True)
@@ -71,12 +82,17 @@ def untrained_run(spec: str, device: torch.device) -> RestoredRun:
     """A reference as it makes its networks with its card's seed: untrained, or from the file that an option names.
 
     Raises:
-        ValueError: no such reference, or its networks can't be made.
+        ValueError: no such reference, its networks can't be made, or the weights don't fit them.
     """
-    reference = get(spec)
+    plain, weights = without_weights(spec)
+    reference = get(plain)
     card = reference.card
     config = RunConfig(spec_of(reference), card.seed, card.batch_size, steps=1)
-    return RestoredRun(config, reference, drawn_networks(reference, card.seed, device), device, 0)
+    if weights is None:
+        return RestoredRun(config, reference, drawn_networks(reference, card.seed, device), device, 0)
+    networks, told = weighted_networks(reference, read_weights(weights), device)
+    _log.info(f"weights of {told}; {UNTOLD}")
+    return RestoredRun(config, reference, networks, device, 0, weights=weights.name)
 
 
 def restore_run(path: Path, device: torch.device) -> RestoredRun:
