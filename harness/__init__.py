@@ -4,7 +4,7 @@ import os
 
 from harness.records.processors import waiting_policy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # OpenMP reads this once, when PyTorch is imported, which therefore comes later.
 os.environ.update(waiting_policy(os.environ))

@@ -41,8 +41,8 @@ from harness.records.metrics import (
 )
 from harness.training.device import numerics_name, resolve_device
 from harness.training.given_weights import (
-    SUFFIXES,
     UNTOLD,
+    WEIGHT_FILES,
     fits_line,
     read_weights,
     weighted_networks,
@@ -122,7 +122,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     spec, weights = without_weights(target)
     if weights is not None:
         return _evaluate_weights(spec, weights, options, device)
-    if Path(target).suffix in SUFFIXES:
+    if Path(target).suffix in WEIGHT_FILES:
         raise ValueError(f"{target} holds weights alone; {fits_line(read_weights(Path(target)))}")
     if not Path(target).is_dir() and ":" not in target:
         what = "a folder of a run, of a kept generator or of images"

@@ -24,7 +24,7 @@ from reference import Reference, get, names
 _log = logging.getLogger(__name__)
 
 OPTION = "weights"
-SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+WEIGHT_FILES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 _WRAPPERS = ("module.", "_orig_mod.", "_forward_module.")  # of DataParallel, torch.compile, Fabric
 _COUNTED = "num_batches_tracked"  # by batch normalisation from PyTorch 0.4.1 on; older files lack it
 _FEW = 6  # names of a list
