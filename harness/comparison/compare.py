@@ -20,6 +20,7 @@ from harness.comparison.bits import (
     compute_on_both,
     without_first_steps,
 )
+from harness.comparison.comment import comparison_comment
 from harness.comparison.first_steps import FirstSteps, chosen
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
@@ -29,12 +30,12 @@ from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
 from harness.data.registry import documented_samples
 from harness.files.git import uncommitted
-from harness.files.writing import free_name
+from harness.files.writing import free_name, write_text
 from harness.memory.record import sizes_within_budget
 from harness.records.environment import device_name
 from harness.records.profiles import get_profile
 from harness.records.record import Record
-from harness.records.report_folder import COMPARISON
+from harness.records.report_folder import COMMENT, COMPARISON
 from harness.reporting.console import new_table
 from harness.reporting.pages import write_table
 from harness.reporting.screen import showing
@@ -78,7 +79,7 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
         said = f"what isn't committed plays no part, --dirty takes it: {escape(left_out[0])}{more}"
         console.print(said, soft_wrap=True)
     with trees_of(options.base, options.candidate, dirty=options.dirty) as trees:
-        left, codes = options.references, [0]
+        left, codes, bits = options.references, [0], list[RevisionBits]()
         older = without_first_steps(trees)
         if older and options.first_steps:
             console.print(f"bits aren't compared: the harness of the {older[0]} is too old for it")
@@ -89,7 +90,9 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
             what = Measurement(options.seeds, options.first_seed, options.for_suites(left))
             with showing():
                 base, candidate = measure_revisions(trees, what, options.out)
-            codes.append(_judge(base, candidate, options, console, "records and table"))
+            codes.append(_judge(base, candidate, options, console, "records and table", bits))
+        else:
+            _write_comment(options, [], bits)
     return 1 if 1 in codes else max(codes)
 
 
@@ -124,13 +127,23 @@ def _judge(
     options: CompareOptions | RevisionOptions,
     console: Console,
     written: str,
+    bits: Sequence[RevisionBits] = (),
 ) -> int:
     comparisons = compare(base, candidate, options.rule)
     show(comparisons, console, options.alpha)
     heading = f"# {options.candidate} against {options.base}\n\n{tally(comparisons)}"
     _write_table(options.out, COMPARISON, comparison_table(comparisons), heading, console)
+    _write_comment(options, comparisons, bits)
     console.print(f"{written}: {escape(str(options.out))}")
     return exit_code(comparisons)
+
+
+def _write_comment(
+    options: CompareOptions | RevisionOptions, comparisons: Sequence[Comparison], bits: Sequence[RevisionBits]
+) -> None:
+    """The same for a pull request, beside the table."""
+    title = f"{options.candidate} against {options.base}"
+    write_text(options.out / COMMENT, comparison_comment(title, comparisons, bits))
 
 
 def _write_table(out: Path, name: str, table: pd.DataFrame, heading: str, console: Console) -> None:

@@ -11,6 +11,7 @@ from harness.files.writing import free_name, write_text
 
 RECORDS, ENVIRONMENT, SESSION = "records.jsonl", "environment.json", "session.json"
 REPORT, WEB_PAGE, TIDY = "report.md", "report.html", "tidy"
+COMMENT = "comment.md"  # what it says, for a pull request
 COMPARISON = "comparison"  # the table of what this run is against a baseline, if there is one
 PLOT_KINDS = (".png", ".gif")  # what a report's `plots` holds to be looked at
 JOBS = "jobs"  # what several processes of one run tell each other, while it runs
@@ -101,4 +102,4 @@ def report_files(folder: Path, tables: Collection[str]) -> list[Path]:
 
 def _own_files(tables: Collection[str]) -> set[str]:
     files = {f"{name}.{kind}" for name in (*tables, COMPARISON) for kind in ("csv", "md")}
-    return {RECORDS, ENVIRONMENT, SESSION, REPORT, WEB_PAGE, f"{TIDY}.csv", f"{TIDY}.tex", *files}
+    return {RECORDS, COMMENT, ENVIRONMENT, SESSION, REPORT, WEB_PAGE, f"{TIDY}.csv", f"{TIDY}.tex", *files}

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from numpy.typing import NDArray
 
 import reference as registry
 from harness.comparison.baseline import read_record_set
+from harness.comparison.comment import MOST, comparison_comment, run_comment
 from harness.comparison.page import comparison_table
 from harness.comparison.verdicts import Comparison, compare, exit_code, tally
 from harness.data.grid import modes_of
@@ -20,12 +21,14 @@ from harness.data.registry import brings_data, data_root
 from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
+from harness.files.writing import write_text
 from harness.records.metrics import DISK_SPEED_UP, Metric, find_metric
 from harness.records.processors import usable_processors
 from harness.records.record import Record, Status, read_records
-from harness.records.report_folder import COMPARISON, RECORDS, Asked
+from harness.records.report_folder import COMMENT, COMPARISON, RECORDS, Asked
 from harness.reporting.pages import write_report, write_table
 from harness.reporting.recorder import Recorder
+from harness.reporting.scorecard import ClaimVerdict, decide_claims
 from harness.suite.settings import Settings
 from harness.suite.subject import Subject
 from harness.training.device import check_workspace_variable, resolve_device
@@ -178,7 +181,18 @@ class Session:
             self.comparisons = compare([r for r in self._baseline if r.reference in asked], records)
             heading = f"# This run against {self.settings.baseline}\n\n{tally(self.comparisons)}"
             write_table(self.settings.report_dir, COMPARISON, comparison_table(self.comparisons), heading)
+        if records:
+            self._write_comment(records)
         return exit_code(self.comparisons)
+
+    def _write_comment(self, records: list[Record]) -> None:
+        """The same for a pull request, beside the tables."""
+        counted = Counter(judged.verdict for judged in decide_claims(self.cards, records))
+        claims = f"Claims: {', '.join(f'{counted[verdict]} {verdict}' for verdict in get_args(ClaimVerdict))}."
+        parts = [run_comment("The suites", self.outcomes, records, claims)]
+        if self.comparisons:
+            parts.append(comparison_comment(f"This run against {self.settings.baseline}", self.comparisons))
+        write_text(self.settings.report_dir / COMMENT, "\n".join(reversed(parts))[:MOST])
 
     def close(self) -> None:
         """Let others write into the report folder."""
