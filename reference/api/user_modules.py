@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+_OURS = ("harness", "reference")
+
 
 def import_user_module(name: str) -> ModuleType:
     """Import a module that is installed or lies in the current folder, which is searched last.
@@ -15,19 +17,27 @@ def import_user_module(name: str) -> ModuleType:
     A folder that is searched first hides Python's own modules from everybody: a `code.py` in it ends pytest.
 
     Raises:
-        ValueError: a module of this name lies in the current folder, and another one is found before it.
+        ValueError: a module of this name lies in the current folder, and another one is found before it; or one there
+            is called like a package of this project, so that whoever imports it gets the other.
         Exception: whatever importing it raises.
     """
     here = Path.cwd()
     if not {str(here), ""} & set(sys.path):
         sys.path.append(str(here))
     importlib.invalidate_caches()
-    top = name.partition(".")[0]
+    for top in dict.fromkeys((name.partition(".")[0], *_OURS)):
+        _check_unhidden(here, top)
+    return importlib.import_module(name)
+
+
+def _check_unhidden(here: Path, top: str) -> None:
+    """Refuse a module or package of this name in the current folder, where another one is found before it."""
     candidates = (here / f"{top}.py", here / top / "__init__.py")
     mine = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if mine is not None:
-        found = importlib.util.find_spec(top)
-        origin = found.origin if found else None
-        if origin is not None and origin != str(mine) and Path(origin).resolve() != mine.resolve():
-            raise ValueError(f"{mine} has the name of another module, {origin}, which is found first: rename it")
-    return importlib.import_module(name)
+    if mine is None:
+        return
+    found = importlib.util.find_spec(top)
+    origin = found.origin if found else None
+    if origin is not None and origin != str(mine) and Path(origin).resolve() != mine.resolve():
+        what = "has the name of a package of gan-harness" if top in _OURS else "has the name of another module"
+        raise ValueError(f"{mine} {what}, {origin}, which is found first: rename it")

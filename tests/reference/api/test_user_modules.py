@@ -34,8 +34,20 @@ def test_a_module_here_is_found_and_goes_behind_everybody_elses(here: Path) -> N
 def test_a_module_that_another_one_hides_is_named_and_not_exchanged_for_it(name: str, here: Path) -> None:
     assert import_user_module(name).__name__ == name, "nothing here has the name"
     (here / f"{name}.py").write_text("VALUE = 7\n")
-    with pytest.raises(ValueError, match=rf"{name}\.py has the name of another module, \S+, which is found first"):
+    with pytest.raises(
+        ValueError, match=rf"{name}\.py has the name of a\S* \w+( of gan-harness)?, \S+, which is found first"
+    ):
         import_user_module(name)
+
+
+@pytest.mark.parametrize("name", ["harness", "reference"])
+def test_a_package_that_is_called_like_ours_is_one_line(name: str, here: Path) -> None:
+    """The user's own tests and GAN would import ours."""
+    (here / name).mkdir()
+    (here / name / "__init__.py").write_text("")
+    (here / "my_gan.py").write_text(f"import {name}\n")
+    with pytest.raises(ValueError, match=rf"{name}/__init__\.py has the name of a package of gan-harness, \S+, which"):
+        import_user_module("my_gan")
 
 
 def test_a_code_py_beside_the_users_gan_ends_nothing(here: Path) -> None:
