@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,8 +24,9 @@ from harness.comparison.comment import comparison_comment
 from harness.comparison.first_steps import FirstSteps, chosen
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
-from harness.comparison.revisions import Measurement, commit_of, measure_revisions, trees_of
+from harness.comparison.revisions import Measurement, commit_of, measure_in_turn, measure_revisions, trees_of
 from harness.comparison.rule import ALPHA
+from harness.comparison.sequential import Standing, most_seeds, stand
 from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_code, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
 from harness.data.registry import documented_samples
@@ -45,6 +46,7 @@ from harness.training.synthetic_step import check_batch_size
 from reference import get, load_module
 
 BITS, _SPEED = "bits", "speed"
+_PAIRED_SEEDS = 8  # where bits say nothing: the same seeds on both sides tell of five metrics from eight on
 _COLOURS = {"kept": "green", SAME_BITS: "green", "better": "green", "worse": "red"}
 
 
@@ -86,11 +88,13 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
         elif options.first_steps:
             bits = _compare_bits(trees, options, console)
             left, codes = ",".join(found.reference for found in bits if found.is_open), [bits_exit_code(bits)]
-        if left:
-            what = Measurement(options.seeds, options.first_seed, options.for_suites(left))
+        if bits and left:
+            codes.append(_judge_in_turn(trees, left.split(","), options, console, bits))
+        elif left:
+            what = Measurement(options.seeds or _PAIRED_SEEDS, options.first_seed, options.for_suites(left))
             with showing():
                 base, candidate = measure_revisions(trees, what, options.out)
-            codes.append(_judge(base, candidate, options, console, "records and table", bits))
+            codes.append(_judge(base, candidate, options, console, "records and table"))
         else:
             _write_comment(options, [], bits)
     return 1 if 1 in codes else max(codes)
@@ -121,15 +125,62 @@ def _compare_bits(trees: Mapping[str, Path], options: RevisionOptions, console: 
     return found
 
 
+def _judge_in_turn(
+    trees: Mapping[str, Path],
+    references: Sequence[str],
+    options: RevisionOptions,
+    console: Console,
+    bits: Sequence[RevisionBits],
+) -> int:
+    """Train what has other bits, seed after seed, until it is decided or can't be."""
+    most = options.seeds or most_seeds(len(references), options.alpha)
+    own = replace(options.rule, alpha=options.alpha / len(references))
+    standings: dict[str, Standing] = {}
+    better: dict[str, set[str]] = {name: set() for name in references}
+
+    def left(base: list[Record], candidate: list[Record]) -> list[str]:
+        for name in [name for name in references if name not in standings or standings[name].goes_on]:
+            standings[name] = stand(name, base, candidate, most, own, better[name])
+            better[name] |= {
+                c.series for c in standings[name].comparisons if c.test is not None and c.verdict == "better"
+            }
+        return [name for name in references if standings[name].goes_on]
+
+    with showing():
+        measure_in_turn(
+            trees,
+            options.first_seed,
+            most,
+            lambda some: options.for_suites(",".join(some)),
+            references,
+            left,
+            options.out,
+        )
+    for name, standing in standings.items():
+        seeds = max((len(c.base) for c in standing.comparisons), default=0)
+        console.print(f"{escape(name)}: {seeds} of at most {most} seeds a side: {standing.why}", soft_wrap=True)
+    comparisons = [c for standing in standings.values() for c in standing.comparisons]
+    return _say(comparisons, options, console, "records and table", bits)
+
+
 def _judge(
     base: Sequence[Record],
     candidate: Sequence[Record],
     options: CompareOptions | RevisionOptions,
     console: Console,
     written: str,
+) -> int:
+    return _say(compare(base, candidate, options.rule), options, console, written)
+
+
+def _say(
+    comparisons: Sequence[Comparison],
+    options: CompareOptions | RevisionOptions,
+    console: Console,
+    written: str,
     bits: Sequence[RevisionBits] = (),
 ) -> int:
-    comparisons = compare(base, candidate, options.rule)
+    """Show and write what was found; the exit code."""
     show(comparisons, console, options.alpha)
     heading = f"# {options.candidate} against {options.base}\n\n{tally(comparisons)}"
     _write_table(options.out, COMPARISON, comparison_table(comparisons), heading, console)
@@ -142,8 +193,10 @@ def _write_comment(
     options: CompareOptions | RevisionOptions, comparisons: Sequence[Comparison], bits: Sequence[RevisionBits]
 ) -> None:
     """The same for a pull request, beside the table."""
-    title = f"{options.candidate} against {options.base}"
-    write_text(options.out / COMMENT, comparison_comment(title, comparisons, bits))
+    path = options.out / COMMENT
+    if path.exists():
+        path.rename(free_name(path))
+    write_text(path, comparison_comment(f"{options.candidate} against {options.base}", comparisons, bits))
 
 
 def _write_table(out: Path, name: str, table: pd.DataFrame, heading: str, console: Console) -> None:

@@ -52,7 +52,9 @@ class RevisionOptions:
 
     base: Annotated[str, typer.Argument(help="A git revision.")]
     candidate: Annotated[str, typer.Argument(help="The one that is to be judged.")]
-    seeds: Annotated[int, typer.Option(help="Seeds to train on either side.")] = 8
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds to train on either side, at most; default 5, more for several references.")
+    ] = None
     first_seed: Annotated[int, typer.Option(help="The first seed.")] = 0
     references: Annotated[str, typer.Option(help="Which references, as for the suites.")] = "*"
     profile: Annotated[str, typer.Option(help="How much to train.")] = "smoke"
@@ -87,7 +89,7 @@ class RevisionOptions:
             raise ValueError(f"--first-steps must be 0 or more, not {self.first_steps}")
         if self.runs is not None and not self.runs.is_dir():
             raise ValueError(f"--runs {self.runs} isn't a folder of trainings")
-        if self.seeds < 1 or self.first_seed < 0:
+        if (self.seeds is not None and self.seeds < 1) or self.first_seed < 0:
             raise ValueError(f"--seeds must be 1 or more and --first-seed 0 or more, not {self.seeds, self.first_seed}")
         if self.rounds < 1:
             raise ValueError(f"--rounds must be 1 or more, not {self.rounds}")

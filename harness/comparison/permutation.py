@@ -54,7 +54,7 @@ def permutation_test(base: Sequence[float], candidate: Sequence[float], alpha: f
     if not 0 < alpha < 1:
         raise ValueError(f"α must lie between 0 and 1, not {alpha}")
     effect = float(y.mean() - x.mean())
-    deals, exact = _deals(len(x), len(y))
+    deals, exact = deals_of(len(x), len(y))
     values = np.concatenate([x, y])
     centred = values - values.mean()
     total = centred.sum()
@@ -119,7 +119,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _deals(n: int, m: int) -> tuple[NDArray[np.int64], bool]:
+def deals_of(n: int, m: int) -> tuple[NDArray[np.int64], bool]:
     """(deals, m): which of the n + m values go to the candidate."""
     if math.comb(n + m, m) <= MAX_DEALS:
         return np.array(list(combinations(range(n + m), m)), np.int64), True

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from harness.records.record import Record
 from harness.records.report_folder import RECORDS
 
 _log = logging.getLogger(__name__)
+
+OTHER_SEEDS = 1000  # how far the candidate's seeds are from the base's, where these come one after the other
 
 _OLD_PLUGIN = "harness.pytest_plugin"
 _SUITES = ("test_quality.py", "test_modes.py")
@@ -88,6 +90,40 @@ def measure_revisions(trees: Mapping[str, Path], what: Measurement, out: Path) -
             lines = "".join(record.to_line() + "\n" for record in records[name])
             write_text(out / name / RECORDS, lines)
     return records["base"], records["candidate"]
+
+
+def measure_in_turn(
+    trees: Mapping[str, Path],
+    first_seed: int,
+    most: int,
+    options: Callable[[Sequence[str]], tuple[str, ...]],
+    references: Sequence[str],
+    left: Callable[[list[Record], list[Record]], Sequence[str]],
+    out: Path,
+) -> None:
+    """The same, a seed of the base and another one of the candidate at a time, for as long as references are left.
+
+    Args:
+        options: what the suites are told, to check these references.
+        left: of the records of both sides so far, the references that go on.
+
+    Raises:
+        ValueError: as `measure_revisions`.
+    """
+    records: dict[str, list[Record]] = {name: [] for name in trees}
+    for earlier in (out / name for name in trees):
+        if earlier.exists():
+            earlier.rename(free_name(earlier))
+    for number in range(most):
+        for (name, tree), shift in zip(trees.items(), (0, OTHER_SEEDS), strict=True):
+            seed = first_seed + shift + number
+            detail = f"seed {seed}: {name} ({tree.name}), {', '.join(references)}"
+            report_progress(_log, "measuring", 2 * number + bool(shift), 2 * most, detail=detail)
+            records[name] += _run(tree, seed, options(references), out / f"{name}-seed{seed}")
+            write_text(out / name / RECORDS, "".join(record.to_line() + "\n" for record in records[name]))
+        references = left(records["base"], records["candidate"])
+        if not references:
+            return
 
 
 def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Record]:

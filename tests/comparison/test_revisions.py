@@ -13,6 +13,8 @@ from harness.records.record import Record, read_records
 from tests.cli.test_commands import ROOT, run
 from tests.comparison.test_compare import called
 
+SIDES = ("base", "candidate")
+
 
 def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -97,7 +99,12 @@ def test_in_a_repository_of_ones_own_bits_come_first(tmp_path: Path) -> None:
     assert "other bits" in done.stdout
     told = (tmp_path / "out" / "bits.md").read_text()
     assert "step 1: network/generator/0.weight (29 of 54 tensors differ) | other bits" in told
-    assert (tmp_path / "out" / "base" / "records.jsonl").is_file(), "seeds must tell"
+    seeds = {name: {r.seed for r in read_records(tmp_path / "out" / name / "records.jsonl")} for name in SIDES}
+    assert seeds == {"base": {0, None}, "candidate": {1000, None}}, "seeds must tell, other ones on either side"
+    assert "my-lsgan-grid: 1 of at most 1 seeds a side: all seeds are trained" in done.stdout
+    comment = (tmp_path / "out" / "comment.md").read_text()
+    assert "- `my-lsgan-grid`: other bits. step 1: network/generator/0.weight" in comment
+    assert "| my-lsgan-grid | modes_with_mass |" in comment
 
 
 @pytest.mark.slow
