@@ -122,13 +122,13 @@ def _fitting(given: GivenWeights) -> Iterator[tuple[str, str]]:
     """References and roles, by the shapes of their tensors alone."""
     for name in names():
         try:
-            networks = _shaped(get(name))
-        except Exception as error:  # one whose networks need files of their own
+            networks = _shaped(get(name)).items()
+            fitting = [r for r, n in networks if any(not _mismatches(n, state) for state in given.states.values())]
+        except Exception as error:  # one whose networks need files of their own, or whose layers have no sizes yet
             _log.debug(f"{name} isn't looked at: {error}")
             continue
-        for role, network in networks.items():
-            if any(not _mismatches(network, state) for state in given.states.values()):
-                yield name, role
+        for role in fitting:
+            yield name, role
 
 
 def _shaped(reference: Reference) -> dict[str, nn.Module]:

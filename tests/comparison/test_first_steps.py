@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from harness.comparison.first_steps import Computed, FirstSteps, tell_first_steps
+from harness.data.grid import THE_GRID
 from harness.training import RunConfig, train
+from reference import Modes
 
 ASKED = FirstSteps("toy-grid", ("tests.toys",), 0, 3, "cpu", None)
 
@@ -55,7 +57,8 @@ def test_a_change_of_sampling_alone_shows_in_samples_alone(monkeypatch: pytest.M
 
 def test_a_change_of_evaluation_alone_shows_in_figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = computed()
-    monkeypatch.setattr("harness.comparison.first_steps.SIGMA", 0.2)
+    wider = Modes(THE_GRID.centres, 0.2)
+    monkeypatch.setattr("harness.comparison.first_steps.modes_of", lambda _: wider)
     (other,) = computed()
     assert (one.states, one.samples) == (other.states, other.samples)
     assert one.figures != other.figures

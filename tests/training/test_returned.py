@@ -203,7 +203,7 @@ def test_a_last_batch_of_one_is_known_before_the_first_step(
 ) -> None:
     """The toy's generator normalises vectors by their batch, which takes two of them."""
     few = GaussianGrid(points_per_mode=3)  # 27 samples
-    monkeypatch.setattr("harness.training.resolve.open_dataset", lambda *_: few)
+    monkeypatch.setattr("harness.training.resolve.open_data", lambda *_: few)
     monkeypatch.setattr(toys.Toy, "card", dataclasses.replace(toys.CARD, drop_last=False))
     with pytest.raises(ValueError, match=r"27 samples in batches of 13 leave a last batch of 1, .*drop_last"):
         train(toy_config(batch_size=13, steps=3), tmp_path / "run")
