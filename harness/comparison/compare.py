@@ -26,7 +26,7 @@ from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
 from harness.comparison.revisions import Measurement, commit_of, measure_in_turn, measure_revisions, trees_of
 from harness.comparison.rule import ALPHA
-from harness.comparison.sequential import Standing, most_seeds, stand
+from harness.comparison.sequential import Standing, most_seeds, of_reference, stand
 from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_code, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
 from harness.data.registry import documented_samples
@@ -140,7 +140,8 @@ def _judge_in_turn(
 
     def left(base: list[Record], candidate: list[Record]) -> list[str]:
         for name in [name for name in references if name not in standings or standings[name].goes_on]:
-            standings[name] = stand(name, base, candidate, most, own, better[name])
+            one, other = (of_reference(side, name, references) for side in (base, candidate))
+            standings[name] = stand(name, one, other, most, own, better[name])
             better[name] |= {
                 c.series for c in standings[name].comparisons if c.test is not None and c.verdict == "better"
             }

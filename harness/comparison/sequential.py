@@ -92,13 +92,13 @@ def stand(
     """What the trainings so far tell of one reference, at a look or between two.
 
     Args:
+        base, candidate: its records.
         most: seeds a side, if all are trained.
         rule: `alpha` is this reference's own share.
         spent: the series that an earlier look has called better: such stands.
     """
-    one, other = ([record for record in side if record.reference == reference] for side in (base, candidate))
     try:
-        found = compare(one, other, rule)
+        found = compare(base, candidate, rule)
     except NotComparableError:
         nothing = Comparison(reference, "", (), (), "not comparable", "neither side has a metric that takes part")
         return Standing((nothing,), False, "nothing of it is measured")
@@ -106,10 +106,8 @@ def stand(
     done = min((min(len(c.base), len(c.candidate)) for c in found), default=0)
     planned = looks(most, rule.alpha)
     now = next((look for look in planned if look.seeds == done), None)
-    if tested:
-        sides = [np.array([getattr(c, side) for c in tested], np.float64).T for side in ("base", "candidate")]
-        judged = dict(zip((c.series for c in tested), joint_p(sides[0], sides[1]).tolist(), strict=True))
-        found = [_judged(c, judged[c.series], now, spent) if c.series in judged else c for c in found]
+    judged = _judged_together(tested)
+    found = [_judged(c, judged[c.series], now, spent) if c.series in judged else c for c in found]
     settled = [c for c in found if c.verdict != "inconclusive"]
     if any(c.verdict == "worse" for c in found):
         return Standing(tuple(found), False, "something got worse")
@@ -122,6 +120,29 @@ def stand(
     if not any(_may_change(c, later, done, most) for c in found if c.verdict == "inconclusive"):
         return Standing(tuple(_told(c) if able else c for c in found), False, "more seeds couldn't change it")
     return Standing(tuple(found), True)
+
+
+def _judged_together(tested: Sequence[Comparison]) -> dict[str, float]:
+    """The joint p of each series. One that lacks a seed has deals of its own: then p is corrected for their number."""
+    groups: dict[tuple[int, int], list[Comparison]] = {}
+    for c in tested:
+        groups.setdefault((len(c.base), len(c.candidate)), []).append(c)
+    found: dict[str, float] = {}
+    for group in groups.values():
+        base, candidate = (np.array([getattr(c, side) for c in group], np.float64).T for side in ("base", "candidate"))
+        p = np.minimum(1.0, len(groups) * joint_p(base, candidate))
+        found |= dict(zip((c.series for c in group), p.tolist(), strict=True))
+    return found
+
+
+def of_reference(records: Sequence[Record], reference: str, references: Sequence[str]) -> list[Record]:
+    """Those of a reference, or of its small form that a profile trains; not those of another that was asked for."""
+
+    def fits(name: str, record: Record) -> bool:
+        return record.reference == name or record.reference.startswith(f"{name}{',' if '@' in name else '@'}")
+
+    longer = [name for name in references if len(name) > len(reference)]
+    return [r for r in records if fits(reference, r) and not any(fits(name, r) for name in longer)]
 
 
 def _judged(found: Comparison, p: float, now: Look | None, spent: Collection[str]) -> Comparison:

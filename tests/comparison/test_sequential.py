@@ -7,7 +7,7 @@ import pytest
 
 from harness.comparison.permutation import smallest_p
 from harness.comparison.rule import Rule
-from harness.comparison.sequential import joint_p, looks, most_seeds, smallest_noticed, stand
+from harness.comparison.sequential import joint_p, looks, most_seeds, of_reference, smallest_noticed, stand
 from harness.records.record import Record
 
 
@@ -91,7 +91,7 @@ def test_better_stands_once_it_was_found() -> None:
 
 
 def test_nothing_measured_is_no_answer() -> None:
-    standing = stand("other", *sides(4, 0.0), most=5, rule=Rule(), spent=())
+    standing = stand("other", [], [], most=5, rule=Rule(), spent=())
     assert [c.verdict for c in standing.comparisons] == ["not comparable"]
     assert not standing.goes_on
 
@@ -101,3 +101,20 @@ def test_the_smallest_change_that_is_noticed_parts_the_values() -> None:
     least = smallest_noticed(base, candidate)
     moved = [value - np.mean(candidate) + np.mean(base) + least for value in candidate]
     assert min(moved) >= max(base) - 1e-9
+
+
+def test_a_metric_that_lacks_a_seed_is_judged_with_its_own_deals() -> None:
+    base, candidate = sides(4, 20.0)
+    lacking = [r for r in candidate if (r.metric, r.seed) != ("precision", 1003)]
+    standing = stand("gan", base, lacking, most=5, rule=Rule(), spent=())
+    p = {c.series: c.corrected_p for c in standing.comparisons}
+    assert p["fid"] == pytest.approx(2 * 2 / 70)
+    assert standing.goes_on
+
+
+def test_a_small_form_belongs_to_its_reference_and_a_variant_does_not() -> None:
+    names = ("gan", "gan@width=8", "other", "gan@corrected", "gan@corrected,width=8")
+    found = [record for name in names for record in records(name, {"fid": 1.0}, 0)]
+    asked = ["gan", "gan@corrected"]
+    assert [r.reference for r in of_reference(found, "gan", asked)] == ["gan", "gan@width=8"]
+    assert [r.reference for r in of_reference(found, "gan@corrected", asked)] == list(names[3:])
