@@ -10,7 +10,7 @@ from harness.testing import assert_no_leak, assert_same_bits, peak_bytes
 
 
 def test_same_bits(tmp_path: Path) -> None:
-    assert_same_bits(plain_dcgan.train, tmp_path, steps=100, resumes=True)
+    assert_same_bits(plain_dcgan.train, tmp_path, steps=40, resumes=True)
 
 
 def test_nothing_leaks() -> None:
