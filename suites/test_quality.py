@@ -8,7 +8,7 @@ import pytest
 from torch import Tensor
 
 from harness.evaluation.extractors.extractor import NoExtractorError
-from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size, was_trained_for
+from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size
 from harness.records.metrics import FID
 from harness.suite.session import Session
 from harness.suite.subject import Subject
@@ -36,8 +36,7 @@ def test_quality(subject: Subject, seed: int, suite: Session) -> None:
     for extractor in extractors:
         # A gate goes by what the first sees: of two values of one metric and seed it wouldn't know which.
         beside = {} if extractor is extractors[0] else {"headline": False}
-        strange = not was_trained_for(extractor.name, subject.card, run.dataset)
-        values = evaluate_sampler(subject.sampler(run), run.dataset, n, extractor, show=keep, strange=strange)
+        values = evaluate_sampler(subject.sampler(run), run.dataset, n, extractor, show=keep)
         for found in values:
             subject.record_trained(run, found.metric, found.value, n=n, protocol=found.protocol, **beside)
         assert all(math.isfinite(found.value) for found in values)
@@ -56,8 +55,7 @@ def test_untrained(subject: Subject, suite: Session) -> None:
     sampler = subject.untrained_sampler()
     n = sample_size(suite.profile.quality_samples, dataset)
     try:
-        strange = not was_trained_for(extractors[0].name, subject.card, dataset)
-        values = evaluate_start(sampler, dataset, n, extractors[0], strange=strange)
+        values = evaluate_start(sampler, dataset, n, extractors[0])
     except ValueError as error:  # a growing generator begins with smaller images, another leaves its range
         pytest.skip(f"untrained, it can't be measured: {error}")
     for found in values:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.checks.shapes import layer_shapes, parameter_count
+from harness.checks.shapes import OPTIMIZER_SETTINGS, layer_shapes, parameter_count
 from harness.training.returned import draw_samples
 from harness.training.streams import GeneratorNoise
 from harness.training.synthetic_step import SyntheticStep
@@ -16,7 +16,6 @@ from reference import NetworkCard, OptimizerCard, Reference, Shape
 
 _SEEN = 2  # samples: as many as batch normalisation needs
 _TWO = "    "
-_SETTINGS = ("betas", "weight_decay", "eps", "momentum", "alpha", "nesterov")
 
 
 def network_cards(reference: Reference) -> dict[str, NetworkCard]:
@@ -56,11 +55,10 @@ def optimizer_cards(reference: Reference) -> dict[str, OptimizerCard]:
         optimizers = SyntheticStep(reference, _SEEN, torch.device("cpu")).system.optimizers
     return {
         role: OptimizerCard(
-            type(optimizer).__name__,
-            optimizer.param_groups[0]["lr"],
-            **{name: optimizer.param_groups[0][name] for name in _SETTINGS if name in optimizer.param_groups[0]},
+            type(optimizer).__name__, **{name: group[name] for name in OPTIMIZER_SETTINGS if name in group}
         )
         for role, optimizer in optimizers.items()
+        for group in optimizer.param_groups[:1]
     }
 
 
@@ -107,5 +105,7 @@ def _one(shape: Shape) -> Shape:
 def _called(card: OptimizerCard) -> str:
     """As it is written in code: what differs from the card's own defaults."""
     usual = OptimizerCard(card.kind, card.lr)
-    said = [f"{name}={getattr(card, name)!r}" for name in _SETTINGS if getattr(card, name) != getattr(usual, name)]
+    said = [
+        f"{name}={getattr(card, name)!r}" for name in OPTIMIZER_SETTINGS if getattr(card, name) != getattr(usual, name)
+    ]
     return f"OptimizerCard({', '.join([repr(card.kind), repr(card.lr), *said])})".replace("'", '"')

@@ -17,7 +17,7 @@ from reference import Card, InitialWeights, NetworkCard
 
 _TESTED = 100_000
 _LEAST_P = 1e-6
-_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum", "alpha", "nesterov")
+OPTIMIZER_SETTINGS = ("lr", "betas", "weight_decay", "eps", "momentum", "alpha", "nesterov")
 
 
 def layer_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
@@ -120,7 +120,7 @@ def optimizer_mismatches(optimizers: Mapping[str, torch.optim.Optimizer], card: 
             continue
         if type(optimizer).__name__ != documented.kind:
             lines.append(f"{role}: {type(optimizer).__name__} instead of {documented.kind}")
-        expected = {name: getattr(documented, name) for name in _SETTINGS}
+        expected = {name: getattr(documented, name) for name in OPTIMIZER_SETTINGS}
         for group in optimizer.param_groups:
             lines += [
                 f"{role}: {name} {group[name]} instead of {value}"

@@ -24,14 +24,14 @@ from harness.comparison.comment import comparison_comment
 from harness.comparison.first_steps import FirstSteps, chosen
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
-from harness.comparison.revisions import Measurement, commit_of, measure_in_turn, measure_revisions, trees_of
+from harness.comparison.revisions import OTHER_SEEDS, Measurement, commit_of, measure_revisions, trees_of
 from harness.comparison.rule import ALPHA
 from harness.comparison.sequential import Standing, most_seeds, of_reference, stand
 from harness.comparison.speed import Timing, speed_comparison_table, speed_exit_code, time_revisions
 from harness.comparison.verdicts import Comparison, compare, exit_code, least_seeds, tally
 from harness.data.registry import documented_samples
 from harness.files.git import uncommitted
-from harness.files.writing import free_name, write_text
+from harness.files.writing import moved_aside, write_text
 from harness.memory.record import sizes_within_budget
 from harness.records.environment import device_name
 from harness.records.profiles import get_profile
@@ -57,7 +57,7 @@ def compare_records(options: CompareOptions, console: Console) -> int:
         ValueError: a side that holds no records.
     """
     base, candidate = read_record_set(options.base), read_record_set(options.candidate)
-    return _judge(base, candidate, options, console, "table")
+    return _say(compare(base, candidate, options.rule), options, console, "table")
 
 
 def compare_revisions(options: RevisionOptions, console: Console) -> int:
@@ -81,20 +81,20 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
         said = f"what isn't committed plays no part, --dirty takes it: {escape(left_out[0])}{more}"
         console.print(said, soft_wrap=True)
     with trees_of(options.base, options.candidate, dirty=options.dirty) as trees:
-        left, codes, bits = options.references, [0], list[RevisionBits]()
         older = without_first_steps(trees)
         if older and options.first_steps:
             console.print(f"bits aren't compared: the harness of the {older[0]} is too old for it")
-        elif options.first_steps:
-            bits = _compare_bits(trees, options, console)
-            left, codes = ",".join(found.reference for found in bits if found.is_open), [bits_exit_code(bits)]
-        if bits and left:
-            codes.append(_judge_in_turn(trees, left.split(","), options, console, bits))
-        elif left:
-            what = Measurement(options.seeds or _PAIRED_SEEDS, options.first_seed, options.for_suites(left))
+        if older or not options.first_steps:
+            what = Measurement(
+                options.seeds or _PAIRED_SEEDS, options.first_seed, (options.references,), options.for_suites
+            )
             with showing():
                 base, candidate = measure_revisions(trees, what, options.out)
-            codes.append(_judge(base, candidate, options, console, "records and table"))
+            return _say(compare(base, candidate, options.rule), options, console, "records and table")
+        bits = _compare_bits(trees, options, console)
+        codes = [bits_exit_code(bits)]
+        if left := [found.reference for found in bits if found.is_open]:
+            codes.append(_judge_in_turn(trees, left, options, console, bits))
         else:
             _write_comment(options, [], bits)
     return 1 if 1 in codes else max(codes)
@@ -148,30 +148,13 @@ def _judge_in_turn(
         return [name for name in references if standings[name].goes_on]
 
     with showing():
-        measure_in_turn(
-            trees,
-            options.first_seed,
-            most,
-            lambda some: options.for_suites(",".join(some)),
-            references,
-            left,
-            options.out,
-        )
+        what = Measurement(most, options.first_seed, references, options.for_suites, OTHER_SEEDS)
+        measure_revisions(trees, what, options.out, left)
     for name, standing in standings.items():
         seeds = max((len(c.base) for c in standing.comparisons), default=0)
         console.print(f"{escape(name)}: {seeds} of at most {most} seeds a side: {standing.why}", soft_wrap=True)
     comparisons = [c for standing in standings.values() for c in standing.comparisons]
     return _say(comparisons, options, console, "records and table", bits)
-
-
-def _judge(
-    base: Sequence[Record],
-    candidate: Sequence[Record],
-    options: CompareOptions | RevisionOptions,
-    console: Console,
-    written: str,
-) -> int:
-    return _say(compare(base, candidate, options.rule), options, console, written)
 
 
 def _say(
@@ -195,15 +178,13 @@ def _write_comment(
 ) -> None:
     """The same for a pull request, beside the table."""
     path = options.out / COMMENT
-    if path.exists():
-        path.rename(free_name(path))
+    moved_aside(path)
     write_text(path, comparison_comment(f"{options.candidate} against {options.base}", comparisons, bits))
 
 
 def _write_table(out: Path, name: str, table: pd.DataFrame, heading: str, console: Console) -> None:
     """Write a table; what an earlier comparison wrote there is kept."""
-    for earlier in (path for path in (out / f"{name}.csv", out / f"{name}.md") if path.exists()):
-        kept = earlier.rename(free_name(earlier))
+    for kept in filter(None, (moved_aside(out / f"{name}.{kind}") for kind in ("csv", "md"))):
         console.print(f"an earlier table is kept: {escape(str(kept))}", soft_wrap=True)
     write_table(out, name, table, heading)
 

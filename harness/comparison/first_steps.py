@@ -23,7 +23,7 @@ from harness.checks.mode_coverage import coverage_of
 from harness.data.grid import modes_of
 from harness.data.registry import brings_data, data_root
 from harness.evaluation.extractors.extractor import load_extractor
-from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference, was_trained_for
+from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference
 from harness.memory.record import sizes_within_budget
 from harness.records.metrics import MetricValue, series
 from harness.training import RunConfig, TrainedRun, train
@@ -206,8 +206,7 @@ def _measure(run: TrainedRun, asked: FirstSteps) -> list[MetricValue]:
         return []
     root = data_root(Path(asked.data_root) if asked.data_root else None, own=brings_data(run.reference))
     extractor = load_extractor(extractor_names(card, run.dataset, None)[0], run.device, root)
-    strange = not was_trained_for(extractor.name, card, run.dataset)
-    return evaluate_sampler(sampler, run.dataset, min(_MEASURED, len(run.dataset)), extractor, strange=strange)
+    return evaluate_sampler(sampler, run.dataset, min(_MEASURED, len(run.dataset)), extractor)
 
 
 def _line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -107,9 +108,9 @@ class RevisionOptions:
         root = self.data_root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
         return str(root.resolve()) if root else None
 
-    def for_suites(self, references: str) -> tuple[str, ...]:
+    def for_suites(self, references: Sequence[str]) -> tuple[str, ...]:
         """What the suites of either side are told, to check these references."""
-        told = ["--references", references, "--profile", self.profile]
+        told = ["--references", ",".join(references), "--profile", self.profile]
         told += ["--device", self.device] if self.device != "auto" else []
         told += ["--data-root", self.root] if self.root else []
         return (*told, *(part for module in self.modules for part in ("--reference-module", module)))

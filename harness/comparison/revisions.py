@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.comparison.baseline import read_record_set
 from harness.files.git import run_git, without_gits_own
-from harness.files.writing import free_name, write_text
+from harness.files.writing import moved_aside, write_text
 from harness.records.progress import report_progress
 from harness.records.record import Record
 from harness.records.report_folder import RECORDS
@@ -29,13 +29,24 @@ _OLD_PLUGIN = "harness.pytest_plugin"
 _SUITES = ("test_quality.py", "test_modes.py")
 
 
+# Of both sides' records so far: the references that go on.
+GoesOn = Callable[[list[Record], list[Record]], Sequence[str]]
+
+
 @dataclass(frozen=True)
 class Measurement:
-    """What to run on both revisions. `options` go to `pytest suites/` as they are."""
+    """What to run on both revisions: of some references, so many seeds a side at most.
+
+    Attributes:
+        options: what `pytest suites/` is told, to check references.
+        apart: how far the candidate's seeds are from the base's; 0 for the same ones.
+    """
 
     seeds: int
     first_seed: int
-    options: tuple[str, ...]
+    references: Sequence[str]
+    options: Callable[[Sequence[str]], tuple[str, ...]]
+    apart: int = 0
 
 
 def commit_of(revision: str) -> str:
@@ -69,61 +80,33 @@ def trees_of(base: str, candidate: str, *, dirty: bool = False) -> Iterator[dict
         yield trees | {"candidate": stack.enter_context(there)}
 
 
-def measure_revisions(trees: Mapping[str, Path], what: Measurement, out: Path) -> tuple[list[Record], list[Record]]:
+def measure_revisions(
+    trees: Mapping[str, Path], what: Measurement, out: Path, left: GoesOn | None = None
+) -> tuple[list[Record], list[Record]]:
     """Run the quality and mode suites on both sides' trees, interleaved: seed by seed, first the base.
 
-    The records of each side are kept below `out`.
+    The records of each side are kept below `out`. `left` is handed both sides' records so far, and says which
+    references go on; without it all do, to the last seed.
 
     Raises:
         ValueError: a side whose suites end without records.
     """
     records: dict[str, list[Record]] = {name: [] for name in trees}
-    for earlier in (out / name for name in trees):
-        if earlier.exists():
-            earlier.rename(free_name(earlier))
-    for seed in range(what.first_seed, what.first_seed + what.seeds):
-        for number, (name, tree) in enumerate(trees.items()):
-            done = (seed - what.first_seed) * len(trees) + number
-            detail = f"seed {seed}: {name} ({tree.name})"
-            report_progress(_log, "measuring", done, what.seeds * len(trees), detail=detail)
-            records[name] += _run(tree, seed, what.options, out / f"{name}-seed{seed}")
+    for name in trees:
+        moved_aside(out / name)
+    references = what.references
+    for number in range(what.seeds):
+        for side, (name, tree) in enumerate(trees.items()):
+            seed = what.first_seed + number + side * what.apart
+            detail = f"seed {seed}: {name} ({tree.name}), {', '.join(references)}"
+            report_progress(_log, "measuring", number * len(trees) + side, what.seeds * len(trees), detail=detail)
+            records[name] += _run(tree, seed, what.options(references), out / f"{name}-seed{seed}")
             lines = "".join(record.to_line() + "\n" for record in records[name])
             write_text(out / name / RECORDS, lines)
-    return records["base"], records["candidate"]
-
-
-def measure_in_turn(
-    trees: Mapping[str, Path],
-    first_seed: int,
-    most: int,
-    options: Callable[[Sequence[str]], tuple[str, ...]],
-    references: Sequence[str],
-    left: Callable[[list[Record], list[Record]], Sequence[str]],
-    out: Path,
-) -> None:
-    """The same, a seed of the base and another one of the candidate at a time, for as long as references are left.
-
-    Args:
-        options: what the suites are told, to check these references.
-        left: of the records of both sides so far, the references that go on.
-
-    Raises:
-        ValueError: as `measure_revisions`.
-    """
-    records: dict[str, list[Record]] = {name: [] for name in trees}
-    for earlier in (out / name for name in trees):
-        if earlier.exists():
-            earlier.rename(free_name(earlier))
-    for number in range(most):
-        for (name, tree), shift in zip(trees.items(), (0, OTHER_SEEDS), strict=True):
-            seed = first_seed + shift + number
-            detail = f"seed {seed}: {name} ({tree.name}), {', '.join(references)}"
-            report_progress(_log, "measuring", 2 * number + bool(shift), 2 * most, detail=detail)
-            records[name] += _run(tree, seed, options(references), out / f"{name}-seed{seed}")
-            write_text(out / name / RECORDS, "".join(record.to_line() + "\n" for record in records[name]))
-        references = left(records["base"], records["candidate"])
+        references = references if left is None else left(records["base"], records["candidate"])
         if not references:
-            return
+            break
+    return records["base"], records["candidate"]
 
 
 def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Record]:

@@ -35,9 +35,6 @@ class OwnDataset:
     picture, which are scaled from 0 … 255 to that range. Labels are whole numbers. An item is the same whenever it is
     read: who draws in `__getitem__` draws from a generator that follows from the index.
 
-    Args:
-        owner: whose it is, for what is said of it.
-
     Raises:
         ValueError: no items, no length, or none of these; once `fingerprint` or items are asked for, also items of
             another shape or kind than the card's, or that change.
@@ -45,8 +42,8 @@ class OwnDataset:
 
     real = complete = True
 
-    def __init__(self, data: Any, card: Card, owner: str = "") -> None:
-        self._owner = owner or card.name
+    def __init__(self, data: Any, card: Card) -> None:
+        self._owner = card.name
         self._card = card
         if isinstance(data, IterableDataset) or not all(hasattr(data, name) for name in ("__len__", "__getitem__")):
             raise ValueError(
@@ -203,8 +200,8 @@ def _pixels(picture: Image.Image, shape: Sequence[int], where: str) -> Tensor:
     if channels not in _MODES or picture.size != (width, height):
         size = "×".join(map(str, shape))
         raise ValueError(f"{where} is a picture of {picture.width}×{picture.height}; data_shape says {size}")
-    values = np.asarray(picture.convert(_MODES[channels]))
-    return torch.from_numpy(np.array(values).reshape(height, width, channels)).permute(2, 0, 1).reshape(tuple(shape))
+    values = np.array(picture.convert(_MODES[channels]))
+    return torch.from_numpy(values.reshape(height, width, channels)).permute(2, 0, 1).reshape(tuple(shape))
 
 
 def _label(value: Any, where: str) -> int:

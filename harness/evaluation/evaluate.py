@@ -156,15 +156,14 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     extractor = _choose_extractor(options, card, dataset, device, root)
     sampler = Sampler(run.reference, run.networks, device, options.seed)
     n = _how_many(options, dataset, "samples")
-    strange = not was_trained_for(extractor.name, card, dataset)
     shown: list[Tensor] = []
-    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append, strange=strange)
+    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
     try:  # held against where it began: a training that is no better says nothing of a change
         begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, options.seed)
-        values += evaluate_start(begun, dataset, n, extractor, strange=strange)
+        values += evaluate_start(begun, dataset, n, extractor)
     except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
         why_no_start = " ".join(str(error).split())[:300]
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
@@ -240,9 +239,8 @@ def _evaluate_weights(spec: str, file: Path, options: EvaluateOptions, device: t
     card, dataset = chosen.card, open_data(chosen, root)
     extractor = _choose_extractor(options, card, dataset, device, root)
     n = _how_many(options, dataset, "samples")
-    strange = not was_trained_for(extractor.name, card, dataset)
     sampler, shown = Sampler(chosen, networks, device, options.seed), list[Tensor]()
-    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append, strange=strange)
+    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
     # Not the reference's own name: nobody knows how long or on what they were trained, so that they decide no claim.
     name = f"{spec}, {file.name}"
     facts = {"reference": options.name or name, "seed": options.seed, "n": n, "batch_size": card.batch_size}

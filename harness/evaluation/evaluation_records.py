@@ -19,7 +19,7 @@ from torch import Tensor
 from harness.data import Dataset
 from harness.files.figures import save_picture
 from harness.files.git import revision_here
-from harness.files.writing import free_name, write_text
+from harness.files.writing import moved_aside, write_text
 from harness.records.environment import environment, fingerprint
 from harness.records.metrics import DATA, FID, TRAINING, UNTRAINED, Metric, MetricValue, series
 from harness.records.record import Record, is_headline, read_records
@@ -96,7 +96,7 @@ def write_evaluation(
     earlier = earlier_evaluations(folder) if add else Asked((), (), *revision_here())
     there = read_records(folder / RECORDS) if add and (folder / RECORDS).is_file() else []
     _check_new(records, there, folder)
-    kept = None if add else _set_aside(folder / RECORDS)
+    kept = None if add else moved_aside(folder / RECORDS)
     machines = {mark: machine}
     with contextlib.suppress(OSError, ValueError):  # none yet, or damaged
         machines = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")) | machines
@@ -113,8 +113,7 @@ def write_evaluation(
 def write_sheet(folder: Path, name: str, images: Tensor) -> Path:
     """A picture of what was measured, of the first 64 images (n, C, H, W) uint8; what lay there gets another name."""
     path = folder / f"samples-{re.sub(r'[^A-Za-z0-9.@=_-]+', '_', name)}.png"
-    if path.exists():
-        path.rename(free_name(path))
+    moved_aside(path)
     save_picture(path, picture_of(images[:_SHOWN].float(), (0.0, 255.0)))
     return path
 
@@ -146,10 +145,3 @@ def _check_new(records: Sequence[Record], there: Sequence[Record], folder: Path)
             f"{folder} has {doubled.metric} of {doubled.reference}, seed {doubled.seed}, already: give another --out, "
             "or another --name if it is of something else"
         )
-
-
-def _set_aside(records: Path) -> Path | None:
-    """Give records that lie there another name: no result replaces another."""
-    if not records.exists():
-        return None
-    return records.rename(free_name(records))

@@ -116,18 +116,16 @@ def evaluate_sampler(
     n: int,
     extractor: Extractor,
     show: Callable[[Tensor], None] = lambda _: None,
-    *,
-    strange: bool = False,
 ) -> list[MetricValue]:
     """Every quality metric of a reference's samples: as documented, and with running statistics where that differs.
 
-    `show` is handed the samples as documented, uint8 (n, C, H, W). `strange`: as `evaluate_images`.
+    `show` is handed the samples as documented, uint8 (n, C, H, W).
 
     Raises:
         ValueError: samples that can't be measured, or too few.
     """
     card = sampler.reference.card
-    changed = by_their_batch(sampler, dataset)
+    changed, strange = by_their_batch(sampler, dataset), not was_trained_for(extractor.name, card, dataset)
     found = []
     for running in (frozenset[str](), changed) if changed else (changed,):
         images = generate(sampler, n, dataset, running=running)
@@ -139,9 +137,7 @@ def evaluate_sampler(
     return found
 
 
-def evaluate_start(
-    sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor, *, strange: bool = False
-) -> list[MetricValue]:
+def evaluate_start(sampler: Sampler, dataset: Dataset, n: int, extractor: Extractor) -> list[MetricValue]:
     """FID and KID of networks as they are drawn, sampled as documented: what no better one has left its start.
 
     Raises:
@@ -152,6 +148,7 @@ def evaluate_start(
     images = generate(sampler, n, dataset, what="generating before training")
     drawn = _drawn(card, by_their_batch(sampler, dataset), frozenset())
     real = RealImages.of(card, dataset)
+    strange = not was_trained_for(extractor.name, card, dataset)
     found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange)
     return [replace(value, protocol={**value.protocol, TRAINING: UNTRAINED}) for value in found]
 

@@ -95,6 +95,11 @@ def _locked(folder: Path) -> BaseFileLock:
     raise AssertionError("one of them was taken, or said why not")
 
 
+def moved_aside(path: Path) -> Path | None:
+    """Give what lies there another name, which is returned; None where nothing lies: no result replaces another."""
+    return path.rename(free_name(path)) if path.exists() else None
+
+
 def free_name(path: Path) -> Path:
     """`path` with the first number before its suffix under which nothing lies: for what must not be replaced."""
     suffix = path.suffix if path.is_file() else ""

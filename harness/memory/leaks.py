@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -26,22 +28,27 @@ def bytes_retained(
     """
     first, last = steps
     assert 0 < first < last, "the second number of steps must be the larger"
-    if device.type == "cuda":
-        devices = [device]
-        with torch.random.fork_rng(devices), numerics(device, deterministic=False, threads=None):
-            prepared = SyntheticStep(reference, batch_size, device)
-            return _run(prepared, first, device), _run(prepared, last - first, device)
-    # One thread: how many there are plays no part, and on a busy machine several wait for each other at every operator.
-    with torch.random.fork_rng([]), numerics(device, deterministic=True, threads=1), StorageTracer() as tracer:
+    on_cuda = device.type == "cuda"
+    forked = torch.random.fork_rng([device] if on_cuda else [])
+    # On a CPU one thread: how many there are plays no part, and on a busy machine several wait for each other at every
+    # operator.
+    computing = numerics(device, deterministic=not on_cuda, threads=None if on_cuda else 1)
+    with forked, computing, bytes_after(device) as after:
         prepared = SyntheticStep(reference, batch_size, device)
-        _run(prepared, first, device)
-        early = bytes_held(tracer.events)
-        _run(prepared, last - first, device)
-        return early, bytes_held(tracer.events)
+        return after(prepared, first), after(prepared, last - first)
 
 
-def _run(prepared: SyntheticStep, steps: int, device: torch.device) -> int:
-    for _ in range(steps):
-        prepared()
-    gc.collect()
-    return int(torch.cuda.memory_stats(device)["requested_bytes.all.current"]) if device.type == "cuda" else 0
+@contextlib.contextmanager
+def bytes_after(device: torch.device) -> Iterator[Callable[[Callable[[], object], int], int]]:
+    """Within, `after(step, count)` takes so many steps, and says how many bytes are held then."""
+    with contextlib.nullcontext() if device.type == "cuda" else StorageTracer(device) as tracer:
+
+        def after(step: Callable[[], object], count: int) -> int:
+            for _ in range(count):
+                step()
+            gc.collect()
+            if tracer is None:
+                return int(torch.cuda.memory_stats(device)["requested_bytes.all.current"])
+            return bytes_held(tracer.events)
+
+        yield after

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.records.metrics import COMPUTED_ON, EXTRACTOR, METRICS
 from harness.records.record import Record
@@ -74,6 +75,12 @@ def speaks_of(claim: Claim, record: Record) -> bool:
 def decide_claims(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[ClaimResult]:
     """Every claim of every (spec, card), in order."""
     return [decide_claim(spec, claim, records) for spec, card in cards for claim in card.claims]
+
+
+def claims_line(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> str:
+    """How often each verdict is given by these records alone: `1 reproduced, 0 partly, …`."""
+    counted = Counter(judged.verdict for judged in decide_claims(cards, records))
+    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in get_args(ClaimVerdict))
 
 
 def silent_claims(cards: Iterable[tuple[str, Card]], records: Sequence[Record]) -> list[str]:

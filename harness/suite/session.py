@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -28,7 +28,7 @@ from harness.records.record import Record, Status, read_records
 from harness.records.report_folder import COMMENT, COMPARISON, RECORDS, Asked
 from harness.reporting.pages import write_report, write_table
 from harness.reporting.recorder import Recorder
-from harness.reporting.scorecard import ClaimVerdict, decide_claims
+from harness.reporting.scorecard import claims_line
 from harness.suite.settings import Settings
 from harness.suite.subject import Subject
 from harness.training.device import check_workspace_variable, resolve_device
@@ -187,8 +187,7 @@ class Session:
 
     def _write_comment(self, records: list[Record]) -> None:
         """The same for a pull request, beside the tables."""
-        counted = Counter(judged.verdict for judged in decide_claims(self.cards, records))
-        claims = f"Claims: {', '.join(f'{counted[verdict]} {verdict}' for verdict in get_args(ClaimVerdict))}."
+        claims = f"Claims: {claims_line(self.cards, records)}."
         parts = [run_comment("The suites", self.outcomes, records, claims)]
         if self.comparisons:
             parts.append(comparison_comment(f"This run against {self.settings.baseline}", self.comparisons))

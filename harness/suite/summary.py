@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import torch
 
@@ -13,7 +12,7 @@ from harness.comparison.compare import summary
 from harness.comparison.verdicts import Comparison
 from harness.records.report_folder import WEB_PAGE
 from harness.reporting.evidence import decide, read_evidence, tally_claims
-from harness.reporting.scorecard import ClaimVerdict, decide_claims
+from harness.reporting.scorecard import claims_line
 from harness.suite.session import Session
 from harness.training.device import unusable_gpu
 
@@ -24,7 +23,6 @@ def summary_lines(session: Session) -> list[str]:
     if not recorder.records:
         return []
     statuses = Counter(r.status for r in recorder.records)
-    counted = Counter(judgement.verdict for judgement in decide_claims(session.cards, recorder.records))
     evidence = read_evidence(without=settings.report_dir)
     together = decide(session.cards, recorder.records, evidence)
     why_no_gpu = unusable_gpu() if settings.device == "auto" else ""
@@ -37,7 +35,7 @@ def summary_lines(session: Session) -> list[str]:
             else []
         ),
         *([f"computed on the CPU: {why_no_gpu}"] if why_no_gpu else []),
-        "claims: " + ", ".join(f"{counted[verdict]} {verdict}" for verdict in get_args(ClaimVerdict)),
+        f"claims: {claims_line(session.cards, recorder.records)}",
         *([f"with what was measured elsewhere, {tally_claims(together)}"] if evidence else []),
         *([f"the report that was there is kept: {recorder.kept}"] if recorder.kept else []),
         *_against(session.comparisons, settings.baseline),

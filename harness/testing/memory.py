@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from harness.memory.leaks import bytes_after
 from harness.memory.storage_tracer import StorageTracer
-from harness.memory.timeline import bytes_held
+from harness.memory.timeline import Timeline, peak
 
 Step = Callable[[], Any]
 
@@ -25,12 +26,8 @@ def assert_no_leak(step: Step, *, warm_up: int = 2, steps: int = 5, device: str 
     """
     if warm_up < 1 or steps < 1:
         raise ValueError(f"a leak shows after a step or more, before and after: warm_up {warm_up}, steps {steps}")
-    place = torch.device(device)
-    if place.type == "cuda":
-        early, late = (_on_cuda(step, count, place) for count in (warm_up, steps))
-    else:
-        with StorageTracer(place) as tracer:
-            early, late = (_traced(step, count, tracer) for count in (warm_up, steps))
+    with bytes_after(torch.device(device)) as after:
+        early, late = after(step, warm_up), after(step, steps)
     assert late <= early, (
         f"{late - early:,} bytes more are held after {steps} more steps, {(late - early) / steps:,.0f} a step: does it "
         "keep losses with their graphs, batches, or samples?"
@@ -69,23 +66,5 @@ def _peak(make_step: Callable[[int], Step], size: int, device: torch.device) -> 
         step()
         begin = len(tracer.events)
         step()
-    held = most = bytes_held(tracer.events[:begin])
-    for event in tracer.events[begin:]:
-        held += event.size
-        most = max(most, held)
-    return most
-
-
-def _on_cuda(step: Step, count: int, device: torch.device) -> int:
-    for _ in range(count):
-        step()
-    gc.collect()
-    torch.cuda.synchronize(device)
-    return int(torch.cuda.memory_stats(device)["requested_bytes.all.current"])
-
-
-def _traced(step: Step, count: int, tracer: StorageTracer) -> int:
-    for _ in range(count):
-        step()
-    gc.collect()
-    return bytes_held(tracer.events)
+        events = tuple(tracer.events)
+    return peak(Timeline(events, begin, tracer.kinds)).size

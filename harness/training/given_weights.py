@@ -88,7 +88,7 @@ def load_weights(networks: Mapping[str, nn.Module], given: GivenWeights, owner: 
     Raises:
         ValueError: they don't fit: what is missing, unexpected, of another shape, and which references they would fit.
     """
-    done = []
+    done: dict[str, str] = {}
     for role, network in networks.items():
         fitting = [(place, state) for place, state in given.states.items() if not _mismatches(network, state)]
         # Of several, the one whose place names the role: a generator and its average have the same shapes.
@@ -97,25 +97,25 @@ def load_weights(networks: Mapping[str, nn.Module], given: GivenWeights, owner: 
             place, state = fitting[0]
             missing = [name for name in network.state_dict() if name not in state]
             network.load_state_dict(state, strict=False)
-            done.append(f"{role} from {place}" + (f", without {_listed(missing)}" if missing else ""))
+            done[role] = f"{role} from {place}" + (f", without {_listed(missing)}" if missing else "")
     main = "generator" if "generator" in networks else next(iter(networks))
-    if not any(line.startswith(f"{main} ") for line in done):
+    if main not in done:
         raise ValueError(
             f"{given.file} doesn't fit the {main} of {owner}: {_complaint(networks[main], given)}; {fits_line(given)}"
         )
-    return f"{given.file.name}: {'; '.join(done)}"
+    return f"{given.file.name}: {'; '.join(done.values())}"
 
 
 def fits_line(given: GivenWeights) -> str:
     """Which references they fit, and how to name them."""
-    found = [f"{name}'s {role}" for name, role in _fitting(given)]
+    found = list(_fitting(given))
     if not found:
         return (
             "it fits no reference here: write a function that loads it, `def generate(n, seed): return images`, and "
             "evaluate my_module:generate"
         )
-    first = found[0].partition("'s ")[0]
-    return f"it fits {', '.join(found)}: name it as '{first}@{OPTION}={given.file}'"
+    whom = ", ".join(f"{name}'s {role}" for name, role in found)
+    return f"it fits {whom}: name it as '{found[0][0]}@{OPTION}={given.file}'"
 
 
 def _fitting(given: GivenWeights) -> Iterator[tuple[str, str]]:
