@@ -26,6 +26,7 @@ import torch
 from harness.records.record import Record
 from harness.records.report_folder import JOBS
 from harness.suite.session import Session
+from harness.training.device import cpu_threads
 
 _log = logging.getLogger(__name__)
 _TOLD, _LOG, _REPORT = "told.jsonl", "log.txt", "report"
@@ -86,19 +87,16 @@ class Jobs:
         Raises:
             pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop, after --maxfail or so.
         """
-        threads = torch.get_num_threads()
-        if self._suite.threads is not None:
-            torch.set_num_threads(self._suite.threads)
-        try:
-            self._start()
-            for number, unit in self._free():
-                self._do(unit)
-                self._done.add(number)
-                self._tell()
-            self._wait()
-        finally:
-            self._end()
-            torch.set_num_threads(threads)
+        with cpu_threads(self._suite.threads):
+            try:
+                self._start()
+                for number, unit in self._free():
+                    self._do(unit)
+                    self._done.add(number)
+                    self._tell()
+                self._wait()
+            finally:
+                self._end()
         self._do(self._plan.alone)
 
     def _start(self) -> None:

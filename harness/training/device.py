@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import threadpoolctl
 import torch
 
 from harness.records.environment import float32_precision
@@ -87,6 +88,25 @@ def numerics_name(*, deterministic: bool) -> str:
 def available_threads() -> int:
     """How many threads PyTorch would compute with on the CPU, but no more than there are processors for."""
     return min(torch.get_num_threads(), usable_processors())
+
+
+@contextlib.contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Within, PyTorch computes with `count` threads on the CPU, and NumPy's and SciPy's matrix products with no more.
+
+    They keep threads of their own, of which those of several processes wait for each other: a product of 500×500 then
+    takes five times as long. None leaves all as it is.
+    """
+    if count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpoolctl.threadpool_limits(count, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

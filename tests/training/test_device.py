@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy.linalg
+import threadpoolctl
 import torch
 
 import harness.records.environment
@@ -17,6 +19,7 @@ from harness.training.device import (
     available_threads,
     check_workspace_variable,
     computed,
+    cpu_threads,
     full_float32,
     numerics,
     numerics_of,
@@ -285,3 +288,19 @@ def test_a_gpu_that_is_hidden_on_purpose_is_no_matter_and_one_that_cannot_be_use
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "init", raising(RuntimeError("No CUDA GPUs are available")))
     assert "no such GPU can be used" in unusable_gpu()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_matrix_products_of_every_library_keep_to_the_threads(count: int) -> None:
+    def now() -> set[tuple[str, int]]:
+        pools = {(pool["user_api"], pool["num_threads"]) for pool in threadpoolctl.threadpool_info()}
+        return {*pools, ("torch", torch.get_num_threads())}
+
+    scipy.linalg.norm([1.0])  # its library is loaded by now
+    before = now()
+    with contextlib.suppress(KeyError), cpu_threads(count):
+        assert {threads for kind, threads in now() if kind in ("blas", "torch")} == {count}
+        raise KeyError
+    assert now() == before
+    with cpu_threads(None):
+        assert now() == before
