@@ -21,6 +21,7 @@ from reference.api.card import (
 )
 from reference.api.protocols import Batch, Forward, Networks, Noise, Player, Players, Reference, given_condition, guard
 from reference.api.registry import get, load_module, matching, names, register, spec_of, specs, unlisted
+from reference.api.user_modules import source_digest
 
 __all__ = [
     "Batch",
@@ -54,6 +55,7 @@ __all__ = [
     "matching",
     "names",
     "register",
+    "source_digest",
     "spec_of",
     "specs",
     "unlisted",

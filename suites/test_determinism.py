@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.checks.determinism import compare_variations
-from harness.records.metrics import OTHER_BITS, SAME_BITS, STEPS, THREADS, VARIATION
+from harness.records.metrics import OTHER_BITS, SAME_BITS, STATE, STEPS, THREADS, VARIATION
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 from harness.training.device import IS_DETERMINISTIC, computed
@@ -37,7 +37,7 @@ def test_same_bits(subject: Subject, numerics: str, suite: Session, tmp_path: Pa
             data=data,
             seed=config.seed,
             batch_size=batch,
-            reason=comparison.difference or "",
+            reason=comparison.difference or ("" if comparison.must_differ else f"{STATE}{comparison.state}"),
             threads=config.threads,
             computed=computed(suite.device, deterministic=IS_DETERMINISTIC[numerics]),
             protocol={VARIATION: comparison.variation, STEPS: str(config.steps), THREADS: str(config.threads)},

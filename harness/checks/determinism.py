@@ -7,6 +7,8 @@ first step and tensor.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import signal
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -24,11 +26,15 @@ _PROCESS_SECONDS = 1800
 
 @dataclass(frozen=True)
 class BitComparison:
-    """One variation against the first training. `difference` is None when every bit of every step is the same."""
+    """One variation against the first training. `difference` is None when every bit of every step is the same.
+
+    `state` tells what the variation's training ended with from everything else.
+    """
 
     variation: str
     must_differ: bool
     difference: str | None
+    state: str = ""
 
     @property
     def as_expected(self) -> bool:
@@ -89,10 +95,12 @@ def compare_variations(config: RunConfig, folder: Path) -> list[BitComparison]:
     prefixes = {"other_seed": "network/"}
     # It takes one step: what differs then will not be the same again.
     held = {name: {1: first[1]} if name in prefixes else first for name in order}
-    return [
-        BitComparison(name, name in prefixes, first_difference(held[name], traces[name], prefixes.get(name, "")))
-        for name in order
-    ]
+    return [_compared(name, held[name], traces[name], prefixes.get(name)) for name in order]
+
+
+def _compared(variation: str, first: Trace, found: Trace, prefix: str | None) -> BitComparison:
+    """With a `prefix`, those tensors must differ."""
+    return BitComparison(variation, prefix is not None, first_difference(first, found, prefix or ""), _state(found))
 
 
 def read_trace(folder: Path) -> Trace:
@@ -113,6 +121,12 @@ def first_difference(one: Trace, other: Trace, prefix: str = "") -> str | None:
         if different:
             return f"step {step}: {different[0]} ({len(different)} of {len(names)} tensors differ)"
     return None
+
+
+def _state(trace: Trace) -> str:
+    """The first 16 digits of a SHA-256 of all digests after the last step."""
+    last = trace[max(trace)]
+    return hashlib.sha256(json.dumps(last, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _trace(config: RunConfig, folder: Path) -> Trace:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.files.writing import write_folder, write_text
+from harness.records.metrics import SAME_BITS, STATE
 from harness.records.record import Record, read_records
-from harness.records.report_folder import ENVIRONMENT, RECORDS
+from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, Asked, read_session
 
 BASELINES = Path("reports/baselines")
 
@@ -52,12 +54,12 @@ def save_baseline(folder: Path, name: str, *, overwrite: bool, into: Path = BASE
     source = folder if folder.is_dir() else folder.parent
     if target.resolve() == source.resolve():
         raise ValueError(f"{folder} is the baseline {name} already")
-    machines = source / ENVIRONMENT
 
     def fill(at: Path) -> None:
         write_text(at / RECORDS, "".join(record.to_line() + "\n" for record in records))
-        if machines.is_file():
-            shutil.copyfile(machines, at / ENVIRONMENT)
+        for beside in (ENVIRONMENT, SESSION):  # of which machine, and of which code
+            if (source / beside).is_file():
+                shutil.copyfile(source / beside, at / beside)
 
     if not target.exists():
         write_folder(target, fill)
@@ -72,3 +74,52 @@ def save_baseline(folder: Path, name: str, *, overwrite: bool, into: Path = BASE
         raise
     shutil.rmtree(aside)
     return target
+
+
+def code_and_bits(baseline: Path, base: Sequence[Record], here: Asked, candidate: Sequence[Record]) -> list[str]:
+    """Whether a run is of the baseline's code, and has the bits that it had after the first steps: a sentence each."""
+    folder = baseline if baseline.is_dir() else baseline.parent
+    code = _same_code(read_session(folder), here) if (folder / SESSION).is_file() else ""
+    return [code or "Code: the baseline doesn't say of which it is.", _same_state(base, candidate)]
+
+
+def _same_code(base: Asked, here: Asked) -> str:
+    said = [f"this repository at {_revision(base)} then, at {_revision(here)} now"]
+    for module in here.code:
+        then, now = base.code.get(module), here.code[module]
+        changed = f"has changed: {then} then, {now} now" if then else f"is {now} now, and wasn't there then"
+        said.append(f"{module} {f'is the same ({now})' if then == now else changed}")
+    return f"Code: {'; '.join(said)}."
+
+
+def _revision(asked: Asked) -> str:
+    if not asked.revision:
+        return "no commit"
+    return asked.revision[:12] + ("" if asked.clean else " with changes beside it")
+
+
+def _same_state(base: Sequence[Record], candidate: Sequence[Record]) -> str:
+    """The same bits are the same computation, wherever; other bits may be those of another machine or version."""
+    then, now = _states(base), _states(candidate)
+    shared = [key for key in now if key in then]
+    if not shared:
+        return "Bits: not compared; that takes the determinism suite on both sides, with the same data and settings."
+    other = [key for key in shared if then[key].reason != now[key].reason]
+    elsewhere = [key for key in other if then[key].environment != now[key].environment]
+    told = {
+        "the same after the first steps": [key for key in shared if key not in other],
+        "others": [key for key in other if key not in elsewhere],
+        "others, but this machine, its versions or its settings aren't the baseline's": elsewhere,
+    }
+    parts = [f"{what}: {', '.join(sorted({key[0] for key in keys}))}" for what, keys in told.items() if keys]
+    return f"Bits: {'; '.join(parts)}."
+
+
+def _states(records: Sequence[Record]) -> dict[tuple[str, str], Record]:
+    """What tells a training's end, by reference and by all that its bits depend on but the machine."""
+    found = {}
+    for record in records:
+        if record.metric == SAME_BITS.name and record.reason.startswith(STATE):
+            facts = (record.data, record.seed, record.batch_size, sorted(record.protocol.items()))
+            found[record.reference, str(facts)] = record
+    return found

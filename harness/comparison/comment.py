@@ -16,8 +16,10 @@ _REASON = 200
 _HEAD = "| reference | metric | base | head | change | noise | verdict |\n| --- | --- | --- | --- | --- | --- | --- |"
 
 
-def comparison_comment(title: str, comparisons: Sequence[Comparison], bits: Sequence[RevisionBits] = ()) -> str:
-    """What got worse stands first.
+def comparison_comment(
+    title: str, comparisons: Sequence[Comparison], bits: Sequence[RevisionBits] = (), said: Sequence[str] = ()
+) -> str:
+    """What got worse stands first; `said` is what else there is to say of the two sides.
 
     `noise` is how far the mean may move by chance alone: half of the test's interval, nothing where there are too few
     seeds for one.
@@ -27,7 +29,9 @@ def comparison_comment(title: str, comparisons: Sequence[Comparison], bits: Sequ
     answer = [f"**{tally(comparisons)}**"] if comparisons else []
     answer += [f"**{len(same)} of {len(bits)} compute the same bits**: {', '.join(same)}"] if bits else []
     ordered = sorted(comparisons, key=lambda found: _ORDER.index(found.verdict))
-    return _cut([f"### {title}", "", *answer, *others, *(["", _HEAD] if ordered else [])], [_row(c) for c in ordered])
+    beside = [part for sentence in said for part in ("", sentence)]
+    head = ["", _HEAD] if ordered else []
+    return _cut([f"### {title}", "", *answer, *others, *beside, *head], [_row(found) for found in ordered])
 
 
 def run_comment(title: str, outcomes: Mapping[str, int], records: Sequence[Record], claims: str) -> str:

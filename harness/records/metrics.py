@@ -169,6 +169,7 @@ LAST_OVER_FIRST = Metric("last_over_first", "ratio", "none", "last value / first
 
 # What must hold.
 SAME_BITS = Metric("same_bits", "yes/no", "higher", "the same bits", (VARIATION, NUMERICS))
+STATE = "all of its state: SHA-256 "  # how the reason of the same bits begins
 OTHER_BITS = Metric("other_bits", "yes/no", "higher", "other bits", (VARIATION, NUMERICS))
 PARAMETERS = Metric("parameters", "parameters", "equal", "parameters, measured", (NETWORK,))
 LAYER_MISMATCHES = Metric("layer_mismatches", "layers", "lower", "wrong layer shapes", (NETWORK,))

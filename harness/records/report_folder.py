@@ -30,6 +30,7 @@ class Asked:
         finished: when the last check had ended; "" for a run that was interrupted, or is going on.
         options: those that were given, as on the command line, but for what says which references.
         outcomes: how many checks passed, failed, and were skipped; empty where nobody counted.
+        code: by module, what tells its code from another: see `reference.source_digest`.
     """
 
     specs: tuple[str, ...]
@@ -39,6 +40,7 @@ class Asked:
     finished: str = ""
     options: tuple[str, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_session(folder: Path, asked: Asked) -> None:

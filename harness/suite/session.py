@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 import reference as registry
-from harness.comparison.baseline import read_record_set
+from harness.comparison.baseline import code_and_bits, read_record_set
 from harness.comparison.comment import MOST, comparison_comment, run_comment
 from harness.comparison.page import comparison_table
 from harness.comparison.verdicts import Comparison, compare, exit_code, tally
@@ -74,10 +74,12 @@ class Session:
         self.root = data_root(settings.data_root, own=own)
         _check_claims(self.subjects)
         asked_for = tuple(spec for spec, _ in self.cards)
-        asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given())
-        self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, asked)
+        code = {module: registry.source_digest(module) for module in settings.modules}
+        self._asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given(), code=code)
+        self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, self._asked)
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
+        self.against: list[str] = []  # whether code and bits are the baseline's
         self._made: dict[Hashable, Any] = {}
         self.set_aside, self.suites_set_aside = 0, set[str]()  # checks that are about none of the subjects
         self.outcomes: Counter[str] = Counter()
@@ -176,21 +178,30 @@ class Session:
         records = self.recorder.records
         if records:
             write_report(self.settings.report_dir, self.cards)
-        if records and self._baseline:
-            asked = {spec for spec, _ in self.cards}
-            self.comparisons = compare([r for r in self._baseline if r.reference in asked], records)
-            heading = f"# This run against {self.settings.baseline}\n\n{tally(self.comparisons)}"
-            write_table(self.settings.report_dir, COMPARISON, comparison_table(self.comparisons), heading)
-        if records:
-            self._write_comment(records)
+        try:
+            if records and self._baseline and self.settings.baseline:
+                self._compare(self.settings.baseline, records)
+        finally:
+            if records:
+                self._write_comment(records)
         return exit_code(self.comparisons)
+
+    def _compare(self, baseline: Path, records: list[Record]) -> None:
+        """Hold what was recorded against the baseline; first its code and its bits, which need no statistics."""
+        self.against = code_and_bits(baseline, self._baseline, self._asked, records)
+        asked = {spec for spec, _ in self.cards}
+        self.comparisons = compare([r for r in self._baseline if r.reference in asked], records)
+        heading = "\n\n".join((f"# This run against {baseline}", tally(self.comparisons), *self.against))
+        write_table(self.settings.report_dir, COMPARISON, comparison_table(self.comparisons), heading)
 
     def _write_comment(self, records: list[Record]) -> None:
         """The same for a pull request, beside the tables."""
         claims = f"Claims: {claims_line(self.cards, records)}."
         parts = [run_comment("The suites", self.outcomes, records, claims)]
-        if self.comparisons:
-            parts.append(comparison_comment(f"This run against {self.settings.baseline}", self.comparisons))
+        if self.against:
+            parts.append(
+                comparison_comment(f"This run against {self.settings.baseline}", self.comparisons, said=self.against)
+            )
         write_text(self.settings.report_dir / COMMENT, "\n".join(reversed(parts))[:MOST])
 
     def close(self) -> None:

@@ -39,6 +39,7 @@ def summary_lines(session: Session) -> list[str]:
         *([f"with what was measured elsewhere, {tally_claims(together)}"] if evidence else []),
         *([f"the report that was there is kept: {recorder.kept}"] if recorder.kept else []),
         *_against(session.comparisons, settings.baseline),
+        *session.against,
         f"everything on one page: {settings.report_dir / WEB_PAGE}",
         f"tables: {', '.join(sorted(path.name for path in settings.report_dir.glob('*.csv')))}",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -28,6 +29,32 @@ def import_user_module(name: str) -> ModuleType:
     for top in dict.fromkeys((name.partition(".")[0], *_OURS)):
         _check_unhidden(here, top)
     return importlib.import_module(name)
+
+
+def source_digest(name: str) -> str:
+    """The first 16 digits of a SHA-256 of a module's code: of its file, or of all Python files of its package.
+
+    What it imports from elsewhere isn't in it.
+
+    Raises:
+        ValueError: there is no such module, or none that is made of files.
+    """
+    top = name.partition(".")[0]
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        raise ValueError(f"there is no module {top!r}")
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*.py")]
+    if not folders and spec.origin is not None and Path(spec.origin).is_file():
+        files = [(Path(spec.origin).name, Path(spec.origin))]
+    if not files:
+        raise ValueError(f"the module {top!r} has no file to tell it by")
+    whole = hashlib.sha256()
+    for relative, path in sorted(files):
+        content = path.read_bytes()
+        whole.update(f"{relative}\0{len(content)}\0".encode())
+        whole.update(content)
+    return whole.hexdigest()[:16]
 
 
 def _check_unhidden(here: Path, top: str) -> None:

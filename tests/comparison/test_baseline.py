@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.comparison.baseline import read_record_set, save_baseline
+from harness.comparison.baseline import code_and_bits, read_record_set, save_baseline
+from harness.records.metrics import STATE
 from harness.records.record import Record, append_record
+from harness.records.report_folder import Asked, write_session
 from tests.records.test_record import record
 
 FAILED = {"status": "failed", "value": None, "reason": "loss is nan", "metric": "test_quality"}
@@ -120,3 +123,45 @@ def test_a_baseline_is_not_accepted_onto_itself(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is the baseline main already"):
         save_baseline(kept, "main", overwrite=True, into=tmp_path / "baselines")
     assert read_record_set(kept)
+
+
+def bits(reference: str, state: str, **changes: Any) -> Record:
+    """What the determinism suite writes of trainings that all ended with `state`."""
+    usual = {"metric": "same_bits", "value": 1.0, "protocol": {"variation": "again", "steps": "3"}}
+    return record(reference=reference, reason=f"{STATE}{state}", **(usual | changes))
+
+
+def test_a_baseline_tells_its_code_and_its_bits_from_others(tmp_path: Path) -> None:
+    source = report(
+        tmp_path / "latest",
+        [
+            bits("one", "aa"),
+            bits("two", "bb"),
+            bits("three", "cc", environment="old"),
+            bits("four", "dd", environment="old"),
+        ],
+    )
+    write_session(source, Asked(("one", "two"), ("gan", "other"), "a" * 40, True, code={"gan": "11", "other": "33"}))
+    kept = save_baseline(source, "main", overwrite=False, into=tmp_path / "baselines")
+    here = Asked(("one",), ("gan", "other", "new"), "b" * 40, False, code={"gan": "22", "other": "33", "new": "44"})
+    now = [bits("one", "aa"), bits("two", "zz"), bits("three", "cc"), bits("four", "zz")]
+    code, state = code_and_bits(kept, read_record_set(kept), here, now)
+    assert code == (
+        "Code: this repository at aaaaaaaaaaaa then, at bbbbbbbbbbbb with changes beside it now; gan has changed: "
+        "11 then, 22 now; other is the same (33); new is 44 now, and wasn't there then."
+    )
+    assert state == (
+        "Bits: the same after the first steps: one, three; others: two; others, but this machine, its versions or its "
+        "settings aren't the baseline's: four."
+    )
+    for changed in ({"seed": 9}, {"batch_size": 9}, {"data": "other"}):
+        _, state = code_and_bits(kept, read_record_set(kept), here, [bits("one", "aa", **changed)])
+        assert state.startswith("Bits: not compared; that takes"), changed
+
+
+def test_a_baseline_of_before_says_that_it_knows_no_code(tmp_path: Path) -> None:
+    file = report(tmp_path / "latest", [record()]) / "records.jsonl"
+    for place in (file, file.parent):
+        assert code_and_bits(place, read_record_set(place), Asked(()), [])[0] == (
+            "Code: the baseline doesn't say of which it is."
+        )

@@ -259,6 +259,8 @@ def test_a_baseline_decides_the_exit_code(tmp_path: Path) -> None:
     shown, codes = parts[::2], parts[1::2]
     assert codes == ["0", "0", "1", "10", "10", "2"], done.stdout + done.stderr
     assert f"against {tmp_path / 'first'}: 1 kept" in shown[1]
+    assert "Code: this repository at " in shown[1]
+    assert "Bits: not compared" in shown[1]
     assert "toy-grid fid: worse" in shown[2]
     assert "toy-grid fid: not comparable, n: 100 against 200" in shown[3]
     assert "toy-grid fid: inconclusive, needs about" in shown[4]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reference.api.user_modules import import_user_module
+from reference.api.user_modules import import_user_module, source_digest
 from tests.processes import call
 
 ROOT = Path(__file__).parents[3]
@@ -59,3 +59,30 @@ def test_a_code_py_beside_the_users_gan_ends_nothing(here: Path) -> None:
     asked = "from reference import load_module; load_module('my_gan'); import code; print(code.__file__)"
     found = subprocess.run([sys.executable, "-P", "-c", asked], cwd=here, capture_output=True, text=True, check=True)
     assert not found.stdout.startswith(str(here))
+
+
+def test_code_is_told_by_all_of_a_package_and_by_nothing_else(here: Path) -> None:
+    (here / "told_gan.py").write_text("VALUE = 7\n")
+    (here / "told_package").mkdir()
+    inner = here / "told_package" / "inner.py"
+    for path in (here / "told_package" / "__init__.py", inner):
+        path.write_text("")
+    for name in ("told_gan", "told_package.inner"):
+        import_user_module(name)
+    alone, package = source_digest("told_gan"), source_digest("told_package.inner")
+    assert len(alone) == len(package) == 16
+    (here / "told_package" / "notes.txt").write_text("of no consequence")
+    assert source_digest("told_package") == package == source_digest("told_package.inner")
+    inner.write_text("VALUE = 8\n")
+    assert source_digest("told_package") != package
+    inner.rename(inner.with_name("other.py"))
+    renamed = source_digest("told_package")
+    assert renamed != package
+    (here / "told_gan.py").write_text("VALUE = 8\n")
+    assert source_digest("told_gan") != alone
+
+
+@pytest.mark.parametrize(("name", "said"), [("nowhere_at_all", "there is no module"), ("sys", "has no file")])
+def test_code_that_is_nowhere_is_one_line(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        source_digest(name)
