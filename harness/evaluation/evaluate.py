@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data import Dataset, batches_per_epoch, open_data
-from harness.data.dataset import scale_pixels
+from harness.data import batches_per_epoch, open_data
 from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
+from harness.evaluation.compared import (
+    choose_extractor,
+    framing_of,
+    given_images,
+    how_many,
+    is_strange,
+    real_images,
+)
 from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation, write_sheet
-from harness.evaluation.extractors.extractor import Extractor, load_extractor
-from harness.evaluation.images import as_images, check_range, check_varied, little_used, read_images, to_bytes
+from harness.evaluation.images import little_used
 from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.protocol import (
-    RealImages,
     evaluate_images,
     evaluate_sampler,
     evaluate_start,
-    extractor_names,
-    sample_size,
-    was_trained_for,
 )
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.records.metrics import (
@@ -52,8 +52,7 @@ from harness.training.load_run import restore_run, run_data
 from harness.training.networks import drawn_networks
 from harness.training.run_folder import RUN_FILE, RunFolder, folder_name
 from harness.training.sampler import Sampler
-from reference import Batch, Card, get, load_module
-from reference.api.user_modules import import_user_module
+from reference import get, load_module
 
 _DEFAULT_N = 10_000
 _BYTES = (0.0, 255.0)
@@ -85,24 +84,6 @@ class Evaluation:
         return few if shares else None
 
 
-class StoredImages:
-    """uint8 images (n, C, H, W) in memory as a data set with values in [0, 1]."""
-
-    in_memory = True
-    real = complete = True
-
-    def __init__(self, images: Tensor, title: str) -> None:
-        self.title = title
-        self.images = images
-        self.fingerprint = f"images-{hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]}"
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
-
-
 def evaluate(options: EvaluateOptions) -> Evaluation:
     """Measure the samples of a target and write their records, all of them or none.
 
@@ -115,6 +96,8 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     device = resolve_device(options.device)
     if options.add and options.out is not None:
         earlier_evaluations(options.out)  # a folder that can't be added to is said before anything is measured
+    if options.resize is not None and (_is_trained(target) or without_weights(target)[1] is not None):
+        raise ValueError(f"--resize is for folders of pictures; what {target} draws has the size that its card says")
     if (Path(target) / RUN_FILE).is_file():
         return _evaluate_run(Path(target), options, device)
     if (Path(target) / FACTS).is_file():
@@ -127,16 +110,19 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     if not Path(target).is_dir() and ":" not in target:
         what = "a folder of a run, of a kept generator or of images"
         raise ValueError(f"{target!r} is neither {what}, nor module:callable")
-    real, extractor = _real_images(options, device)
-    images, n, found = _given_images(target, options, real)
+    if options.resize is not None and not any(Path(side).is_dir() for side in (target, options.against)):
+        raise ValueError("--resize is for folders of pictures: neither side is one")
+    real, extractor = real_images(options, device)
+    images, n, found = given_images(target, options, real)
     name = options.name or found
     folder = options.out or Path("runs") / "evaluated" / _place(options.name or target)
     drawn = {"images": "as given"}
     if Path(options.against).is_dir():
         drawn["extractor trained on"] = extractor.trained_on
-    values = evaluate_images(
-        images, real, extractor, drawn, count=n, strange=_is_strange(options, real.dataset, extractor)
-    )
+    if (framing := framing_of(options)) is not None:
+        drawn |= {f"pictures, {what}": said for what, said in framing.described().items()}
+    strange = is_strange(options, real, extractor)
+    values = evaluate_images(images, real, extractor, drawn, count=n, strange=strange)
     facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
     where, kept = write_evaluation(
@@ -147,15 +133,19 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
 
 
+def _is_trained(target: str) -> bool:
+    return any((Path(target) / file).is_file() for file in (RUN_FILE, FACTS))
+
+
 def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) -> Evaluation:
     if options.against or options.value_range:
         raise ValueError("--against and --range play no part for a run: its card says what it is held against")
     run = restore_run(path, device)
     card, config = run.reference.card, run.config
     dataset, root = run_data(run, options.data_root, options.pack)
-    extractor = _choose_extractor(options, card, dataset, device, root)
+    extractor = choose_extractor(options, card, dataset, device, root)
     sampler = Sampler(run.reference, run.networks, device, options.seed)
-    n = _how_many(options, dataset, "samples")
+    n = how_many(options, dataset, "samples")
     shown: list[Tensor] = []
     values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
     for network in run.networks.values():
@@ -206,8 +196,8 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     dataset = open_data(golden.sampler.reference, root)
     if dataset.fingerprint != facts.data_fingerprint:
         raise ValueError(f"{path} was trained on other data than {dataset.title}: --data-root FOLDER has {facts.data}")
-    extractor = _choose_extractor(options, card, dataset, device, root)
-    n = _how_many(options, dataset, "samples")
+    extractor = choose_extractor(options, card, dataset, device, root)
+    n = how_many(options, dataset, "samples")
     sampler = Sampler(golden.sampler.reference, golden.sampler.networks, device, options.seed)
     shown: list[Tensor] = []
     values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
@@ -237,8 +227,8 @@ def _evaluate_weights(spec: str, file: Path, options: EvaluateOptions, device: t
     networks, told = weighted_networks(chosen, given, device)
     root = find_root(options.data_root, own=brings_data(chosen))
     card, dataset = chosen.card, open_data(chosen, root)
-    extractor = _choose_extractor(options, card, dataset, device, root)
-    n = _how_many(options, dataset, "samples")
+    extractor = choose_extractor(options, card, dataset, device, root)
+    n = how_many(options, dataset, "samples")
     sampler, shown = Sampler(chosen, networks, device, options.seed), list[Tensor]()
     values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
     # Not the reference's own name: nobody knows how long or on what they were trained, so that they decide no claim.
@@ -263,126 +253,6 @@ def _computed(path: Path, device: torch.device) -> dict[str, str]:
     drawn = float32_precision(device)
     other = {f"{part}, sampling": value for part, value in drawn.items() if value != trained[part]}
     return trained | other
-
-
-def _how_many(options: EvaluateOptions, dataset: Dataset, what: str) -> int:
-    """As many as were asked for, else as usual, but no more than there are.
-
-    Raises:
-        ValueError: more were asked for than can be compared.
-    """
-    n = sample_size(options.count or _DEFAULT_N, dataset)
-    if options.count and n < options.count:
-        raise ValueError(f"{options.count} {what} can't be compared with {len(dataset)} of {dataset.title}")
-    return n
-
-
-def _real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealImages, Extractor]:
-    """What images of one's own are held against, and who looks."""
-    if not options.against:
-        raise ValueError("images of your own need --against: a reference for its data, or a folder of real images")
-    if Path(options.against).is_dir():
-        root = find_root(options.data_root)
-        if options.extractor is None:
-            raise ValueError("against a folder of images, --extractor must say who looks at them")
-        images = _in_bytes(read_images(Path(options.against)), _BYTES, options, options.against)
-        check_varied(images, options.against)
-        if bool((images[:, :1] == images).all()):
-            images = images[:, :1]
-        dataset: Dataset = StoredImages(images, str(options.against))
-        real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
-        return real, load_extractor(options.extractor, device, root, options.inception_weights)
-    chosen = get(options.against)
-    root = find_root(options.data_root, own=brings_data(chosen))
-    card, dataset = chosen.card, open_data(chosen, root)
-    return RealImages.of(card, dataset), _choose_extractor(options, card, dataset, device, root)
-
-
-def _choose_extractor(
-    options: EvaluateOptions, card: Card, dataset: Dataset, device: torch.device, root: Path | None
-) -> Extractor:
-    """The extractor asked for, else the one that fits a card's data.
-
-    Raises:
-        ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
-    """
-    name = options.extractor or extractor_names(card, dataset, options.inception_weights)[0]
-    opened = load_extractor(name, device, root, options.inception_weights)
-    if not (options.any_data or was_trained_for(name, card, dataset)):
-        raise ValueError(
-            f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "
-            "fits, or let it look with --any-data, which the figures then say"
-        )
-    return opened
-
-
-def _given_images(target: str, options: EvaluateOptions, real: RealImages) -> tuple[Tensor, int, str]:
-    """The images of a folder or a function, uint8 (n, C, H, W), how many to compare, and a name for them."""
-    if Path(target).is_dir():
-        images = _to_grey(_in_bytes(read_images(Path(target)), _BYTES, options, target), real, target)
-        n = min(len(images), len(real.dataset)) if options.count is None else options.count
-        if n > len(images):
-            raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
-        return images, n, Path(target).resolve().name
-    n = _how_many(options, real.dataset, "images")
-    made = _call_generator(target, n, options.seed)
-    if len(made) != n:
-        raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
-    images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, options, target)
-    return _to_grey(images, real, target), n, target
-
-
-def _in_bytes(images: Tensor, usual: tuple[float, float], options: EvaluateOptions, what: str) -> Tensor:
-    """Images as uint8 (n, C, H, W): in the range that the user declares, else in the usual one, if they use it."""
-    if options.value_range is not None:
-        return to_bytes(images.float(), options.value_range)
-    made = as_images(images) if images.dtype == torch.uint8 else to_bytes(images, usual)
-    check_range(images, usual, what)
-    return made
-
-
-def _is_strange(options: EvaluateOptions, dataset: Dataset, extractor: Extractor) -> bool:
-    """Whether it is known that the extractor wasn't trained on such data; of a folder nobody knows."""
-    if Path(options.against).is_dir():
-        return False
-    return not was_trained_for(extractor.name, get(options.against).card, dataset)
-
-
-def _to_grey(images: Tensor, real: RealImages, target: str) -> Tensor:
-    """One channel of images that are held against grey ones."""
-    if real.shape[0] != 1:
-        return images
-    if not bool((images[:, :1] == images).all()):
-        raise ValueError(f"{target} holds coloured images, the real ones are grey")
-    return images[:, :1]
-
-
-def _call_generator(target: str, n: int, seed: int) -> Tensor:
-    """What `module:callable` returns for (n, seed), as a tensor on the CPU."""
-    module, _, name = target.partition(":")
-    try:
-        function = getattr(import_user_module(module), name)
-    except (Exception, SystemExit) as error:
-        hint = "; give it as module:callable, without .py" if module.endswith(".py") else ""
-        raise ValueError(f"{target} can't be imported: {type(error).__name__}: {error}{hint}") from error
-    try:
-        made = function(n, seed)
-        if isinstance(made, np.ndarray):  # PyTorch takes neither negative strides nor a foreign order of bytes
-            made = np.ascontiguousarray(made, made.dtype.newbyteorder("="))
-        images = torch.as_tensor(made).detach().cpu() if isinstance(made, Tensor | np.ndarray) else None
-    except (Exception, SystemExit) as error:  # whatever a stranger's code does
-        raise ValueError(f"{target} called with ({n}, {seed}) fails: {type(error).__name__}: {error}") from error
-    if images is None:
-        raise ValueError(f"{target} must return a tensor or an array of images, not {type(made).__name__}")
-    if (
-        images.dim() < 2
-        or images.layout != torch.strided
-        or not (images.is_floating_point() or images.dtype == torch.uint8)
-    ):
-        raise ValueError(
-            f"{target} must return {n} images as uint8 or floats, not {images.dtype} of shape {tuple(images.shape)}"
-        )
-    return images
 
 
 def _place(target: str) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from harness.data.images import picture_files, read_rgb
+from harness.data.images import Framing, picture_files, pixels, read_rgb
 
 _SEEN, _STRAY = 2_000_000, 1000  # values looked at, and one in how many may be anything
 _SLACK = 1e-3  # of the declared range: rounding, not another range
@@ -105,18 +104,22 @@ def check_varied(images: Tensor, what: str) -> None:
         raise ValueError(f"{what}: all {len(images)} images are the same: there is nothing to measure")
 
 
-def read_images(folder: Path) -> Tensor:
-    """The pictures in a folder, in the order of their names, as uint8 (n, 3, H, W).
+def read_images(folder: Path, framing: Framing | None = None) -> Tensor:
+    """The pictures in a folder, in the order of their names, as uint8 (n, 3, H, W); each brought to a size, if asked.
 
     Raises:
         ValueError: no such folder, no pictures, one that can't be read, or pictures of several sizes.
     """
     read: list[Tensor] = []
     for file in picture_files(folder, strangers=True):
-        image = torch.from_numpy(np.array(read_rgb(file, grey=True))).permute(2, 0, 1)
+        picture = read_rgb(file, grey=True)
+        image = pixels(picture) if framing is None else framing(picture)
         if read and image.shape != read[0].shape:
             sizes = [f"{one.shape[2]}×{one.shape[1]}" for one in (image, read[0])]
-            raise ValueError(f"{file} has {sizes[0]} pixels, those before it {sizes[1]}: one set has one size")
+            raise ValueError(
+                f"{file} has {sizes[0]} pixels, those before it {sizes[1]}: one set has one size, and "
+                "--resize N makes it so"
+            )
         read.append(image)
     return torch.stack(read)
 

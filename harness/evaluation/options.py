@@ -10,6 +10,8 @@ import typer
 
 from harness.records.options import DataRoot, Device, Modules
 
+_SMALLEST, _LARGEST = 8, 4096
+
 
 @dataclass(frozen=True)
 class EvaluateOptions:
@@ -36,6 +38,10 @@ class EvaluateOptions:
     inception_weights: Annotated[
         Path | None, typer.Option(help="File of Inception's weights; default torch-fidelity's own. Never fetched.")
     ] = None
+    resize: Annotated[
+        int | None,
+        typer.Option(help="Bring pictures of folders to N×N, the shorter side first; the figures say so."),
+    ] = None
     pixels: Annotated[
         str,
         typer.Option("--range", help="Black and white of the images, e.g. -1,1; default: of --against, bytes 0,255."),
@@ -56,6 +62,8 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
             raise ValueError(f"--count must be 1 or more, not {self.count}")
+        if self.resize is not None and not _SMALLEST <= self.resize <= _LARGEST:
+            raise ValueError(f"--resize must be from {_SMALLEST} to {_LARGEST}, not {self.resize}")
         if self.add and self.out is None:
             raise ValueError("--add needs --out: the folder whose records these belong to")
         if not 0 <= self.seed < 2**62:

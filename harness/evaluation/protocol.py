@@ -185,7 +185,10 @@ def evaluate_images(
     dataset, shape = real.dataset, real.shape
     if tuple(images.shape[1:]) not in (shape, (3, *shape[1:])):
         given, wanted = ("×".join(map(str, size)) for size in (images.shape[1:], shape))
-        raise ValueError(f"images of {given} can't be compared with {dataset.title} of {wanted}: resizing changes FID")
+        raise ValueError(
+            f"images of {given} can't be compared with {dataset.title} of {wanted}: resizing changes FID; "
+            "--resize N does it to folders"
+        )
     n = len(images) if count is None else count
     training = real_features(dataset, shape, real.value_range, extractor)
     if n > len(training):

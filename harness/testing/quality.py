@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.comparison.permutation import holm, permutation_test, smallest_p
-from harness.evaluation.evaluate import StoredImages
+from harness.evaluation.compared import StoredImages
 from harness.evaluation.extractors.extractor import load_extractor
 from harness.evaluation.images import as_images, to_bytes
 from harness.evaluation.protocol import RealImages, evaluate_images

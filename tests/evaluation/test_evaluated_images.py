@@ -250,3 +250,41 @@ def test_images_that_are_given_are_looked_at_alike_on_every_device() -> None:
     write_images(Path("pictures"), digits(100))
     for r in read_records(ask("pictures").records):
         assert not {"numerics", "float32 convolutions", "float32 products"} & set(r.protocol)
+
+
+def test_pictures_of_several_sizes_are_brought_to_one_and_the_figures_say_so() -> None:
+    images = digits(100)
+    write_images(Path("pictures"), images.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    wider = Image.open("pictures/000000.png").resize((80, 56))
+    wider.save("pictures/000000.png")
+    refused("80×56|56×56.*--resize N makes it so", "pictures")
+    refused("images of 1×32×32 can't be compared with .* of 1×28×28", "pictures", resize=32)
+    answer = ask("pictures", resize=28)
+    assert values(answer)["fid"] < 5, "they are nearly the digits that they were"
+    said = read_records(answer.records)[0].protocol
+    assert said["pictures, resize"] == "shorter side to 28, bilinear with antialiasing"
+    assert said["pictures, crop"] == "centre, 28×28"
+
+
+def test_an_extractor_of_grey_images_looks_at_colours_and_tells_no_classes() -> None:
+    noise = torch.Generator().manual_seed(0)
+    for name in ("pictures", "real"):
+        write_images(Path(name), torch.randint(0, 256, (80, 3, 30, 40), generator=noise).byte())
+    answer = ask("pictures", against="real", extractor="mnistnet", resize=28)
+    found = read_records(answer.records)
+    assert answer.missing is None
+    assert {r.metric for r in found} & {"class_coverage", "class_share", "class_kl_to_uniform"} == set()
+    assert found[0].protocol["extractor"].endswith("looks at real")
+
+
+@pytest.mark.parametrize("resize", [0, 7, 4097])
+def test_a_size_that_no_extractor_could_use_is_refused(resize: int) -> None:
+    write_images(Path("pictures"), digits(70))
+    refused(f"--resize must be from 8 to 4096, not {resize}", "pictures", resize=resize)
+
+
+def test_what_is_drawn_keeps_its_size(trained: Path) -> None:
+    refused(
+        "--resize is for folders of pictures; what .* draws has the size that its card says", str(trained), resize=28
+    )
+    refused("--resize is for folders of pictures: neither side is one", f"{MODULE}:floats", resize=28)
