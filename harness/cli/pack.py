@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import command
+from harness.records.options import DataRoot, Modules
 from harness.reporting.screen import showing
 
 
@@ -21,16 +22,21 @@ class PackOptions:
         ValueError: a value out of its range.
     """
 
-    source: Annotated[Path, typer.Argument(help="A folder of pictures, or an LMDB of them.")]
+    source: Annotated[
+        Path, typer.Argument(help="A folder of pictures, an LMDB of them, or a reference that brings its own data.")
+    ]
     dest: Annotated[
-        Path | None, typer.Argument(help="The pack; default beside the source, where training finds it by itself.")
+        Path | None,
+        typer.Argument(help="The pack; default beside pictures, where training finds it. Of own data: a folder."),
     ] = None
-    side: Annotated[int, typer.Option(help="Pixels: shorter side resized to it, then centre cropped.")] = 64
+    side: Annotated[int, typer.Option(help="Pixels of pictures: shorter side resized to it, then centre cropped.")] = 64
     workers: Annotated[int | None, typer.Option(help="Processes that decode; default one for each core.")] = None
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Leave out pictures that can't be read, and list them.")
     ] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pack if it is there.")] = False
+    data_root: DataRoot = None
+    modules: Modules = ()
 
     def __post_init__(self) -> None:
         if self.side < 1:
@@ -49,6 +55,9 @@ def pack(options: PackOptions) -> None:
     """
     from harness.data.packing import pack_of, write_pack
 
+    if options.modules and not options.source.exists():
+        _pack_own(options)
+        return
     source, dest, side, workers = options.source, options.dest, options.side, options.workers
     usual = pack_of(source, side)
     path = dest or usual
@@ -72,3 +81,24 @@ def pack(options: PackOptions) -> None:
             print(f"  {name}")
     if path.resolve() != usual.resolve():
         print(f"train with --pack {path}")
+
+
+def _pack_own(options: PackOptions) -> None:
+    """What a reference's own `data(root)` returns, item by item."""
+    from harness.data.own_pack import write_own_pack
+    from harness.data.registry import brings_data, data_root
+    from reference import get, load_module
+
+    for module in options.modules:
+        load_module(module)
+    chosen = get(str(options.source))
+    if not brings_data(chosen):
+        raise ValueError(f"{chosen.card.name} brings no data of its own: pack the folder of its pictures")
+    if options.dest is None:
+        raise ValueError(f"say where the pack of {chosen.card.name}'s own data goes: a folder, as the second argument")
+    with showing():
+        root = data_root(options.data_root, own=True)
+        made = write_own_pack(chosen, root, options.dest, overwrite=options.overwrite)
+    size = sum(file.stat().st_size for file in options.dest.iterdir())
+    print(f"{options.dest}: {len(made)} items of {made.title}, {size / 1e6:,.1f} MB")
+    print(f"train with --pack {options.dest}")

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.files.writing import write_folder, write_text
+from harness.files.writing import replace_folder, write_text
 from harness.records.metrics import SAME_BITS, STATE
 from harness.records.record import Record, read_records
 from harness.records.report_folder import ENVIRONMENT, RECORDS, SESSION, Asked, read_session
@@ -61,18 +61,7 @@ def save_baseline(folder: Path, name: str, *, overwrite: bool, into: Path = BASE
             if (source / beside).is_file():
                 shutil.copyfile(source / beside, at / beside)
 
-    if not target.exists():
-        write_folder(target, fill)
-        return target
-    aside = target.with_name(f".{name}.replaced")
-    shutil.rmtree(aside, ignore_errors=True)
-    target.rename(aside)
-    try:
-        write_folder(target, fill)
-    except BaseException:
-        aside.rename(target)
-        raise
-    shutil.rmtree(aside)
+    replace_folder(target, fill)
     return target
 
 

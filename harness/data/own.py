@@ -65,7 +65,7 @@ class OwnDataset:
 
     def __getitem__(self, indices: Tensor) -> Batch:
         """The samples at `indices` (B,), in that order: data (B, *data_shape) float32, labels (B,) int64 or None."""
-        stored = self._read(indices) if self._kept is None else _at(self._kept, indices)
+        stored = self.stored(indices) if self._kept is None else _at(self._kept, indices)
         if stored.data.dtype == torch.float32:
             return stored
         return Batch(scale_pixels(stored.data, self._card.data_range), stored.labels)
@@ -81,7 +81,7 @@ class OwnDataset:
         parts = []
         for indices in torch.split(torch.arange(len(self)), _PIECE):
             report_progress(_log, f"reading {self.title} once to know it", int(indices[0]), len(self))
-            part = self._read(indices)
+            part = self.stored(indices)
             digest.update(part.data.numpy().tobytes())
             for index in again & set(indices.tolist()):
                 if not torch.equal(self._item(index)[0], part.data[index - int(indices[0])]):
@@ -102,8 +102,8 @@ class OwnDataset:
         items = [self._item(index) for index in linspace_indices(len(self), _READ_TWICE).tolist()]
         return [(data.numpy().tobytes(), label) for data, label in items]
 
-    def _read(self, indices: Tensor) -> Batch:
-        """Items as they are stored, stacked."""
+    def stored(self, indices: Tensor) -> Batch:
+        """The items at `indices` (B,) as `data(root)` gives them, not scaled: (B, *data_shape), float32 or uint8."""
         items = [self._item(index) for index in indices.tolist()]
         labels = torch.tensor([label for _, label in items], dtype=torch.int64) if self._labelled else None
         return Batch(torch.stack([data for data, _ in items]), labels)

@@ -26,6 +26,7 @@ from harness.data.openers import (
     pack_alone,
 )
 from harness.data.own import own_data
+from harness.data.own_pack import packed_own_data
 from harness.data.packing import SUFFIX
 from harness.data.synthetic import (
     DATABASE_TITLE,
@@ -151,9 +152,10 @@ def open_data(reference: Reference, root: Path | None, reading: Reading | None =
         raise ValueError(
             f"{reference.card.name} has data(root), and its card names the dataset {named!r}: leave one out"
         )
-    if reading is not None and (reading.names_a_pack or reading.skip_damaged):
-        option = "--pack" if reading.names_a_pack else "--skip-damaged"
-        raise ValueError(f"{option} plays no part for {reference.card.name}, which brings its own data")
+    if reading is not None and reading.skip_damaged:
+        raise ValueError(f"--skip-damaged plays no part for {reference.card.name}, which brings its own data")
+    if reading is not None and reading.names_a_pack:
+        return packed_own_data(reference, root, Path(reading.pack))
     return own_data(reference, root)
 
 

@@ -145,6 +145,22 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         raise
 
 
+def replace_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """The same; what lies at `path` goes once the new one is whole, and comes back where that fails."""
+    if not path.exists():
+        write_folder(path, fill)
+        return
+    aside = path.with_name(f".{path.name}.replaced")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+    try:
+        write_folder(path, fill)
+    except BaseException:
+        aside.rename(path)
+        raise
+    shutil.rmtree(aside)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
