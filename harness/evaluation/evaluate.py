@@ -128,7 +128,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     where, kept = write_evaluation(
         folder, values, facts, real.dataset, device, modules=options.modules, add=options.add
     )
-    if not Path(target).is_dir():  # those of a folder can be looked at there
+    if framing is not None or not Path(target).is_dir():  # a folder's own can be looked at there
         write_sheet(where.parent, name, images)
     return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -74,7 +75,7 @@ class Record:
         """Whether it is a value from which nothing can be read, but whether another run gives the same one."""
         return self.reason.startswith(UNREAD)
 
-    @property
+    @cached_property  # a page asks for it a hundred times
     def series(self) -> str:
         """What the value is one of: its metric, and what tells it from others of its reference."""
         return series(self.metric, self.protocol)

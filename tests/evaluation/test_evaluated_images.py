@@ -264,6 +264,7 @@ def test_pictures_of_several_sizes_are_brought_to_one_and_the_figures_say_so() -
     said = read_records(answer.records)[0].protocol
     assert said["pictures, resize"] == "shorter side to 28, bilinear with antialiasing"
     assert said["pictures, crop"] == "centre, 28×28"
+    assert len(list(answer.records.parent.glob("samples-*.png"))) == 1, "what was measured lies in no folder"
 
 
 def test_an_extractor_of_grey_images_looks_at_colours_and_tells_no_classes() -> None:
