@@ -252,6 +252,7 @@ def raising(error: Exception) -> Callable[[], None]:
 @pytest.mark.usefixtures("ampere")
 def test_what_went_along_with_its_whole_still_does_afterwards() -> None:
     """A part that was never set follows `torch.backends.fp32_precision`, before and after somebody looks."""
+    backends.cuda.matmul.fp32_precision = "none"  # as if no test before had set it
     backends.fp32_precision = "tf32"
     try:
         with full_float32():
