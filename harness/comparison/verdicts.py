@@ -344,17 +344,14 @@ def seeds_needed(
         return least
     spread = math.sqrt(sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / freedom)
     effect = abs(float(y.mean() - x.mean()))
-    for k in range(max(least, len(base) + 1), _MAX_SEEDS + 1):
-        unit = spread * math.sqrt(len(groups) / k)
-        freedom = len(groups) * (k - 1)
-        inside, outside, both_ends, one_end = (
-            float(student.ppf(share, freedom)) for share in (1 - alpha / 2, 1 - alpha / tests / 2, 0.9, 0.8)
-        )
-        within = effect < margin and (inside + both_ends) * unit <= margin
-        apart = (outside + one_end) * unit <= effect
-        if within or apart:
-            return k
-    return None
+    counts = np.arange(max(least, len(base) + 1), _MAX_SEEDS + 1)
+    unit = spread * np.sqrt(len(groups) / counts)
+    shares = np.array([1 - alpha / 2, 1 - alpha / tests / 2, 0.9, 0.8])
+    inside, outside, both_ends, one_end = np.asarray(student.ppf(shares[:, None], len(groups) * (counts - 1)))
+    within = (effect < margin) & ((inside + both_ends) * unit <= margin)
+    apart = (outside + one_end) * unit <= effect
+    settled = counts[within | apart]
+    return int(settled[0]) if len(settled) else None
 
 
 def _values(records: Sequence[Record]) -> tuple[float, ...]:
