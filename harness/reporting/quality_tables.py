@@ -172,7 +172,9 @@ def calibration_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
 def latent_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """A row per reference and metric of latents, labels and conditions: median and range over seeds."""
     rows = []
-    for (reference, name), group in grouped(of_suite(records, "latent"), lambda r: (r.reference, r.series)):
+    looked_at = [r for r in of_suite(records, "samples") if EXTRACTOR not in r.protocol]  # trained to be seen
+    found = [*looked_at, *of_suite(records, "latent")]
+    for (reference, name), group in grouped(found, lambda r: (r.reference, r.series)):
         lengths = sorted({r.epochs for r in group if r.epochs is not None})
         rows.append(
             {
@@ -259,6 +261,12 @@ QUALITY_TABLES = (
         calibration_table,
         suites=("metrics",),
     ),
-    Table("latent", "Latents, labels and conditions", ("reference", "metric", "measured", "unit"), latent_table),
+    Table(
+        "latent",
+        "Latents, labels and conditions",
+        ("reference", "metric", "measured", "unit"),
+        latent_table,
+        suites=("latent", "samples"),
+    ),
     Table("training", "Training logs beside the documents'", ("reference", "where", "quantity"), training_table),
 )

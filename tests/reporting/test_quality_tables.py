@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.records.record import Record
-from harness.reporting.quality_tables import calibration_table, golden_table, modes_table, quality_table, training_table
+from harness.reporting.quality_tables import (
+    calibration_table,
+    golden_table,
+    latent_table,
+    modes_table,
+    quality_table,
+    training_table,
+)
 from reference import get
 from tests.records.test_record import record
 
@@ -181,3 +188,22 @@ def test_a_kept_generator_is_a_row_and_only_what_has_moved_is_shown_twice() -> N
     records = [figure("fid", 2.5, "2.50001"), figure("kid", 0.5, "0.4"), figure("fid", 9.0, "9", statistics="running")]
     (shown,) = golden_table(records, []).to_dict("records")
     assert shown == {"generator": "a", "looked at by": "mnistnet 1", "n": 1000, "FID": "2.5", "KID": "0.5, was 0.4"}
+
+
+def test_a_translation_trained_to_be_looked_at_stands_beside_its_start_and_not_in_quality() -> None:
+    def error(suite: str, value: float, **more: object) -> Record:
+        return record(suite=suite, metric="translation_error_ratio", value=value, unit="ratio", **more)
+
+    seen = {"pictures": "training set"}
+    records = [
+        error("samples", 0.9, protocol=seen),
+        error("samples", 1.0, protocol=seen | {"training": "none"}),
+        error("latent", 0.4, protocol=seen, reason="checks the code alone: trained for 2 of 9 steps"),
+        *quality("fid", [1.0]),
+    ]
+    table = latent_table(records, [])
+    assert list(zip(table["metric"], table["measured"], strict=True)) == [
+        ("translation_error_ratio", "0.9"),
+        ("translation_error_ratio [training none]", "1"),
+    ]
+    assert len(quality_table(records, [])) == 1
