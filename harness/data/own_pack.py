@@ -6,10 +6,8 @@ A folder: `data.npy` (n, *data_shape), float32 or uint8 as the items are; `label
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.data.own import OwnDataset, own_data
+from harness.data.packing import check_room, unwritten
 from harness.files.writing import replace_folder, write_text
 from harness.records.progress import report_progress
 from reference import Card, Reference
@@ -58,8 +57,7 @@ def write_own_pack(reference: Reference, root: Path | None, folder: Path, *, ove
     dataset = own_data(reference, root)
     first = dataset.stored(torch.arange(1))
     size, parent = first.data.nbytes * len(dataset), next(at for at in folder.absolute().parents if at.is_dir())
-    if (free := shutil.disk_usage(parent).free) < size:
-        raise ValueError(f"the pack takes {size / 1e6:,.0f} MB and {parent} has {free / 1e6:,.0f} MB left")
+    check_room(parent, size)
 
     def fill(at: Path) -> None:
         shape, kind = (len(dataset), *first.data.shape[1:]), first.data.numpy().dtype
@@ -73,15 +71,13 @@ def write_own_pack(reference: Reference, root: Path | None, folder: Path, *, ove
         data.flush()
         if labels:
             np.save(at / _LABELS, np.concatenate(labels), allow_pickle=False)
-        facts = {"reference": reference.card.name, "title": dataset.title, "samples": len(dataset)}
+        facts = {"reference": reference.card.name, "title": dataset.title}
         write_text(at / _FACTS, json.dumps(facts, indent=1) + "\n")
 
     try:
         replace_folder(folder, fill)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "there is no room left" if full else error.strerror or str(error)
-        raise ValueError(f"{folder} can't be written: {why}") from error
+        raise unwritten(folder, error) from error
     return dataset
 
 

@@ -168,6 +168,15 @@ def _check_room(path: Path, needed: int) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise ValueError(f"{folder} isn't a folder: the pack {path.name} can't be written there")
+    check_room(folder, needed)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse a pack of `needed` bytes where the folder's disk has less left.
+
+    Raises:
+        ValueError: it has, with both.
+    """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ValueError(f"the pack takes {needed / 1e6:,.0f} MB and {folder} has {free / 1e6:,.0f} MB left")
@@ -186,9 +195,14 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
             fcntl.flock(stream, fcntl.LOCK_EX)  # ends with this process, however it ends
             yield stream
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "the disk is full" if full else error.strerror
-        raise ValueError(f"{path} can't be written: {why}; nothing is left of it") from error
+        raise unwritten(path, error) from error
+
+
+def unwritten(path: Path, error: OSError) -> ValueError:
+    """What is said of a pack that couldn't be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    why = "the disk is full" if full else error.strerror
+    return ValueError(f"{path} can't be written: {why}; nothing is left of it")
 
 
 def _clear_leftovers(path: Path) -> None:

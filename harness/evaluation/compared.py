@@ -16,14 +16,13 @@ from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.extractors.networks import EXTRACTORS
-from harness.evaluation.images import as_images, check_range, check_varied, read_images, to_bytes
+from harness.evaluation.images import BYTES, as_images, check_range, check_varied, read_images, to_bytes
 from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.protocol import RealImages, extractor_names, sample_size, was_trained_for
 from reference import Batch, Card, get
 from reference.api.user_modules import import_user_module
 
 _DEFAULT_N = 10_000
-_BYTES = (0.0, 255.0)
 
 
 class StoredImages:
@@ -58,7 +57,7 @@ def real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealIma
         if options.extractor is None:
             raise ValueError("against a folder of images, --extractor must say who looks at them")
         read = read_images(Path(options.against), framing_of(options))
-        images = _in_bytes(read, _BYTES, options, options.against)
+        images = _in_bytes(read, BYTES, options, options.against)
         check_varied(images, options.against)
         if bool((images[:, :1] == images).all()):
             images = images[:, :1]
@@ -105,7 +104,7 @@ def given_images(target: str, options: EvaluateOptions, real: RealImages) -> tup
     """The images of a folder or a function, uint8 (n, C, H, W), how many to compare, and a name for them."""
     if Path(target).is_dir():
         read = read_images(Path(target), framing_of(options))
-        images = _to_grey(_in_bytes(read, _BYTES, options, target), real, target)
+        images = _to_grey(_in_bytes(read, BYTES, options, target), real, target)
         n = min(len(images), len(real.dataset)) if options.count is None else options.count
         if n > len(images):
             raise ValueError(f"{target} holds {len(images)} images, asked for were {n}")
@@ -114,7 +113,7 @@ def given_images(target: str, options: EvaluateOptions, real: RealImages) -> tup
     made = _call_generator(target, n, options.seed)
     if len(made) != n:
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
-    images = _in_bytes(made, _BYTES if made.dtype == torch.uint8 else real.value_range, options, target)
+    images = _in_bytes(made, BYTES if made.dtype == torch.uint8 else real.value_range, options, target)
     return _to_grey(images, real, target), n, target
 
 

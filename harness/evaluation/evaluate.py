@@ -21,7 +21,7 @@ from harness.evaluation.compared import (
     real_images,
 )
 from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation, write_sheet
-from harness.evaluation.images import little_used
+from harness.evaluation.images import BYTES, little_used
 from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
@@ -53,9 +53,6 @@ from harness.training.networks import drawn_networks
 from harness.training.run_folder import RUN_FILE, RunFolder, folder_name
 from harness.training.sampler import Sampler
 from reference import get, load_module
-
-_DEFAULT_N = 10_000
-_BYTES = (0.0, 255.0)
 
 
 @dataclass(frozen=True)
@@ -178,7 +175,7 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         add=options.add,
     )
     write_sheet(where.parent, name, shown[0])
-    used = little_used(shown[0], _BYTES)
+    used = little_used(shown[0], BYTES)
     note = f"its samples hold {used}, of 0 for black to 255 for white: does the card's range fit?" if used else ""
     return Evaluation(
         f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.data.images import Framing, picture_files, pixels, read_rgb
 
+BYTES = (0.0, 255.0)  # black and white of images as files hold them
 _SEEN, _STRAY = 2_000_000, 1000  # values looked at, and one in how many may be anything
 _SLACK = 1e-3  # of the declared range: rounding, not another range
 

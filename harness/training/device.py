@@ -94,8 +94,8 @@ def available_threads() -> int:
 def cpu_threads(count: int | None) -> Iterator[None]:
     """Within, PyTorch computes with `count` threads on the CPU, and NumPy's and SciPy's matrix products with no more.
 
-    They keep threads of their own, of which those of several processes wait for each other: a product of 500×500 then
-    takes five times as long. None leaves all as it is.
+    They keep threads of their own, of which those of several processes wait for each other: beside a busy process the
+    KID of a thousand samples took 4.4 s of processor time with two, 1.5 s with one. None leaves all as it is.
     """
     if count is None:
         yield
