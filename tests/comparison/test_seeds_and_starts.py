@@ -12,7 +12,7 @@ import pytest
 
 from harness.comparison.permutation import smallest_p
 from harness.comparison.rule import Rule
-from harness.comparison.verdicts import compare, least_seeds
+from harness.comparison.verdicts import compare, least_seeds, seeds_needed
 from tests.comparison.test_verdicts import EIGHT, TEN, THIRTEEN, only, side, with_other_seeds
 
 # Of networks before their first step.
@@ -157,3 +157,13 @@ def test_a_matter_that_no_sensible_number_of_seeds_settles_says_so() -> None:
 def test_the_fewest_seeds_that_can_show_anything(metrics: int, alpha: float, seeds: int) -> None:
     assert least_seeds(metrics, alpha) == seeds
     assert smallest_p(seeds, seeds) * metrics <= alpha < smallest_p(seeds - 1, seeds - 1) * metrics
+
+
+def test_an_effect_as_large_as_the_margin_is_never_settled_by_fitting_into_it() -> None:
+    """Of twenty metrics each needs more seeds to be told apart than to be found within a margin of the same size."""
+    base = [0.0, 1.0, 2.0, 3.0, 4.0]
+    moved = [value + 1 for value in base]
+    apart, within = (seeds_needed(base, moved, margin, 20, 0.05) for margin in (1.0, 1.0 + 1e-9))
+    assert apart is not None
+    assert within is not None
+    assert apart > within
