@@ -37,6 +37,7 @@ class PackOptions:
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pack if it is there.")] = False
     data_root: DataRoot = None
     modules: Modules = ()
+    given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.side < 1:
@@ -89,6 +90,8 @@ def _pack_own(options: PackOptions) -> None:
     from harness.data.registry import brings_data, data_root
     from reference import get, load_module
 
+    for name in sorted(options.given & {"side", "workers", "skip_damaged"}):
+        raise ValueError(f"--{name.replace('_', '-')} is for pictures: own data is packed as its items are")
     for module in options.modules:
         load_module(module)
     chosen = get(str(options.source))

@@ -52,13 +52,14 @@ class FirstSteps:
     Attributes:
         references: patterns, as the suites take them.
         modules: what registers some of them.
-        steps: of a training with `seed`, with deterministic kernels and, on a CPU, on one thread.
+        seed: None for each document's own.
+        steps: of a training with that seed, with deterministic kernels and, on a CPU, on one thread.
         runs: a folder of trainings, as the suites' --runs keeps them: so many steps from each checkpoint, too.
     """
 
     references: str
     modules: tuple[str, ...]
-    seed: int
+    seed: int | None
     steps: int
     device: str
     data_root: str | None
@@ -116,7 +117,7 @@ def _compute(spec: str, asked: FirstSteps) -> Computed:
         size = min(size, card.batch_size)
         config = RunConfig(
             reference=spec,
-            seed=asked.seed,
+            seed=card.seed if asked.seed is None else asked.seed,
             batch_size=size,
             steps=asked.steps,
             device=str(device),
@@ -130,7 +131,7 @@ def _compute(spec: str, asked: FirstSteps) -> Computed:
         with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
             run = train(config, Path(folder) / "run")
             states = read_trace(run.folder)
-        began, further = _from_checkpoints(spec, asked)
+        began, further = _from_checkpoints(spec, run.seed, asked)
     except Exception as error:  # whatever a stranger's code does is what this revision does
         return Computed(spec, failed=_line(error))
     samples, not_drawn = _tried(partial(_draw, run), "")
@@ -156,12 +157,12 @@ def _draw(run: TrainedRun) -> str:
     return digest(drawn.samples)
 
 
-def _from_checkpoints(spec: str, asked: FirstSteps) -> tuple[list[int], dict[int, dict[str, str]]]:
+def _from_checkpoints(spec: str, seed: int, asked: FirstSteps) -> tuple[list[int], dict[int, dict[str, str]]]:
     """The steps of a kept training's checkpoints, and the states after each step from there on."""
     states: dict[int, dict[str, str]] = {}
     if asked.runs is None:
         return [], states
-    kept = Path(asked.runs) / f"{folder_name(spec)}-seed{asked.seed}"
+    kept = Path(asked.runs) / f"{folder_name(spec)}-seed{seed}"
     points = checkpoint_folders(RunFolder(kept).checkpoints)
     steps = [int(point.name.removeprefix("step-")) for point in points]
     for step, point in zip(steps, points, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.comparison.rule import ALPHA, MARGIN, Rule
-from harness.records.options import ROOT_VARIABLE, DataRoot, Device, Modules
+from harness.records.options import DataRoot, Device, Modules, named_root
 from harness.records.profiles import get_profile
 
 Margin = Annotated[float, typer.Option(help="The change that doesn't matter, as a share of the base.")]
@@ -105,8 +104,8 @@ class RevisionOptions:
     @property
     def root(self) -> str | None:
         """The folder of data sets, wherever a process starts; None for stand-ins."""
-        root = self.data_root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
-        return str(root.resolve()) if root else None
+        root = named_root(self.data_root)
+        return str(root) if root else None
 
     def for_suites(self, references: Sequence[str]) -> tuple[str, ...]:
         """What the suites of either side are told, to check these references."""

@@ -18,6 +18,8 @@ import torch
 from harness.records.processors import usable_processors
 
 CONVOLUTIONS, PRODUCTS = "float32 convolutions", "float32 products"
+# What may change the bits of a training.
+MOVES_BITS = ("device", "versions", "cudnn", CONVOLUTIONS, PRODUCTS)
 _TF32_SINCE = (8, 0)  # compute capability: Ampere
 _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_NO_CUDA_MEMORY_CACHING")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 NumericsOption = Annotated[
     str, typer.Option(help="On CUDA: deterministic, or cudnn-benchmark as the documents compute.")
 ]
+
+
+def named_root(given: Path | None) -> Path | None:
+    """The data root that was given, else that of the environment, wherever a process starts; None for stand-ins."""
+    named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
+    return named.absolute() if named else None
 
 
 def is_deterministic(numerics: str) -> bool:

@@ -167,6 +167,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     opened = session.config.stash.get(_SESSION, None)
     if opened is None or session.config.option.collectonly or session.testsfailed:
         return None
+    try:
+        opened.compare_bits()
+    except ValueError as error:
+        pytest.exit(f"gan-harness: {error}", returncode=2)
     Jobs(session, opened, opened.jobs).run()
     return True
 

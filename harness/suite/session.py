@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 import reference as registry
 from harness.comparison.baseline import code_and_bits, read_record_set
+from harness.comparison.bits import SAME_BITS, RevisionBits, bits_exit_code
 from harness.comparison.comment import MOST, comparison_comment, run_comment
+from harness.comparison.kept_bits import bits_against, bits_sentence
 from harness.comparison.page import comparison_table
-from harness.comparison.verdicts import Comparison, compare, exit_code, tally
+from harness.comparison.rule import Rule
+from harness.comparison.verdicts import OPEN, Comparison, compare, exit_code, tally
 from harness.data.grid import modes_of
 from harness.data.registry import brings_data, data_root
 from harness.evaluation.protocol import is_image_reference
@@ -26,9 +29,11 @@ from harness.records.metrics import DISK_SPEED_UP, Metric, find_metric
 from harness.records.processors import usable_processors
 from harness.records.record import Record, Status, read_records
 from harness.records.report_folder import COMMENT, COMPARISON, RECORDS, Asked
+from harness.reporting.console import new_console
 from harness.reporting.pages import write_report, write_table
 from harness.reporting.recorder import Recorder
 from harness.reporting.scorecard import claims_line
+from harness.reporting.screen import showing
 from harness.suite.settings import Settings
 from harness.suite.subject import Subject
 from harness.training.device import check_workspace_variable, resolve_device
@@ -36,6 +41,7 @@ from reference import Card
 
 _T = TypeVar("_T")
 _FEW = 4
+_EXIT_CODES = (0, OPEN, 1)  # the worse, the later
 HAVING: Mapping[str, Callable[[Card], bool]] = {
     "latent": lambda card: card.latent_shape is not None,
     "classes": lambda card: card.classes > 0,
@@ -80,6 +86,7 @@ class Session:
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
         self.against: list[str] = []  # whether code and bits are the baseline's
+        self.bits: list[RevisionBits] = []
         self._made: dict[Hashable, Any] = {}
         self.set_aside, self.suites_set_aside = 0, set[str]()  # checks that are about none of the subjects
         self.outcomes: Counter[str] = Counter()
@@ -114,6 +121,22 @@ class Session:
         if self.profile.threads is not None or self.jobs == 1:
             return self.profile.threads
         return max(1, usable_processors() // self.jobs)
+
+    def compare_bits(self) -> None:
+        """Hold the first steps of every reference against those that the baseline keeps, if it keeps any.
+
+        Raises:
+            ValueError: the first steps can't be had.
+        """
+        baseline = self.settings.baseline
+        if baseline is not None:
+            specs = [spec for spec, _ in self.cards]
+            with self.uncaptured(), showing(new_console(), lines=False):
+                self.bits = bits_against(baseline, specs, self.settings.modules, str(self.device), self.root)
+
+    def has_the_baselines_bits(self, spec: str) -> bool:
+        """Whether a training would be the baseline's, bit for bit, as far as its first steps can tell."""
+        return any(found.reference == spec and found.verdict == SAME_BITS for found in self.bits)
 
     def move_to(self, folder: Path) -> None:
         """In another process of this run: write into a folder of its own."""
@@ -184,24 +207,32 @@ class Session:
         finally:
             if records:
                 self._write_comment(records)
-        return exit_code(self.comparisons)
+        return max((exit_code(self.comparisons), bits_exit_code(self.bits)), key=_EXIT_CODES.index)
 
     def _compare(self, baseline: Path, records: list[Record]) -> None:
         """Hold what was recorded against the baseline; first its code and its bits, which need no statistics."""
         self.against = code_and_bits(baseline, self._baseline, self._asked, records)
-        asked = {spec for spec, _ in self.cards}
-        self.comparisons = compare([r for r in self._baseline if r.reference in asked], records)
+        if self.bits:
+            self.against[1] = bits_sentence(self.bits)
+        asked, rule = {spec for spec, _ in self.cards}, Rule()
+        measured = {(r.reference, r.series) for r in records if rule.covers(r)}
+        base = [r for r in self._baseline if r.reference in asked and not self._is_kept(r, measured)]
+        nothing_left = bool(self.bits) and not any(rule.covers(record) for record in (*base, *records))
+        self.comparisons = [] if nothing_left else compare(base, records, rule)
         heading = "\n\n".join((f"# This run against {baseline}", tally(self.comparisons), *self.against))
         write_table(self.settings.report_dir, COMPARISON, comparison_table(self.comparisons), heading)
+
+    def _is_kept(self, record: Record, measured: set[tuple[str, str]]) -> bool:
+        """Whether it needs no new value: what has the same bits wasn't trained to measure it again."""
+        return self.has_the_baselines_bits(record.reference) and (record.reference, record.series) not in measured
 
     def _write_comment(self, records: list[Record]) -> None:
         """The same for a pull request, beside the tables."""
         claims = f"Claims: {claims_line(self.cards, records)}."
         parts = [run_comment("The suites", self.outcomes, records, claims)]
         if self.against:
-            parts.append(
-                comparison_comment(f"This run against {self.settings.baseline}", self.comparisons, said=self.against)
-            )
+            title, said = f"This run against {self.settings.baseline}", self.against[: 1 if self.bits else None]
+            parts.append(comparison_comment(title, self.comparisons, self.bits, said))
         write_text(self.settings.report_dir / COMMENT, "\n".join(reversed(parts))[:MOST])
 
     def close(self) -> None:

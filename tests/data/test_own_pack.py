@@ -158,3 +158,5 @@ def test_training_on_a_pack_has_the_bits_of_training_without(tmp_path: Path) -> 
     assert traces[0] == traces[1]
     done = call(("pack", "idl-gan-mnist", "other", *module), tmp_path)
     assert done.stderr == "gan-harness: idl-gan-mnist brings no data of its own: pack the folder of its pictures\n"
+    done = call(("pack", "my-pictures", "other", "--side", "32", *module), tmp_path)
+    assert done.stderr == "gan-harness: --side is for pictures: own data is packed as its items are\n"
