@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -10,6 +12,10 @@ import typer
 from harness.cli.app import app
 
 _ROOM = Path(__file__).parents[1]
+_OWN_PLUGINS = ("harness.suite.plugin", "no:hypothesispytest")
+_OF_PLACE = ("-c", "--rootdir", "--import-mode", "--shard", "--report-dir", "--time-limit", "--jobs", "--runs")
+_ALONE = ("--resume",)
+_FLAGS = ("-q", "-qq", "-v", "-vv", "-x", "-s", "-l")
 
 
 @app.command(
@@ -28,9 +34,13 @@ def run_suites(context: typer.Context) -> None:
 
     Example: [bold]gan-harness suites --reference-module my_gan --references 'my-*'[/bold]
     """
+    sys.exit(call_suites(["--help" if argument == "--options" else argument for argument in context.args]))
+
+
+def call_suites(arguments: Sequence[str]) -> int:
+    """Run the suites in this process, as `pytest suites/` does in a clone; returns the exit code."""
     import pytest
 
-    arguments = ["--help" if argument == "--options" else argument for argument in context.args]
     folder = suites_folder()
     # Their own settings, so that those of the user's repository are not asked for what they don't know.
     settings = ["-c", str(_ROOM / "suite" / "pytest.ini"), "--rootdir", str(Path.cwd()), "--import-mode", "importlib"]
@@ -40,7 +50,28 @@ def run_suites(context: typer.Context) -> None:
     arguments = [selected.get(argument, argument) for argument in arguments]
     # The plugin by name: pytest reads the options before it finds the suites' conftest.py.
     code = int(pytest.main(["-p", "harness.suite.plugin", *settings, *chosen, *arguments]))
-    sys.exit(2 if code in (3, 4, 5) else code)  # pytest's own: an internal error, wrong use, nothing collected
+    return 2 if code in (3, 4, 5) else code  # pytest's own: an internal error, wrong use, nothing collected
+
+
+def asked_of_suites(arguments: Sequence[str]) -> list[str]:
+    """Of pytest's arguments what says which checks to do and how: nothing of where, by whom, or which part."""
+    left: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, given, _ = argument.partition("=")
+        if name in _OF_PLACE:
+            if not given:
+                next(rest, None)
+        elif argument == "-p":
+            plugin = next(rest, "")
+            left += [] if plugin in _OWN_PLUGINS else ["-p", plugin]
+        elif argument in _ALONE:
+            continue
+        elif argument.startswith("-"):
+            left += [argument] if given or argument in _FLAGS else [argument, *itertools.islice(rest, 1)]
+        elif Path(argument.partition("::")[0]).name.startswith("test_"):
+            left.append(argument[argument.rfind("test_", 0, (argument + "::").index("::")) :])
+    return left
 
 
 def suites_folder() -> Path:

@@ -64,6 +64,11 @@ class Profile:
     threads: int | None = None
 
     @property
+    def trains_long(self) -> bool:
+        """Whether trainings take most of the time, and not all about the same."""
+        return self.training_flops is None or self.training_flops > _SHORT
+
+    @property
     def interpolation_paths(self) -> int:
         """Paths between two latents."""
         return max(2, self.latent_samples // 50)
@@ -79,6 +84,7 @@ class Profile:
         return max(4, self.latent_samples // 10)
 
 
+_SHORT = 1e12  # operations: half a minute of a processor's core
 PROFILES = {
     profile.name: profile
     for profile in (

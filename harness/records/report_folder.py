@@ -14,8 +14,8 @@ REPORT, WEB_PAGE, TIDY = "report.md", "report.html", "tidy"
 COMMENT = "comment.md"  # what it says, for a pull request
 COMPARISON = "comparison"  # the table of what this run is against a baseline, if there is one
 PLOT_KINDS = (".png", ".gif")  # what a report's `plots` holds to be looked at
-JOBS = "jobs"  # what several processes of one run tell each other, while it runs
-_FOLDERS = ("plots", "runs", JOBS)
+CHECKS = "checks"  # what every check has told: a run that was interrupted goes on from there
+_FOLDERS = ("plots", "runs", CHECKS)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import os
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ class Recorder:
 
     Args:
         asked: what is to be measured, and of which code.
+        goes_on: with the report that is there; its records come again, by `adopt`.
 
     Nobody else writes into the folder until `close`, or the process's end.
 
@@ -36,7 +36,9 @@ class Recorder:
         OSError: it can't be made.
     """
 
-    def __init__(self, report: Path, profile: str, device: torch.device, asked: Asked) -> None:
+    def __init__(
+        self, report: Path, profile: str, device: torch.device, asked: Asked, *, goes_on: bool = False
+    ) -> None:
         self.report = report
         self.profile = profile
         self.environment = environment(device)
@@ -47,6 +49,8 @@ class Recorder:
         self._device = str(self.environment["device"])
         self._asked = asked
         self._started = False
+        self._goes_on = goes_on
+        self.writes = True  # False in another process of the same run: the one that tells of all writes
         strange = foreign_files(report, TABLE_NAMES)
         if strange:
             raise ValueError(
@@ -71,14 +75,8 @@ class Recorder:
         """Write one that another process has made."""
         self.records.append(record)
         self._places.append(self.place)
-        append_record(self.folder(RECORDS), record)
-
-    def moved_to(self, folder: Path) -> Recorder:
-        """The same for another process, which writes into a folder of its own."""
-        other = copy.copy(self)
-        other.report, other.records, other._places, other._started = folder, [], [], True
-        folder.mkdir(parents=True, exist_ok=True)
-        return other
+        if self.writes:
+            append_record(self.folder(RECORDS), record)
 
     def _sort(self) -> None:
         """Bring the records into the order of the checks, whoever was first to end."""
@@ -95,8 +93,12 @@ class Recorder:
     def folder(self, *parts: str) -> Path:
         """A path in the report folder; before the first one an earlier run's report is put aside: see `kept`."""
         if not self._started:
-            self.kept = set_aside(self.report)
             facts = {self._fingerprint: self.environment}
+            if self._goes_on:
+                facts = json.loads((self.report / ENVIRONMENT).read_text(encoding="utf-8")) | facts
+                write_text(self.report / RECORDS, "")
+            else:
+                self.kept = set_aside(self.report)
             write_text(self.report / ENVIRONMENT, json.dumps(facts, indent=1) + "\n")
             write_session(self.report, self._asked)
             self._started = True

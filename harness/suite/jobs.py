@@ -1,67 +1,53 @@
 """The checks of a run in several processes: whoever is free takes the next unit, and one process tells of all.
 
-A unit is what shares trainings: all checks of a reference; those of a mutant's; else those of a file. The processes are
-forked from this one when everything is collected, so that none imports or collects again. What times the machine
-(marked `alone`) comes afterwards, in this process, with nobody beside it; what looks at all records (`closing`) last.
+The processes are forked from this one when everything is collected, so that none imports or collects again. What times
+the machine comes afterwards, in this process, with nobody beside it; what looks at all records last.
 """
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import logging
 import os
 import shutil
 import signal
+import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 import torch
 
-from harness.records.record import Record
-from harness.records.report_folder import JOBS
+from harness.records.report_folder import CHECKS
+from harness.suite.costs import operations
+from harness.suite.journal import (
+    Collected,
+    Journal,
+    Tail,
+    Told,
+    adopt,
+    collected,
+    read_collected,
+    read_told,
+    tell_again,
+    write_collected,
+)
 from harness.suite.session import Session
+from harness.suite.shards import dealt
+from harness.suite.units import Placed, Unit, plan
 from harness.training.device import cpu_threads
 
 _log = logging.getLogger(__name__)
-_TOLD, _LOG, _REPORT = "told.jsonl", "log.txt", "report"
+_TAKEN = "taken"
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 _POLL_SECONDS = 0.05
-
-
-# Checks that one process does together, each with its place in the whole run.
-Unit = list[tuple[int, pytest.Item]]
-
-
-@dataclass
-class Plan:
-    """Units that any process may take; then items that this one does alone."""
-
-    shared: list[Unit] = field(default_factory=list)
-    alone: Unit = field(default_factory=list)
-
-
-def plan(items: Sequence[pytest.Item]) -> Plan:
-    """What can be done apart; first what takes longest: units without a reference, those of one check before all."""
-    made, units = Plan(), dict[str, Unit]()
-    for place, item in enumerate(items):
-        if item.get_closest_marker("alone") or item.get_closest_marker("closing"):
-            made.alone.append((place, item))
-        else:
-            units.setdefault(_key(item), []).append((place, item))
-    order = sorted(units, key=lambda key: (key.startswith("subject "), len(units[key]) > 1))
-    made.shared = [units[key] for key in order]
-    return made
-
-
-def _key(item: pytest.Item) -> str:
-    given = getattr(getattr(item, "callspec", None), "params", {})
-    subject = given.get("subject")
-    return f"subject {subject.spec}" if subject is not None else f"{Path(item.path).stem} {given.get('of', '')}"
+_STOPPING_SECONDS = 30.0  # that a process gets to finish a step and write a checkpoint
 
 
 class Jobs:
@@ -71,141 +57,184 @@ class Jobs:
         session: pytest's, with everything collected.
         suite: the harness's.
         count: how many processes, this one included.
+
+    Attributes:
+        total: how many checks there are, with those that an earlier run has done.
+
+    Raises:
+        ValueError: `--resume`, and what is there is the run of other checks or of other code.
     """
 
     def __init__(self, session: pytest.Session, suite: Session, count: int) -> None:
         self._session, self._suite = session, suite
-        self._plan = plan(session.items)
-        self._count = min(count, max(1, len(self._plan.shared)))
-        self._folder = suite.folder(JOBS)
+        planned = plan(session.items, by_seed=suite.profile.trains_long)
+        mine, closing = [*planned.shared, *planned.alone], planned.closing
+        now = collected(session.items, session.config.invocation_params.args)
+        if (shard := suite.settings.shard) is not None:
+            mine = [mine[index] for index in dealt([operations(u.items) for u in mine], shard.count)[shard.number - 1]]
+            places = tuple(sorted(place for unit in mine for place, _ in unit.items))
+            now, closing = replace(now, shard=str(shard), mine=places), []  # of a part nothing is said as a whole
+        self.total = sum(len(unit.items) for unit in mine) + len(closing)
+        self._folder = suite.folder(CHECKS)
+        self._taken = self._folder / _TAKEN
+        self._told = self._earlier(now)
+        left = [unit for whole in mine if (unit := whole.without(self._told)).items]
+        self._shared, self._alone = ([unit for unit in left if unit.alone is alone] for alone in (False, True))
+        if suite.profile.trains_long:
+            self._shared.sort(key=lambda unit: -operations(unit.items))
+        self._closing = [(place, item) for place, item in closing if place not in self._told]
+        self._count = min(count, max(1, len(self._shared)))
+        self._journal = Journal(suite, session.config, self._folder / "0.jsonl")
         self._others: list[_Other] = []
-        self._done: set[int] = set()
+
+    def _earlier(self, now: Collected) -> dict[int, Told]:
+        """What an interrupted run has told that this one goes on with; nothing for a new one."""
+        before = read_collected(self._folder) if self._suite.settings.resume else None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._taken, ignore_errors=True)
+        self._taken.mkdir()
+        if before is None:
+            write_collected(self._folder, now)
+            return {}
+        changed = [name for name, digest in now.code.items() if before.code.get(name) != digest]
+        why = ""
+        if changed:
+            why = f"the code of {', '.join(changed)} has changed since"
+        elif before.shard != now.shard:
+            why = f"shard {before.shard} lies there" if before.shard else "a whole run lies there"
+        elif (before.checks, before.mine) != (now.checks, now.mine):
+            why = f"it has {before.count} checks, of `{' '.join(before.arguments)}`; asked was for {now.count} others"
+        if why:
+            raise ValueError(f"{self._suite.settings.report_dir} can't be gone on with: {why}")
+        return read_told(self._folder)
 
     def run(self) -> None:
-        """Do every check, here or in another process.
+        """Do every check that hasn't been done, here or in another process.
 
         Raises:
             pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop, after --maxfail or so.
         """
+        for place, told in sorted(self._told.items()):
+            tell_again(told, self._session.items[place], self._suite)
+        self._session.config.pluginmanager.register(self._journal, "gan-harness-journal")
         with cpu_threads(self._suite.threads):
             try:
                 self._start()
-                for number, unit in self._free():
-                    self._do(unit)
-                    self._done.add(number)
+                for unit in self._free():
+                    self._do(unit.items)
                     self._tell()
                 self._wait()
+            except BaseException:
+                self._suite.deadline.disarm()  # stopping isn't interrupted
+                raise
             finally:
                 self._end()
-        self._do(self._plan.alone)
+        for unit in self._alone:
+            self._do(unit.items)
+        self._do(self._closing)
 
     def _start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, self._count):
-            folder = self._folder / str(number)
-            folder.mkdir()
-            pid = os.fork()
-            if pid == 0:
-                self._be_another(folder)
-            self._others.append(_Other(pid, folder))
+            other = _Other(self._folder, number)
+            if (pid := os.fork()) == 0:
+                self._be_another(other)
+            other.pid = pid
+            self._others.append(other)
 
-    def _be_another(self, folder: Path) -> NoReturn:
+    def _be_another(self, mine: _Other) -> NoReturn:
         """Be one of the other processes: do units until none is free, and end without pytest's own end."""
-        code, teller = 2, None
+        code = 2
         parent = os.getppid()
         try:
-            _redirect(self._session.config, folder / _LOG)
+            _die_with_parent()
+            _redirect(self._session.config, mine.log)
+            self._suite.deadline.arm()
             # Refused where gradients were computed before the fork, by a user's module, say: then one process does all.
             torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
-            teller = _Teller(self._suite, self._session.config, folder)
-            self._session.config.pluginmanager.register(teller, "gan-harness-teller")
-            for number, unit in self._free():
+            self._suite.recorder.writes = False
+            self._session.config.pluginmanager.unregister(self._journal)
+            journal = Journal(self._suite, self._session.config, mine.tail.path)
+            self._session.config.pluginmanager.register(journal, "gan-harness-journal")
+            for unit in self._free():
                 if os.getppid() != parent:
                     break
-                self._do(unit)
-                teller.unit_done(number)
+                self._do(unit.items)
             code = 0
         except (self._session.Failed, self._session.Interrupted, KeyboardInterrupt):
             code = 0  # the process that tells comes to the same end
         except pytest.exit.Exception as error:
-            if teller is not None:
-                teller.tell({"exit": str(error.msg), "returncode": error.returncode})
+            mine.end.write_text(json.dumps({"message": str(error.msg), "returncode": error.returncode}))
             code = 0
         except BaseException:  # a fault of ours: its checks are done again by the one that tells
             traceback.print_exc()
         finally:
             os._exit(code)
 
-    def _free(self) -> Iterator[tuple[int, Unit]]:
+    def _free(self) -> Iterator[Unit]:
         """The units that nobody has taken, each taken by asking for it."""
-        for number, unit in enumerate(self._plan.shared):
-            if _take(self._folder / f"unit-{number}"):
-                yield number, unit
+        for number, unit in enumerate(self._shared):
+            if _take(self._taken / str(number)):
+                yield unit
 
-    def _do(self, unit: Unit) -> None:
-        following = [item for _, item in unit[1:]]
-        for (place, item), after in itertools.zip_longest(unit, following):
+    def _do(self, items: Placed) -> None:
+        following = [item for _, item in items[1:]]
+        for (place, item), after in itertools.zip_longest(items, following):
             self._suite.place = place
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            self._told[place] = Told(place)
             _stop_if_asked(self._session)
+            self._suite.deadline.check()
 
     def _tell(self) -> None:
         """Tell what the others have finished since."""
         for other in self._others:
-            for line in other.news():
-                if "exit" in line:
-                    pytest.exit(line["exit"], returncode=line["returncode"])
-                self._done.add(line["unit"])
-                self._replay(self._plan.shared[line["unit"]], line["items"])
-
-    def _replay(self, unit: Unit, told: list[dict[str, Any]]) -> None:
-        for (place, item), content in zip(unit, told, strict=True):
-            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-            for data in content["reports"]:
-                report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
-                if isinstance(report.longrepr, list):  # why it was skipped; JSON knows no tuples
-                    report.longrepr = tuple(report.longrepr)
-                item.ihook.pytest_runtest_logreport(report=report)
-            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-            self._adopt(place, content)
-            _stop_if_asked(self._session)
-
-    def _adopt(self, place: int, content: dict[str, Any]) -> None:
-        self._suite.place = place
-        for record in content["records"]:
-            self._suite.recorder.adopt(Record.from_json(record))
+            for told in other.tail.news():
+                self._told[told.place] = told
+                self._journal.tells = False
+                tell_again(told, self._session.items[told.place], self._suite)
+                self._journal.tells = True
+                _stop_if_asked(self._session)
+            if other.end.is_file():
+                said = json.loads(other.end.read_text())
+                pytest.exit(said["message"], returncode=said["returncode"])
 
     def _wait(self) -> None:
         """Until every unit is done; what a process that died had taken is done here."""
         while any(other.runs() for other in self._others):
             self._tell()
+            self._suite.deadline.check()
             time.sleep(_POLL_SECONDS)
         self._tell()
-        lost = [number for number in range(len(self._plan.shared)) if number not in self._done]
+        lost = [left for unit in self._shared if (left := unit.without(self._told)).items]
         if lost:
-            checks = sum(len(self._plan.shared[number]) for number in lost)
+            checks = sum(len(unit.items) for unit in lost)
             _log.warning("a process of this run was killed: %d checks that it had taken are done again", checks)
-        for number in lost:
-            self._do(self._plan.shared[number])
+        for unit in lost:
+            self._do(unit.items)
 
     def _end(self) -> None:
-        """End whoever still works, and bring home what they have recorded and kept."""
+        """End whoever still works, and take what they have told since."""
+        stopped = sys.exc_info()[0] is not None
         for other in self._others:
-            other.kill()
-            for line in other.news():  # when the run was interrupted
-                unit = self._plan.shared[line["unit"]] if "unit" in line else []
-                for (place, _), content in zip(unit, line.get("items", []), strict=True):
-                    self._adopt(place, content)
-            self._suite.bring_home(other.folder / _REPORT)
-        shutil.rmtree(self._folder, ignore_errors=True)
+            if stopped:
+                other.stop()
+        for other in self._others:
+            other.end_now(_STOPPING_SECONDS if stopped else 0)
+            for told in other.tail.news():  # when the run was interrupted
+                adopt(told, self._suite)
+            other.log.unlink(missing_ok=True)
+        shutil.rmtree(self._taken, ignore_errors=True)
 
 
 class _Other:
     """Another process, seen from the one that tells."""
 
-    def __init__(self, pid: int, folder: Path) -> None:
-        self.pid, self.folder = pid, folder
-        self._read = 0
+    def __init__(self, folder: Path, number: int) -> None:
+        self.pid = 0
+        self.tail = Tail(folder / f"{number}.jsonl")
+        self.tail.skip()
+        self.log, self.end = folder / f"{number}.txt", folder / f"{number}.end"
+        self.end.unlink(missing_ok=True)
         self._runs = True
 
     def runs(self) -> bool:
@@ -213,53 +242,20 @@ class _Other:
             self._runs = os.waitpid(self.pid, os.WNOHANG)[0] == 0
         return self._runs
 
-    def news(self) -> list[dict[str, Any]]:
-        """The lines that are whole and haven't been read."""
-        path = self.folder / _TOLD
-        if not path.is_file():
-            return []
-        with path.open("rb") as stream:
-            stream.seek(self._read)
-            whole = stream.read().rpartition(b"\n")[0]
-        self._read += len(whole) + 1 if whole else 0
-        return [json.loads(line) for line in whole.split(b"\n") if line]
+    def stop(self) -> None:
+        """Ask it to end; a training writes a checkpoint first."""
+        if self.runs():
+            os.kill(self.pid, signal.SIGTERM)
 
-    def kill(self) -> None:
+    def end_now(self, patience: float) -> None:
+        """End it, after so many seconds of waiting."""
+        until = time.monotonic() + patience
+        while self.runs() and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
         if self.runs():
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             self._runs = False
-
-
-class _Teller:
-    """In another process: writes down what its checks report and record, a unit at a time."""
-
-    def __init__(self, suite: Session, config: pytest.Config, folder: Path) -> None:
-        self._suite, self._config = suite, config
-        suite.move_to(folder / _REPORT)
-        self._path = folder / _TOLD
-        self._items: list[dict[str, Any]] = []
-        self._recorded = 0
-
-    def pytest_runtest_logstart(self) -> None:
-        self._items.append({"reports": [], "records": []})
-        self._recorded = len(self._suite.recorder.records)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._items[-1]["reports"].append(data)
-
-    def pytest_runtest_logfinish(self) -> None:
-        made = self._suite.recorder.records[self._recorded :]
-        self._items[-1]["records"] = [json.loads(record.to_line()) for record in made]
-
-    def unit_done(self, number: int) -> None:
-        self.tell({"unit": number, "items": self._items})
-        self._items = []
-
-    def tell(self, content: dict[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(json.dumps(content) + "\n")
 
 
 def _stop_if_asked(session: pytest.Session) -> None:
@@ -267,6 +263,12 @@ def _stop_if_asked(session: pytest.Session) -> None:
         raise session.Failed(session.shouldfail)
     if session.shouldstop:
         raise session.Interrupted(session.shouldstop)
+
+
+def _die_with_parent() -> None:
+    """A kill of the process that tells ends this one too, on Linux; elsewhere it ends after its unit."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _take(mark: Path) -> bool:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,6 +20,7 @@ from harness.files.cache import CacheError
 from harness.records.profiles import PROFILES
 from harness.records.progress import HARNESS
 from harness.reporting.console import in_words
+from harness.suite.deadline import STOPPED
 from harness.suite.jobs import Jobs
 from harness.suite.pace import Pace
 from harness.suite.session import Session
@@ -50,6 +53,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--jobs", type=int, help="processes on a CPU, for what isn't timed (default: the profile's, at most the cores)"
+    )
+    group.addoption(
+        "--resume", action="store_true", help="go on with the run in the report folder; begin where there is none"
+    )
+    group.addoption(
+        "--time-limit",
+        metavar="55m",
+        help="end in order before so much time is over, trainings with a checkpoint: exit code 11 (then --resume)",
+    )
+    group.addoption(
+        "--shard",
+        metavar="I/N",
+        help="the I-th of N parts, for job arrays; `gan-harness merge` makes one report of all",
     )
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption(
@@ -167,12 +183,33 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     opened = session.config.stash.get(_SESSION, None)
     if opened is None or session.config.option.collectonly or session.testsfailed:
         return None
+    opened.deadline.arm()
     try:
         opened.compare_bits()
+        jobs = Jobs(session, opened, opened.jobs)
     except ValueError as error:
         pytest.exit(f"gan-harness: {error}", returncode=2)
-    Jobs(session, opened, opened.jobs).run()
+    session.config.stash[_PACE].start(jobs.total)
+    try:
+        with _sigterm_as_ctrl_c():
+            jobs.run()
+    finally:
+        opened.deadline.disarm()
     return True
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Generator[None]:
+    """What a cluster or a CI job sends before it kills ends a run as Ctrl-C does."""
+
+    def interrupt(_: int, __: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
@@ -238,9 +275,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _SESSION not in session.config.stash:
         return
     opened = session.config.stash[_SESSION]
+    opened.deadline.disarm()
+    ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     verdict = 0
     try:
-        verdict = opened.finish(complete=session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED))
+        verdict = opened.finish(complete=ended and not session.shouldfail)
     except (ValueError, OSError) as error:
         print(f"gan-harness: {' '.join(in_words(error).split())}", file=sys.stderr)
         if session.exitstatus == pytest.ExitCode.OK:
@@ -249,6 +288,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = 2
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = verdict
+    if session.exitstatus == pytest.ExitCode.INTERRUPTED and opened.deadline.is_over:
+        session.exitstatus = STOPPED
     opened.close()
     logging.getLogger(HARNESS).removeHandler(session.config.stash[_PACE])
 

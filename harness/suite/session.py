@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from numpy.typing import NDArray
 
 import reference as registry
@@ -25,15 +27,26 @@ from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
 from harness.files.writing import write_text
+from harness.records.environment import MOVES_BITS, environment
 from harness.records.metrics import DISK_SPEED_UP, Metric, find_metric
 from harness.records.processors import usable_processors
 from harness.records.record import Record, Status, read_records
-from harness.records.report_folder import COMMENT, COMPARISON, RECORDS, Asked
+from harness.records.report_folder import (
+    CHECKS,
+    COMMENT,
+    COMPARISON,
+    ENVIRONMENT,
+    RECORDS,
+    SESSION,
+    Asked,
+    read_session,
+)
 from harness.reporting.console import new_console
 from harness.reporting.pages import write_report, write_table
 from harness.reporting.recorder import Recorder
 from harness.reporting.scorecard import claims_line
 from harness.reporting.screen import showing
+from harness.suite.deadline import Deadline
 from harness.suite.settings import Settings
 from harness.suite.subject import Subject
 from harness.training.device import check_workspace_variable, resolve_device
@@ -82,7 +95,9 @@ class Session:
         asked_for = tuple(spec for spec, _ in self.cards)
         code = {module: registry.source_digest(module) for module in settings.modules}
         self._asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given(), code=code)
-        self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, self._asked)
+        self.goes_on = settings.resume and _is_its_report(settings.report_dir, self._asked, self.device)
+        self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, self._asked, goes_on=self.goes_on)
+        self.deadline = Deadline(settings.time_limit)
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
         self.against: list[str] = []  # whether code and bits are the baseline's
@@ -90,6 +105,7 @@ class Session:
         self._made: dict[Hashable, Any] = {}
         self.set_aside, self.suites_set_aside = 0, set[str]()  # checks that are about none of the subjects
         self.outcomes: Counter[str] = Counter()
+        self.complete = False  # whether every check asked for has run
         # On a terminal the plugin puts pytest's way of letting output through here, for the progress bar.
         self.uncaptured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
@@ -138,18 +154,6 @@ class Session:
         """Whether a training would be the baseline's, bit for bit, as far as its first steps can tell."""
         return any(found.reference == spec and found.verdict == SAME_BITS for found in self.bits)
 
-    def move_to(self, folder: Path) -> None:
-        """In another process of this run: write into a folder of its own."""
-        self.recorder = self.recorder.moved_to(folder)
-
-    def bring_home(self, folder: Path) -> None:
-        """Take what another process has kept in its folder: plots, and trainings."""
-        for path in [*folder.glob("plots/**/*.*"), *folder.glob("runs/*")]:
-            target = self.folder(*path.relative_to(folder).parts)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                path.rename(target)
-
     def choose(self, dataset: str | None = None, having: str | None = None) -> list[Subject]:
         """The subjects asked for; or those of them on one data set, or having what a measure needs."""
         return [
@@ -197,7 +201,8 @@ class Session:
 
         `complete` says that every check asked for has run.
         """
-        self.recorder.finish(self.outcomes, complete=complete)
+        self.complete = complete
+        self.recorder.finish(self.outcomes, complete=complete and self.settings.shard is None)
         records = self.recorder.records
         if records:
             write_report(self.settings.report_dir, self.cards)
@@ -238,6 +243,36 @@ class Session:
     def close(self) -> None:
         """Let others write into the report folder."""
         self.recorder.close()
+
+
+def _is_its_report(folder: Path, asked: Asked, device: torch.device) -> bool:
+    """Whether a run that was asked for the same lies there, to go on with; False where there is no report at all.
+
+    Raises:
+        ValueError: another run does, or on another machine.
+    """
+    if not (folder / SESSION).is_file() or not (folder / CHECKS).is_dir():
+        return False
+    before, here = read_session(folder), environment(device)
+    lines = [
+        f"{name} {_words(there)} there, {_words(now)} asked for"
+        for name in ("specs", "modules", "options", "revision", "code")
+        if (there := getattr(before, name)) != (now := getattr(asked, name))
+    ]
+    for facts in json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")).values():
+        lines += [f"{k} {facts[k]} there, {here[k]} here" for k in MOVES_BITS if k in facts and facts[k] != here[k]]
+    if lines:
+        raise ValueError(f"{folder} can't be gone on with: {'; '.join(lines)}")
+    return True
+
+
+def _words(value: Any) -> str:
+    return (
+        " ".join(
+            map(str, value.values() if isinstance(value, Mapping) else [value] if isinstance(value, str) else value)
+        )
+        or "none"
+    )
 
 
 def _check_claims(subjects: list[Subject]) -> None:

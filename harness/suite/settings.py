@@ -13,6 +13,8 @@ from typing import Any
 from harness.data.storage import DISK_PROFILES
 from harness.loading.record import OWN_STORAGE, Storage, parse_storage
 from harness.records.profiles import Profile, get_profile
+from harness.suite.deadline import parse_seconds
+from harness.suite.shards import Shard, parse_shard
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Settings:
     step_ms: float | None = None
     runs: Path | None = None
     jobs: int | None = None
+    resume: bool = False
+    time_limit: float | None = None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:
@@ -99,4 +104,7 @@ def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
         step_ms=option("--step-ms"),
         runs=option("--runs"),
         jobs=option("--jobs"),
+        resume=option("--resume"),
+        time_limit=parse_seconds(limit) if (limit := option("--time-limit")) else None,
+        shard=parse_shard(part) if (part := option("--shard")) else None,
     )

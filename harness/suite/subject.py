@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -24,6 +24,7 @@ from harness.reporting.console import new_console
 from harness.reporting.screen import showing
 from harness.suite.course import keep_course
 from harness.training import RunConfig, TrainedRun, train
+from harness.training.config import CHECKPOINT_MINUTES
 from harness.training.device import computed
 from harness.training.flops import step_operations, steps_within_budget
 from harness.training.networks import drawn_networks
@@ -46,6 +47,7 @@ class Subject:
         self.reference: Reference = registry.get(spec)
         self.card: Card = self.reference.card
         self._trained: dict[tuple[int, int | None], TrainedRun] = {}
+        self._failed: dict[tuple[int, int | None], Exception] = {}
 
     def __str__(self) -> str:
         return self.spec
@@ -81,6 +83,11 @@ class Subject:
         """The document's steps, or as many as the profile's budget allows."""
         operations, budget = self.batch_size * self.operations_per_sample, self.session.profile.training_flops
         return steps_within_budget(operations, budget, self._documented_steps)
+
+    @property
+    def training_operations(self) -> float:
+        """Floating-point operations of one training under the profile."""
+        return self.steps * self.batch_size * self.operations_per_sample
 
     @property
     def _documented_steps(self) -> int:
@@ -122,19 +129,40 @@ class Subject:
         """
         if self.session.has_the_baselines_bits(self.spec):
             pytest.skip(f"{SAME_BITS} as the baseline after the first steps: nothing is trained")
+        if (seed, steps) in self._failed:
+            raise self._failed[seed, steps]  # it would fail again
         if (seed, steps) not in self._trained:
-            size = self.batch_size if steps is None else min(self.card.batch_size, len(self.dataset))
-            config = self.config(seed=seed, batch_size=size, steps=steps or self.steps, checkpoint_every=0)
-            name, kept = f"{folder_name(self.spec)}-seed{seed}", self.session.settings.runs
-            name += "" if steps is None else f"-{steps}steps"
-            folder = kept / name if kept else self.session.folder("runs", name)
-            with self.session.uncaptured(), showing(new_console(), lines=False):
-                resume: Literal[False, "auto"] = "auto" if kept else False
-                run = train(config, folder, resume=resume, same_bits=bool(kept))
+            try:
+                run = self._train(seed, steps)
+            except Exception as error:
+                self._failed[seed, steps] = error
+                raise
             self._trained[seed, steps] = run
             if steps is not None or not self.why_unread:
                 keep_course(run, self.spec, self.session.folder("plots"), self.session.place)
         return self._trained[seed, steps]
+
+    def _train(self, seed: int, steps: int | None) -> TrainedRun:
+        """Train, or go on with what was begun; where the run is to stop, a checkpoint is written first."""
+        size = self.batch_size if steps is None else min(self.card.batch_size, len(self.dataset))
+        config = self.config(
+            seed=seed,
+            batch_size=size,
+            steps=steps or self.steps,
+            checkpoint_every=0,
+            checkpoint_minutes=CHECKPOINT_MINUTES,
+        )
+        name = f"{folder_name(self.spec)}-seed{seed}" + ("" if steps is None else f"-{steps}steps")
+        kept, deadline = self.session.settings.runs, self.session.deadline
+        folder = kept / name if kept else self.session.folder("runs", name)
+        with self.session.uncaptured(), showing(new_console(), lines=False):
+            run = train(
+                config, folder, resume="auto", same_bits=True, stop_on_signal=True, stop_when=lambda: deadline.is_over
+            )
+        if run.steps < run.asked:
+            deadline.check()
+            raise KeyboardInterrupt
+        return run
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
         """A trained run, ready to be sampled; another `extra` draws otherwise."""

@@ -37,12 +37,23 @@ def summary_lines(session: Session) -> list[str]:
         *([f"computed on the CPU: {why_no_gpu}"] if why_no_gpu else []),
         f"claims: {claims_line(session.cards, recorder.records)}",
         *([f"with what was measured elsewhere, {tally_claims(together)}"] if evidence else []),
+        *_how_to_go_on(session),
         *([f"the report that was there is kept: {recorder.kept}"] if recorder.kept else []),
         *_against(session.comparisons, settings.baseline),
         *session.against,
         f"everything on one page: {settings.report_dir / WEB_PAGE}",
         f"tables: {', '.join(sorted(path.name for path in settings.report_dir.glob('*.csv')))}",
     ]
+
+
+def _how_to_go_on(session: Session) -> list[str]:
+    """For a run that was stopped before its end."""
+    if session.complete and session.settings.shard is not None:
+        return [f"shard {session.settings.shard} is done: `gan-harness merge` makes one report of all of them"]
+    if session.complete:
+        return []
+    why = "the time is over" if session.deadline.is_over else "it was stopped"
+    return [f"{why} after {sum(session.outcomes.values())} checks: the same command with --resume goes on from there"]
 
 
 def _against(comparisons: Sequence[Comparison], baseline: Path | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ _OPTIONAL = {
     "checkpoint_every",
     "shuffle_window",
 }
+CHECKPOINT_MINUTES = 10.0  # of what a kill may cost, where nobody watches
 _MAXIMUM = {"threads": 1024, "workers": 256, "prefetch": 1024, "sample_count": 100_000}
 
 
@@ -60,6 +62,9 @@ class RunSettings:
     sample_every: Annotated[int | None, typer.Option(help="Steps between grids, 0 for none.")] = None
     sample_count: Annotated[int, typer.Option(help="About how many samples a grid shows.")] = 64
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints; default an epoch.")] = None
+    checkpoint_minutes: Annotated[
+        float | None, typer.Option(help="Minutes between checkpoints, beside those; default none by the clock.")
+    ] = None
     keep_checkpoints: Annotated[int, typer.Option(help="How many checkpoints to keep; 0 writes none.")] = 3
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard events.")] = True
     pictures: Annotated[bool, typer.Option(help="Loss plot and animation at the end.")] = True
@@ -107,6 +112,9 @@ class RunConfig(RunSettings):
                 raise ValueError(f"{name} must be {least} or more, not {value}")
             if value > _MAXIMUM.get(name, 2**62):
                 raise ValueError(f"{name} must be {_MAXIMUM.get(name, 2**62)} or less, not {value}")
+        minutes = self.checkpoint_minutes
+        if minutes is not None and (type(minutes) not in (int, float) or not 0 < minutes < math.inf):
+            raise ValueError(f"checkpoint_minutes must be a number more than 0, not {minutes!r}")
         for name in ("reference", "device", "pack"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a text, not {getattr(self, name)!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,16 @@ class TrainedRun:
 class Loop:
     """One call of `train`, after everything that a user can get wrong has been checked."""
 
-    def __init__(self, resolved: Resolved, folder: RunFolder, on_step: OnStep | None) -> None:
+    def __init__(
+        self, resolved: Resolved, folder: RunFolder, on_step: OnStep | None, stop_when: Callable[[], bool] | None = None
+    ) -> None:
         config, reference, device, dataset = resolved.config, resolved.reference, resolved.device, resolved.dataset
         self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
         self.folder, self.on_step, self.workers = folder, on_step, resolved.workers
         self.card = reference.card
         self.steps_per_epoch, self.total = resolved.steps_per_epoch, resolved.total
-        self.stopping = False
+        self.stopping, self._stop_when = False, stop_when
+        self._saved_at = time.monotonic()
 
         self.delivery = DeviceTransfer(dataset, device)
         self.streams = Streams(config.seed, device)
@@ -168,10 +172,12 @@ class Loop:
             self.journal.trace(step, self.state.digests())
         if _due(config.sample_every, self.card.sample_every, step, last_of_epoch):
             self._sample()
-        if _due(config.checkpoint_every, None, step, last_of_epoch):
+        if _due(config.checkpoint_every, None, step, last_of_epoch) or self._due_by_the_clock():
             self._checkpoint()
         if self.on_step is not None:
             self.on_step(step, self.state)
+        if self._stop_when is not None and self._stop_when():
+            self.stop()
 
     def _sample(self) -> None:
         path = self.folder.samples / f"step-{self.state.step:08d}.png"
@@ -196,7 +202,11 @@ class Loop:
             raise NonFiniteError(f"{broken} isn't finite after step {self.state.step}")
         checkpoint = Checkpoint(self.state.step, self._identity(), self.state.scalars(), self.state.tensors())
         write_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
-        self.saved_step = self.state.step
+        self.saved_step, self._saved_at = self.state.step, time.monotonic()
+
+    def _due_by_the_clock(self) -> bool:
+        minutes = self.config.checkpoint_minutes
+        return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
 
     def _identity(self) -> dict[str, str]:
         config = self.config

@@ -33,6 +33,7 @@ _FREE = {
     "log_every",
     "sample_every",
     "checkpoint_every",
+    "checkpoint_minutes",
     "keep_checkpoints",
     "sample_count",
     "tensorboard",

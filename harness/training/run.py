@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ def train(
     on_step: OnStep | None = None,
     stop_on_signal: bool = False,
     same_bits: bool = False,
+    stop_when: Callable[[], bool] | None = None,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
 
@@ -38,7 +40,8 @@ def train(
 
     What the harness logs meanwhile stands in the folder's `log.txt` too. `on_step` is called after every step with its
     number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
-    a checkpoint and returns. With `same_bits`, a run that another device or another version has begun is refused.
+    a checkpoint and returns; so does `stop_when`, once it says so after a step. With `same_bits`, a run that another
+    device or another version has begun is refused.
 
     Raises:
         ValueError: a setting, a file or a folder that can't be used, named in one line.
@@ -63,7 +66,7 @@ def train(
             if going_on:
                 check_resumable(folder, resolved, facts, same_bits=same_bits)
             check_last_batch(resolved.config, reference, resolved.dataset)
-            loop = Loop(resolved, folder, on_step)
+            loop = Loop(resolved, folder, on_step, stop_when)
             if going_on:
                 folder.clear_leftovers()
             else:

@@ -54,7 +54,7 @@ def test_two_processes_find_what_one_finds_in_the_same_order(alone: tuple[Path, 
     assert records(report) == records(alone[0])
     assert counts(shown) == counts(alone[1])
     assert (report / "shapes.csv").read_bytes() == (alone[0] / "shapes.csv").read_bytes()
-    assert not (report / "jobs").exists()
+    assert sorted(path.suffix for path in (report / "checks").iterdir()) == [".json", ".jsonl", ".jsonl"]
 
 
 def test_what_a_killed_process_had_taken_is_done_again(alone: tuple[Path, str], tmp_path: Path) -> None:
@@ -85,4 +85,4 @@ def test_after_a_failure_with_maxfail_nothing_goes_on(tmp_path: Path) -> None:
     shown = ended(start(report, *asked), report, code=1)
     assert "stopping after 1 failures" in shown
     assert any(r["status"] == "failed" for r in records(report))
-    assert not (report / "jobs").exists()
+    assert sorted(path.suffix for path in (report / "checks").iterdir()) == [".json", ".jsonl", ".jsonl"]

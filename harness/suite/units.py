@@ -1,0 +1,73 @@
+"""What can be done apart: units of checks, from pytest's own collection.
+
+A unit is what shares trainings: all checks of a reference, or of one of its seeds where trainings are long; those of a
+mutant's; else those of a file. What times the
+machine (marked `alone`) needs all of it; what looks at all records (`closing`) comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Checks that one process does together, each with its place in the whole run.
+Placed = list[tuple[int, pytest.Item]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Checks that one process does together.
+
+    Attributes:
+        key: what tells it from the others, by reference or file.
+        items: the checks, each with its place in the whole run.
+        alone: whether it times the machine.
+    """
+
+    key: str
+    items: Placed
+    alone: bool
+
+    def without(self, done: Collection[int]) -> Unit:
+        """What is left of it."""
+        return Unit(self.key, [(place, item) for place, item in self.items if place not in done], self.alone)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units that any process may take, then those that need the whole machine, then what closes the run."""
+
+    shared: list[Unit]
+    alone: list[Unit]
+    closing: Placed
+
+
+def plan(items: Sequence[pytest.Item], *, by_seed: bool = False) -> Plan:
+    """What can be done apart; first what takes longest: units without a reference, those of one check before all.
+
+    `by_seed`: a reference's seeds apart, and apart from what needs no training.
+    """
+    found: dict[tuple[bool, str], Placed] = {}
+    closing: Placed = []
+    for place, item in enumerate(items):
+        if item.get_closest_marker("closing"):
+            closing.append((place, item))
+        else:
+            alone = item.get_closest_marker("alone") is not None
+            found.setdefault((alone, _key(item, by_seed=by_seed)), []).append((place, item))
+    units = [Unit(key, placed, alone) for (alone, key), placed in found.items()]
+    shared = [unit for unit in units if not unit.alone]
+    shared.sort(key=lambda unit: (unit.key.startswith("subject "), len(unit.items) > 1))
+    return Plan(shared, [unit for unit in units if unit.alone], closing)
+
+
+def _key(item: pytest.Item, *, by_seed: bool) -> str:
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    subject = given.get("subject")
+    if subject is None:
+        return f"{Path(item.path).stem} {given.get('of', '')}".strip()
+    seed = f", seed {given['seed']}" if by_seed and given.get("seed") is not None else ""
+    return f"subject {subject.spec}{seed}"
