@@ -28,6 +28,7 @@ class Recorder:
     Args:
         asked: what is to be measured, and of which code.
         goes_on: with the report that is there; its records come again, by `adopt`.
+        joins: a run whose report another process writes: this one writes nothing there.
 
     Nobody else writes into the folder until `close`, or the process's end.
 
@@ -37,7 +38,14 @@ class Recorder:
     """
 
     def __init__(
-        self, report: Path, profile: str, device: torch.device, asked: Asked, *, goes_on: bool = False
+        self,
+        report: Path,
+        profile: str,
+        device: torch.device,
+        asked: Asked,
+        *,
+        goes_on: bool = False,
+        joins: bool = False,
     ) -> None:
         self.report = report
         self.profile = profile
@@ -48,17 +56,19 @@ class Recorder:
         self._fingerprint = fingerprint(self.environment)
         self._device = str(self.environment["device"])
         self._asked = asked
-        self._started = False
+        self._started = joins
         self._goes_on = goes_on
-        self.writes = True  # False in another process of the same run: the one that tells of all writes
+        self.writes = not joins  # False in another process of the same run: the one that tells of all writes
         strange = foreign_files(report, TABLE_NAMES)
         if strange:
             raise ValueError(
                 f"the report folder {report} holds {strange[0]!r}, which no report has: nothing is deleted"
             )
         self._held = contextlib.ExitStack()
-        self._held.enter_context(held(report))
         self.kept: Path | None = None
+        if joins:
+            return
+        self._held.enter_context(held(report))
         report.mkdir(parents=True, exist_ok=True)
         if not os.access(report, os.W_OK):
             raise ValueError(f"the report folder {report} can't be written")
@@ -70,6 +80,13 @@ class Recorder:
         if self._started:
             self._sort()
             write_session(self.report, self._asked)
+
+    def know(self, facts: Mapping[str, Any]) -> None:
+        """Write what another process of this run says of its machine beside this one's."""
+        path, name = self.folder(ENVIRONMENT), fingerprint(dict(facts))
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if name not in known:
+            write_text(path, json.dumps(known | {name: facts}, indent=1) + "\n")
 
     def adopt(self, record: Record) -> None:
         """Write one that another process has made."""

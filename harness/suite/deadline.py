@@ -45,18 +45,21 @@ class Deadline:
 
     Args:
         seconds: since the process began; None for no limit.
+        at: when it must have ended, since the epoch, where another process has decided that.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, *, at: float | None = None) -> None:
         self.is_over = False
-        self._at = None if seconds is None else psutil.Process().create_time() + seconds
-        self._stopping = 0.0 if seconds is None else min(max(_LEAST, _SHARE * seconds), _MOST, seconds / 2)
+        began = psutil.Process().create_time()
+        self.at = at if at is not None or seconds is None else began + seconds
+        whole = 0.0 if self.at is None else max(self.at - began, 0.0)
+        self._stopping = min(max(_LEAST, _SHARE * whole), _MOST, whole / 2)
 
     def arm(self) -> None:
         """Let the clock speak in this process: a fork has none."""
-        if self._at is not None:
+        if self.at is not None:
             signal.signal(signal.SIGALRM, self._ring)
-            left = self._at - self._stopping - time.time()
+            left = self.at - self._stopping - time.time()
             signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
 
     def check(self) -> None:
@@ -71,7 +74,7 @@ class Deadline:
 
     def disarm(self) -> None:
         """Nothing is interrupted from now on."""
-        if self._at is not None:
+        if self.at is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _ring(self, _: int, __: FrameType | None) -> None:

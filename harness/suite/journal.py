@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from harness.files.writing import write_text
-from harness.records.record import Record
-from harness.suite.session import Session
-from reference import source_digest
+
+if TYPE_CHECKING:
+    import pytest
+
+    from harness.suite.session import Session
 
 _COLLECTED = "collected.json"
 
@@ -38,6 +37,7 @@ class Collected:
         closing: how many of them, the last ones, look at what all others recorded.
         shard: the part that is done, "3/8"; "" for all.
         mine: the places of the checks that belong to the shard; () for all.
+        run: what tells this run, with all its parts and goings-on, from any other.
         code: digests of the harness, the references and the suites.
         arguments: pytest's, as given.
     """
@@ -49,17 +49,7 @@ class Collected:
     arguments: tuple[str, ...]
     shard: str = ""
     mine: tuple[int, ...] = ()
-
-
-def collected(items: Sequence[pytest.Item], arguments: Sequence[str]) -> Collected:
-    """What a run consists of, wherever its files lie."""
-    names = hashlib.sha256("\n".join(f"{Path(item.path).name} {item.name}" for item in items).encode())
-    suites = hashlib.sha256()
-    for path in sorted(path for folder in {Path(item.path).parent for item in items} for path in folder.glob("*.py")):
-        suites.update(path.name.encode() + path.read_bytes())
-    code = {name: source_digest(name) for name in ("harness", "reference")} | {"suites": suites.hexdigest()[:16]}
-    closing = sum(item.get_closest_marker("closing") is not None for item in items)
-    return Collected(names.hexdigest()[:16], len(items), closing, code, tuple(arguments))
+    run: str = ""
 
 
 def write_collected(folder: Path, what: Collected) -> None:
@@ -133,6 +123,7 @@ class Journal:
     def __init__(self, suite: Session, config: pytest.Config, path: Path) -> None:
         self._suite, self._config, self._path = suite, config, path
         self.tells = True  # False while another process's checks are told again
+        self.places: set[int] = set()  # of the checks that this process has done
         self._told = Told(0)
         self._recorded = 0
         if path.is_file():
@@ -153,25 +144,7 @@ class Journal:
         self._told.records.extend(json.loads(record.to_line()) for record in made)
         with self._path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(json.dumps(asdict(self._told)) + "\n")
-
-
-def tell_again(told: Told, item: pytest.Item, suite: Session) -> None:
-    """Report and record what a check told elsewhere, or earlier, as if it had run here."""
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for data in told.reports:
-        report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
-        if isinstance(report.longrepr, list):  # why it was skipped; JSON knows no tuples
-            report.longrepr = tuple(report.longrepr)
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    adopt(told, suite)
-
-
-def adopt(told: Told, suite: Session) -> None:
-    """Record what a check recorded elsewhere."""
-    suite.place = told.place
-    for record in told.records:
-        suite.recorder.adopt(Record.from_json(record))
+        self.places.add(self._told.place)
 
 
 def _drop_what_was_cut_off(path: Path) -> None:

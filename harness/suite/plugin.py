@@ -5,6 +5,7 @@ The suites say what is measured and what must hold; this file gives them subject
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import signal
@@ -23,8 +24,11 @@ from harness.reporting.console import in_words
 from harness.suite.deadline import STOPPED
 from harness.suite.jobs import Jobs
 from harness.suite.pace import Pace
+from harness.suite.rays import RETRIES, Rays, command_of
+from harness.suite.run import Run
+from harness.suite.serve import do_as_told
 from harness.suite.session import Session
-from harness.suite.settings import settings_from
+from harness.suite.settings import ENGINES, HERE, RAY, settings_from
 from harness.suite.summary import summary_lines
 from harness.training.device import numerics_of
 
@@ -67,6 +71,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="I/N",
         help="the I-th of N parts, for job arrays; `gan-harness merge` makes one report of all",
     )
+    group.addoption("--engine", default=HERE, help=f"who does what isn't timed: {', '.join(ENGINES)} (default {HERE})")
+    group.addoption(
+        "--address", help=f"of a Ray cluster, with --engine {RAY} (default: Ray is started on this machine)"
+    )
+    group.addoption(
+        "--gpus-per-run", type=float, help="what each takes of a GPU: 0.25 puts four small systems on one (default 1)"
+    )
+    group.addoption(
+        "--retries", type=int, help=f"how often a unit is tried again whose process was lost (default {RETRIES})"
+    )
+    group.addoption("--joins", help=argparse.SUPPRESS)  # a process of a run that another one tells of
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption(
         "--storage",
@@ -90,7 +105,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     try:
         if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
-            raise ValueError("the suites measure one thing at a time; run them without pytest-xdist's -n")
+            raise ValueError(
+                "pytest-xdist's -n would time and train things at once that disturb each other: --jobs N does several"
+            )
         session = Session(settings_from(config.getoption, config.rootpath / "reports" / "latest"))
     except (ValueError, OSError) as error:
         pytest.exit(f"gan-harness: {error}", returncode=2)
@@ -185,17 +202,52 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         return None
     opened.deadline.arm()
     try:
-        opened.compare_bits()
-        jobs = Jobs(session, opened, opened.jobs)
+        with _sigterm_as_ctrl_c():
+            _run(session, opened)
     except ValueError as error:
         pytest.exit(f"gan-harness: {error}", returncode=2)
-    session.config.stash[_PACE].start(jobs.total)
-    try:
-        with _sigterm_as_ctrl_c():
-            jobs.run()
     finally:
         opened.deadline.disarm()
     return True
+
+
+def _run(session: pytest.Session, opened: Session) -> None:
+    """Do every check, whoever does it.
+
+    Raises:
+        ValueError: a run that can't be gone on with, or an engine that isn't there.
+    """
+    settings = opened.settings
+    if settings.joins is not None:
+        do_as_told(session, opened, settings.joins)
+        return
+    opened.compare_bits()
+    run = Run(session, opened)
+    session.config.stash[_PACE].start(run.total)
+    opened.say_what_runs = session.config.stash[_PACE].begins
+    engine = _engine(run, opened)
+    run.begin()
+    engine.run()
+    run.close()
+
+
+def _engine(run: Run, opened: Session) -> Jobs | Rays:
+    settings, on_gpu = opened.settings, opened.device.type == "cuda"
+    if settings.engine != RAY:
+        return Jobs(run, opened.jobs)
+    threads = opened.profile.threads or (None if on_gpu else 1)
+    kept = [spec for spec, _ in opened.cards if opened.has_the_baselines_bits(spec)]
+    command = command_of(run, threads, opened.deadline.at, kept)
+    gpus = (settings.gpus_per_run or 1.0) if on_gpu else 0.0
+    return Rays(
+        run,
+        command,
+        address=settings.address,
+        gpus=gpus,
+        cpus=threads or 1,
+        jobs=settings.jobs,
+        retries=RETRIES if settings.retries is None else settings.retries,
+    )
 
 
 @contextlib.contextmanager
@@ -276,6 +328,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     opened = session.config.stash[_SESSION]
     opened.deadline.disarm()
+    if opened.settings.joins is not None:
+        return
     ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     verdict = 0
     try:
@@ -295,7 +349,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if _SESSION not in config.stash:
+    if _SESSION not in config.stash or config.stash[_SESSION].settings.joins is not None:
         return
     lines = summary_lines(config.stash[_SESSION])
     if lines:

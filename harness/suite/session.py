@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +47,7 @@ from harness.reporting.recorder import Recorder
 from harness.reporting.scorecard import claims_line
 from harness.reporting.screen import showing
 from harness.suite.deadline import Deadline
-from harness.suite.settings import Settings
+from harness.suite.settings import RAY, Settings
 from harness.suite.subject import Subject
 from harness.training.device import check_workspace_variable, resolve_device
 from reference import Card
@@ -95,13 +95,21 @@ class Session:
         asked_for = tuple(spec for spec, _ in self.cards)
         code = {module: registry.source_digest(module) for module in settings.modules}
         self._asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given(), code=code)
-        self.goes_on = settings.resume and _is_its_report(settings.report_dir, self._asked, self.device)
-        self.recorder = Recorder(settings.report_dir, self.profile.name, self.device, self._asked, goes_on=self.goes_on)
-        self.deadline = Deadline(settings.time_limit)
+        if self.device.type == "cuda" and (settings.jobs or 1) > 1 and settings.engine != RAY:
+            raise ValueError(f"--jobs {settings.jobs} on a GPU takes --engine {RAY}, which shares GPUs out")
+        joins = settings.joins is not None
+        goes_on = settings.resume and not joins and _is_its_report(settings.report_dir, self._asked, self.device)
+        self.recorder = Recorder(
+            settings.report_dir, self.profile.name, self.device, self._asked, goes_on=goes_on, joins=joins
+        )
+        self.deadline = Deadline(settings.time_limit, at=settings.joins["until"] if settings.joins else None)
+        # What other processes do at the moment, for whoever shows how far the run is.
+        self.say_what_runs: Callable[[str], None] = lambda _: None
         self._baseline = read_record_set(settings.baseline) if settings.baseline else []
         self.comparisons: list[Comparison] = []
         self.against: list[str] = []  # whether code and bits are the baseline's
-        self.bits: list[RevisionBits] = []
+        kept = settings.joins["kept"] if settings.joins else ()
+        self.bits = [RevisionBits(spec, SAME_BITS, "") for spec in kept]
         self._made: dict[Hashable, Any] = {}
         self.set_aside, self.suites_set_aside = 0, set[str]()  # checks that are about none of the subjects
         self.outcomes: Counter[str] = Counter()
@@ -190,6 +198,12 @@ class Session:
     def note(self, suite: str, spec: str, check: str, status: Status, reason: str, seed: int | None) -> None:
         """Write that a check was skipped or failed."""
         self.recorder.note(suite, spec, check, status, reason, seed)
+
+    def adopt(self, place: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Record what a check recorded in another process."""
+        self.place = place
+        for record in records:
+            self.recorder.adopt(Record.from_json(dict(record)))
 
     def records(self) -> list[Record]:
         """What this run has recorded, from its file."""

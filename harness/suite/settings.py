@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from harness.loading.record import OWN_STORAGE, Storage, parse_storage
 from harness.records.profiles import Profile, get_profile
 from harness.suite.deadline import parse_seconds
 from harness.suite.shards import Shard, parse_shard
+
+HERE, RAY = ENGINES = ("here", "ray")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Settings:
     resume: bool = False
     time_limit: float | None = None
     shard: Shard | None = None
+    engine: str = HERE
+    address: str | None = None
+    gpus_per_run: float | None = None
+    retries: int | None = None
+    joins: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:
@@ -52,11 +60,26 @@ class Settings:
             raise ValueError(f"--jobs must be 1 or more, not {self.jobs}")
         if self.jobs is not None and self.jobs > 1 and not hasattr(os, "fork"):
             raise ValueError(f"--jobs {self.jobs}: processes can't be forked on {sys.platform}")
+        self._check_engine()
         if self.step_ms is not None and not (0 < self.step_ms < math.inf):
             raise ValueError(f"--step-ms must be more than 0, not {self.step_ms:g}")
         names = [storage.name for storage in self.storages]
         if len(set(names)) < len(names):
             raise ValueError(f"two storages have one name: {', '.join(names)}")
+
+    def _check_engine(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, not {self.engine!r}")
+        only = {"address": self.address, "gpus-per-run": self.gpus_per_run, "retries": self.retries}
+        for name in (name for name, value in only.items() if value is not None and self.engine != RAY):
+            raise ValueError(f"--{name} has no effect without --engine {RAY}")
+        if self.retries is not None and self.retries < 0:
+            raise ValueError(f"--retries must be 0 or more, not {self.retries}")
+        if self.engine == RAY and ":" in self.device:
+            raise ValueError(f"--device {self.device} with --engine {RAY}: Ray chooses the card; give --device cuda")
+        share = self.gpus_per_run
+        if share is not None and not (0 < share <= 1 or (share > 1 and share == int(share))):
+            raise ValueError(f"--gpus-per-run must be a part of one, or a whole number, not {share:g}")
 
     def given(self) -> tuple[str, ...]:
         """The options that differ from what they are without being given, as on the command line.
@@ -107,4 +130,9 @@ def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
         resume=option("--resume"),
         time_limit=parse_seconds(limit) if (limit := option("--time-limit")) else None,
         shard=parse_shard(part) if (part := option("--shard")) else None,
+        engine=option("--engine"),
+        address=option("--address"),
+        gpus_per_run=option("--gpus-per-run"),
+        retries=option("--retries"),
+        joins=json.loads(joined) if (joined := option("--joins")) else None,
     )

@@ -7,11 +7,16 @@ machine (marked `alone`) needs all of it; what looks at all records (`closing`) 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from harness.suite.session import Session
 
 # Checks that one process does together, each with its place in the whole run.
 Placed = list[tuple[int, pytest.Item]]
@@ -71,3 +76,30 @@ def _key(item: pytest.Item, *, by_seed: bool) -> str:
         return f"{Path(item.path).stem} {given.get('of', '')}".strip()
     seed = f", seed {given['seed']}" if by_seed and given.get("seed") is not None else ""
     return f"subject {subject.spec}{seed}"
+
+
+def run_checks(items: Placed, session: pytest.Session, suite: Session) -> None:
+    """Run checks in this process, as pytest's own loop does.
+
+    Raises:
+        pytest.Session.Failed, pytest.Session.Interrupted: after --maxfail or so.
+        TimeUp: no other check should begin.
+    """
+    following = [item for _, item in items[1:]]
+    for (place, item), after in itertools.zip_longest(items, following):
+        suite.place = place
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        stop_if_asked(session)
+        suite.deadline.check()
+
+
+def stop_if_asked(session: pytest.Session) -> None:
+    """Raise what pytest's own loop raises after a check, if enough have failed.
+
+    Raises:
+        pytest.Session.Failed, pytest.Session.Interrupted: so it is.
+    """
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
