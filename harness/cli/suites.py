@@ -30,7 +30,7 @@ def run_suites(context: typer.Context) -> None:
     alone, such as test_modes.py, runs that suite; all of them: determinism, shapes, training_rules, training, modes,
     quality, samples, golden, latent, memory, speed, device, loading, metrics, mutants, closing.
 
-    Exit codes: 0 all is well, 1 a check failed or something got worse, 2 wrong use, 10 inconclusive, 11 its time was over.
+    Exit codes: 0 all is well, 1 a check failed or something got worse, 2 wrong use, 10 inconclusive, 11 time was over.
 
     Example: [bold]gan-harness suites --reference-module my_gan --references 'my-*'[/bold]
     """
