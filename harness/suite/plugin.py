@@ -20,8 +20,10 @@ import pytest
 from harness.files.cache import CacheError
 from harness.records.profiles import PROFILES
 from harness.records.progress import HARNESS
-from harness.reporting.console import in_words
+from harness.reporting.console import in_words, new_console
+from harness.reporting.screen import showing
 from harness.suite.deadline import STOPPED
+from harness.suite.forecast import CHECK_SECONDS, devices_table, forecast, forecast_table
 from harness.suite.jobs import Jobs
 from harness.suite.pace import Pace
 from harness.suite.rays import RETRIES, Rays, command_of
@@ -81,6 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--retries", type=int, help=f"how often a unit is tried again whose process was lost (default {RETRIES})"
     )
+    group.addoption("--plan", action="store_true", help=argparse.SUPPRESS)  # see `gan-harness plan`
     group.addoption("--joins", help=argparse.SUPPRESS)  # a process of a run that another one tells of
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption(
@@ -201,6 +204,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if opened is None or session.config.option.collectonly or session.testsfailed:
         return None
     opened.deadline.arm()
+    if session.config.option.plan:
+        _say_plan(session, opened)
+        return True
     try:
         with _sigterm_as_ctrl_c():
             _run(session, opened)
@@ -229,6 +235,20 @@ def _run(session: pytest.Session, opened: Session) -> None:
     run.begin()
     engine.run()
     run.close()
+
+
+def _say_plan(session: pytest.Session, opened: Session) -> None:
+    """What would be done, on the terminal; nothing is."""
+    with opened.uncaptured(), showing(new_console(), lines=False):
+        found = forecast(session.items, opened)
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+        for table in (forecast_table(found), devices_table(found)):
+            print(f"\n{table.to_markdown(index=False)}")
+        print(
+            f"\nprofile {opened.profile.name} on {opened.recorder.environment['device']}: {len(session.items)} checks. "
+            f"Steps are measured here, {CHECK_SECONDS:g} s for each check beside them are assumed."
+        )
 
 
 def _engine(run: Run, opened: Session) -> Jobs | Rays:
