@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -56,4 +57,5 @@ def save(options: BaselineOptions) -> None:
     print(kept)
     if options.first_steps:
         with showing():
-            print(keep_bits(options.folder, kept, options.first_steps, options.data_root, options.runs))
+            said = keep_bits(options.folder, kept, options.first_steps, options.data_root, options.runs)
+        print(said, file=sys.stderr)

@@ -101,7 +101,7 @@ def bits_against(
     if not base:
         return []
     if what.runs and not Path(what.runs).is_dir():
-        what, base = replace(what, runs=None), [_without_checkpoints(computed) for computed in base]
+        what, base = replace(what, runs=None), [without_checkpoints(computed) for computed in base]
     mine = [computed.reference for computed in base]
     root = str(data_root.absolute()) if data_root else None
     here = replace(what, references=",".join(mine), modules=tuple(modules), device=device, data_root=root)
@@ -117,7 +117,7 @@ def _read(path: Path) -> tuple[FirstSteps, list[Computed]]:
         raise ValueError(f"{path} is damaged: {error}; `gan-harness baseline save` writes it anew") from error
 
 
-def _without_checkpoints(computed: Computed) -> Computed:
+def without_checkpoints(computed: Computed) -> Computed:
     """The same without what followed from checkpoints that are gone."""
     if not computed.continued:
         return computed

@@ -143,7 +143,7 @@ def test_the_users_example_runs_on_every_suite_unchanged(tmp_path: Path) -> None
         (("--data-root", "/no/where"), "the data root /no/where isn't a folder"),
         (("--seeds", "0"), "--seeds must be 1 or more, not 0"),
         (("--reference-module", "no.module"), "the reference module 'no.module' can't be imported"),
-        (("-n", "2"), "that disturb each other: --jobs N does several"),
+        (("-n", "2"), "pytest-xdist's -n would time and train things at once that disturb each other: --jobs N"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:

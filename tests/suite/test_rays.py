@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from harness.suite.task import visible_gpus
 from tests.processes import call
-from tests.suite.test_jobs import ROOT, counts, ended, records
+from tests.suite.test_jobs import ROOT, ended, records
 from tests.suite.test_merge import ASKED, TOYS, same, start, told, whole
 
 ray = pytest.importorskip("ray", reason="Ray isn't installed: pip install 'gan-harness[ray]'")
@@ -44,15 +45,25 @@ def kill(pid: int, what: str, least: int, report: Path) -> None:
     raise AssertionError(f"there is no {what}")
 
 
-def test_what_is_killed_is_done_again_and_the_report_is_the_same(whole: tuple[Path, str], tmp_path: Path) -> None:
+DEADLY = ("--reference-module", "tests.deadly_toys", "--references", "toy-grid,idl-gan-grid,toy-deadly")
+
+
+def test_what_is_killed_is_done_again_and_what_always_dies_has_failed(whole: tuple[Path, str], tmp_path: Path) -> None:
     report = tmp_path / "report"
-    process = start(report, *RAY)
+    process = start(report, *RAY, *DEADLY, "--retries", "2", "-k", "shapes or modes")
     kill(process.pid, "--joins", 1, report)
     kill(process.pid, "ray::do_unit", 4, report)
-    shown = ended(process, report)
-    assert counts(shown) == counts(whole[1])
-    same(report, whole[0])
-    assert told(report) == told(whole[0]), "no check was done twice"
+    shown = ended(process, report, code=1)
+    found, before = records(report), records(whole[0])
+    for reference in ("toy-grid", "idl-gan-grid"):
+        mine = [r for r in found if r["reference"] == reference]
+        assert mine == [r for r in before if r["reference"] == reference], shown
+    failed = [r for r in found if r["status"] == "failed"]
+    assert {(r["reference"], r["metric"]) for r in failed} >= {("toy-deadly", "test_modes")}
+    assert {r["reference"] for r in failed} == {"toy-deadly"}
+    assert failed[0]["reason"].startswith("lost 3 times: ")
+    lines = [line for path in (report / "checks").glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert len({json.loads(line)["place"] for line in lines}) == len(lines), "no check was done twice"
 
 
 def test_of_a_killed_driver_nothing_is_left_and_the_next_goes_on(whole: tuple[Path, str], tmp_path: Path) -> None:
@@ -69,19 +80,6 @@ def test_of_a_killed_driver_nothing_is_left_and_the_next_goes_on(whole: tuple[Pa
     assert not any(child.is_running() for child in children)
     ended(start(report, "--resume"), report)
     same(report, whole[0])
-
-
-def test_a_unit_that_always_dies_has_failed_and_the_others_end(tmp_path: Path) -> None:
-    report = tmp_path / "report"
-    asked = ["suites", "-q", "-k", "training_log", "--report-dir", str(report), *RAY, "--retries", "1", "--seeds", "1"]
-    asked += ["--reference-module", "tests.deadly_toys", "--references", "toy-grid,toy-deadly"]
-    done = call(asked, ROOT, timeout=600, program="pytest")
-    assert done.returncode == 1, done.stdout + done.stderr
-    failed = [r for r in records(report) if r["status"] == "failed"]
-    assert [(r["reference"], r["metric"]) for r in failed] == [("toy-deadly", "test_training_log")]
-    assert failed[0]["reason"].startswith("lost 2 times: ")
-    assert failed[0]["reason"].endswith("ended with SIGKILL")
-    assert any(r["reference"] == "toy-grid" and r["status"] == "measured" for r in records(report))
 
 
 @pytest.fixture(scope="module")
