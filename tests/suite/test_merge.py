@@ -95,7 +95,7 @@ def test_shards_merged_are_the_whole_run(whole: tuple[Path, str], shards: list[P
     out = tmp_path / "merged"
     done = call(["merge", *map(str, reversed(shards)), "--out", str(out)], ROOT, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert counts(done.stdout) == counts(whole[1])
+    assert counts(done.stdout) == counts(whole[1]), done.stdout + done.stderr
     same(out, whole[0])
     assert (out / "runs" / "toy-grid-seed1" / "run.json").is_file()
     assert json.loads((out / "session.json").read_text())["finished"]
