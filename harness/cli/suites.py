@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,7 @@ from harness.cli.app import app
 _ROOM = Path(__file__).parents[1]
 _OWN_PLUGINS = ("harness.suite.plugin", "no:hypothesispytest")
 _OF_PLACE = ("-c", "--rootdir", "--import-mode", "--shard", "--report-dir", "--time-limit", "--jobs", "--runs")
-_ALONE = ("--resume",)
-_FLAGS = ("-q", "-qq", "-v", "-vv", "-x", "-s", "-l")
+_EXPRESSIONS = ("-k", "-m")  # of pytest: their values are no paths
 
 
 @app.command(
@@ -58,19 +56,20 @@ def asked_of_suites(arguments: Sequence[str]) -> list[str]:
     left: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        name, given, _ = argument.partition("=")
+        name, equals, _ = argument.partition("=")
+        path, colons, test = argument.partition("::")
         if name in _OF_PLACE:
-            if not given:
+            if not equals:
                 next(rest, None)
         elif argument == "-p":
             plugin = next(rest, "")
             left += [] if plugin in _OWN_PLUGINS else ["-p", plugin]
-        elif argument in _ALONE:
+        elif argument == "--resume" or (Path(path).name == "suites" and (not left or left[-1] not in _EXPRESSIONS)):
             continue
-        elif argument.startswith("-"):
-            left += [argument] if given or argument in _FLAGS else [argument, *itertools.islice(rest, 1)]
-        elif Path(argument.partition("::")[0]).name.startswith("test_"):
-            left.append(argument[argument.rfind("test_", 0, (argument + "::").index("::")) :])
+        elif Path(path).name.startswith("test_") and path.endswith(".py"):
+            left.append(f"{Path(path).name}{colons}{test}")
+        else:
+            left.append(argument)
     return left
 
 

@@ -11,7 +11,7 @@ from harness.comparison.bits import SAME_BITS, RevisionBits, compare_bits, compu
 from harness.comparison.first_steps import Computed, FirstSteps
 from harness.files.git import revision_here
 from harness.files.writing import write_text
-from harness.records.environment import MOVES_BITS, environment
+from harness.records.environment import environment, moved_bits
 from harness.records.options import named_root
 from harness.records.report_folder import ENVIRONMENT, SESSION, Asked, read_session
 from harness.training.device import resolve_device
@@ -44,7 +44,7 @@ def keep_bits(report: Path, baseline: Path, steps: int, data_root: Path | None, 
         int(seed) if seed else None,
         steps,
         device or "auto",
-        str(at) if at else None,
+        str(at.absolute()) if at else None,
         str(runs.resolve()) if runs else None,
     )
     (found,) = compute_on_both({"report": Path.cwd()}, what)
@@ -80,7 +80,7 @@ def _is_of_here(folder: Path, device: str) -> bool:
         return False
     here = environment(resolve_device(device))
     there = json.loads(path.read_text(encoding="utf-8")).values()
-    return all(facts.get(what) == here.get(what) for facts in there for what in MOVES_BITS)
+    return not any(moved_bits(facts, here) for facts in there)
 
 
 def bits_against(

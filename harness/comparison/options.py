@@ -105,7 +105,7 @@ class RevisionOptions:
     def root(self) -> str | None:
         """The folder of data sets, wherever a process starts; None for stand-ins."""
         root = named_root(self.data_root)
-        return str(root) if root else None
+        return str(root.resolve()) if root else None
 
     def for_suites(self, references: Sequence[str]) -> tuple[str, ...]:
         """What the suites of either side are told, to check these references."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +38,7 @@ from harness.data.synthetic import (
     faces_in_a_database,
     title_of,
 )
-from harness.records.options import ROOT_VARIABLE
+from harness.records.options import ROOT_VARIABLE, named_root
 from reference import Card, Reference, Shape
 
 _log = logging.getLogger(__name__)
@@ -125,7 +124,7 @@ def data_root(given: Path | None, *, own: bool = False) -> Path | None:
     Raises:
         ValueError: the folder named isn't there, or holds none of the data sets.
     """
-    named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
+    named = named_root(given)
     if named is not None and not named.is_dir():
         raise ValueError(f"the data root {named} isn't a folder")
     if named is not None and not own and not any(source.at(named) for source in _SOURCES.values()):

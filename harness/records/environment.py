@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ import torch
 from harness.records.processors import usable_processors
 
 CONVOLUTIONS, PRODUCTS = "float32 convolutions", "float32 products"
-# What may change the bits of a training.
-MOVES_BITS = ("device", "versions", "cudnn", CONVOLUTIONS, PRODUCTS)
+_MOVES_BITS = ("device", "versions", "cudnn", CONVOLUTIONS, PRODUCTS)
 _TF32_SINCE = (8, 0)  # compute capability: Ampere
 _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_NO_CUDA_MEMORY_CACHING")
@@ -87,6 +86,12 @@ def _matmul_precision() -> str:
 def _set(variables: Sequence[str]) -> str:
     """Those of the environment's variables that are set, in one line."""
     return " ".join(f"{name}={os.environ[name]}" for name in variables if name in os.environ)
+
+
+def moved_bits(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What may give a training other bits in one `environment` than in another: its name, and both values."""
+    pairs = [(name, there.get(name), here.get(name)) for name in _MOVES_BITS]
+    return [(name, one, other) for name, one, other in pairs if one != other]
 
 
 def fingerprint(facts: dict[str, Any]) -> str:

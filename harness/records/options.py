@@ -27,9 +27,8 @@ NumericsOption = Annotated[
 
 
 def named_root(given: Path | None) -> Path | None:
-    """The data root that was given, else that of the environment, wherever a process starts; None for stand-ins."""
-    named = given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
-    return named.absolute() if named else None
+    """The data root that was given, else that of the environment; None for stand-ins."""
+    return given or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
 
 
 def is_deterministic(numerics: str) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.records.report_folder import CHECKS
+from harness.suite.journal import Tail, Told
 
 _STOPPING_SECONDS = 30.0  # that it gets to finish a step and write a checkpoint
 _SAID = 300  # characters
@@ -34,11 +35,8 @@ class RefusedError(ValueError):
     """The process can't do anything for this run, and said why."""
 
     def __init__(self, message: str, exit_code: int = 2) -> None:
-        super().__init__(message, exit_code)
-        self.message, self.exit_code = message, exit_code
-
-    def __str__(self) -> str:
-        return self.message
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,9 @@ class Child:
             environ["CUDA_VISIBLE_DEVICES"] = mask
         reading, writing = os.pipe()
         their_reading, my_writing = os.pipe()
-        self.journal = Path(command.report) / CHECKS / f"{platform.node()}-{os.getpid()}-{time.time_ns()}.jsonl"
-        self._log = self.journal.with_suffix(".txt")
-        told = {"pipes": [their_reading, writing], "journal": str(self.journal)} | _plain(command)
+        journal = Path(command.report) / CHECKS / f"{platform.node()}-{os.getpid()}-{time.time_ns()}.jsonl"
+        self._tail, self._log = Tail(journal), journal.with_suffix(".txt")
+        told = {"pipes": [their_reading, writing], "journal": str(journal)} | _plain(command)
         asked = [sys.executable, "-m", "pytest", *command.arguments, "--report-dir", command.report]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -108,8 +106,8 @@ class Child:
         self._answers: TextIO = os.fdopen(reading, encoding="utf-8")
         self.environment: Mapping[str, Any] = self._answer()["environment"]
 
-    def do(self, places: Sequence[int]) -> None:
-        """Do checks, by their places in the whole run; their journal has what they told.
+    def do(self, places: Sequence[int]) -> list[Told]:
+        """Do checks, by their places in the whole run; returns what they told.
 
         Raises:
             RefusedError: the run can't go on: a full disk, or time that is over.
@@ -119,6 +117,7 @@ class Child:
             self._asks.write(json.dumps(list(places)) + "\n")
             self._asks.flush()
         self._answer()
+        return list(self._tail.news())
 
     @property
     def runs(self) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.suite.subject import Subject
-from harness.suite.units import Placed
+from harness.suite.units import Placed, params_of
 
-# Of a check beside its trainings, evaluation included: about two seconds of a processor's core. Measured in smoke.
+# Assumed of a check beside its trainings, evaluation included: about two seconds of a processor's core.
 _CHECK = 5e10
 
 
@@ -18,7 +18,7 @@ def trainings(items: Placed) -> list[tuple[Subject, int]]:
     """What the checks train: the form that this profile trains, and the seed."""
     found: dict[tuple[str, int], tuple[Subject, int]] = {}
     for _, item in items:
-        given = getattr(getattr(item, "callspec", None), "params", {})
+        given = params_of(item)
         subject, seed = given.get("subject"), given.get("seed")
         if subject is not None and seed is not None:
             found[subject.spec, seed] = (subject.trainable, seed)

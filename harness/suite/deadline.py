@@ -11,11 +11,8 @@ import psutil
 
 _UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "": 1.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(h|min|m|s|)")
-_LEAST, _SHARE, _MOST = (
-    10.0,
-    0.1,
-    60.0,
-)  # seconds, of the limit, seconds: what stopping in order and the report may take
+# What stopping in order and the report may take: a share of the limit, between so many seconds.
+_SHARE, _LEAST, _MOST = 0.1, 10.0, 60.0
 STOPPED = 11  # the exit code; 0 to 5 are pytest's own
 
 

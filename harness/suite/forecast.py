@@ -66,23 +66,20 @@ def forecast(items: Sequence[pytest.Item], suite: Session) -> list[Forecast]:
     """What each unit would take; some steps of each training are timed here."""
     planned = plan(items, by_seed=True)
     units = [*planned.shared, *planned.alone]
-    known: dict[str, tuple[float, int, int]] = {}
     found = []
     for done, unit in enumerate(units):
         report_progress(_log, "units", done, len(units), detail=unit.key)
-        found.append(_of(unit, suite, known))
+        found.append(_of(unit, suite))
     return found
 
 
-def _of(unit: Unit, suite: Session, known: dict[str, tuple[float, int, int]]) -> Forecast:
+def _of(unit: Unit, suite: Session) -> Forecast:
     trained = trainings(unit.items)
     checks = len(unit.items)
     if not trained:
         return Forecast(unit.key, checks, 0, 0, 0.0, 0.0, 0, 0, unit.alone)
     subject = trained[0][0]
-    if subject.spec not in known:
-        known[subject.spec] = _measured(subject, suite.device)
-    seconds, memory, state = known[subject.spec]
+    seconds, memory, state = suite.once(("forecast", subject.spec), lambda: _measured(subject, suite.device))
     operations = sum(one.training_operations for one, _ in trained)
     disk = _CHECKPOINTS * state * len(trained)
     return Forecast(unit.key, checks, len(trained), subject.steps, operations, seconds, memory, disk, unit.alone)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.files.writing import write_folder, write_text
-from harness.records.environment import MOVES_BITS
+from harness.records.environment import moved_bits
 from harness.records.report_folder import CHECKS, ENVIRONMENT, Asked, read_session, write_session
 from harness.suite.journal import Collected, Told, read_collected, read_told, write_collected
 from harness.suite.shards import Shard, parse_shard
@@ -94,9 +94,8 @@ def _check_one_run(parts: Sequence[Part]) -> None:
         ]
         if part.shard.count != first.shard.count:
             differ.append(f"number of shards ({first.shard.count}, {part.shard.count})")
-        for name in MOVES_BITS:
-            values = {str(one.get(name)) for one in part.environments.values()} - {str(facts.get(name))}
-            differ += [f"{name} ({facts.get(name)}, {value})" for value in sorted(values)]
+        moved = [found for one in part.environments.values() for found in moved_bits(facts, one)]
+        differ += [f"{name} ({one}, {other})" for name, one, other in moved]
         if differ:
             raise ValueError(
                 f"{part.folder} isn't of one run with {first.folder}: other {', '.join(dict.fromkeys(differ))}"

@@ -32,6 +32,7 @@ from harness.suite.serve import do_as_told
 from harness.suite.session import Session
 from harness.suite.settings import ENGINES, HERE, RAY, settings_from
 from harness.suite.summary import summary_lines
+from harness.suite.units import note, suite_of
 from harness.training.device import numerics_of
 
 _SESSION = pytest.StashKey[Session]()
@@ -186,7 +187,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = left
         config.hook.pytest_deselected(items=aside)
         session.set_aside = len(aside)
-        session.suites_set_aside = {_suite_of(item) for item in aside} - {_suite_of(item) for item in left}
+        session.suites_set_aside = {suite_of(item) for item in aside} - {suite_of(item) for item in left}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -299,12 +300,8 @@ def whole_session(request: pytest.FixtureRequest) -> Session:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Records name the suite whose file the check lies in."""
-    item.config.stash[_SESSION].suite = _suite_of(item)
-    item.config.stash[_PACE].begins(f"{_suite_of(item)}: {item.name}")
-
-
-def _suite_of(item: pytest.Item) -> str:
-    return Path(item.path).stem.removeprefix("test_")
+    item.config.stash[_SESSION].suite = suite_of(item)
+    item.config.stash[_PACE].begins(f"{suite_of(item)}: {item.name}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -317,17 +314,8 @@ def pytest_runtest_makereport(
         pytest.exit(f"gan-harness: {call.excinfo.value}; what was recorded before is kept", returncode=2)
     reason = _reason(report, call) if {"suite", "subject"} & set(getattr(item, "fixturenames", ())) else None
     if reason is not None:
-        given = getattr(getattr(item, "callspec", None), "params", {})
-        subject = given.get("subject")  # none where no reference is to be checked
         try:
-            item.config.stash[_SESSION].note(
-                _suite_of(item),
-                "" if subject is None else subject.spec,
-                getattr(item, "originalname", item.name),
-                "skipped" if report.skipped else "failed",
-                reason,
-                given.get("seed"),
-            )
+            note(item, item.config.stash[_SESSION], "skipped" if report.skipped else "failed", reason)
         except OSError as error:  # a full disk: nothing that follows could be recorded
             pytest.exit(f"gan-harness: {in_words(error)}; what was recorded before is kept", returncode=2)
     return report

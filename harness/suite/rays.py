@@ -16,15 +16,14 @@ from typing import Any
 
 import pytest
 
-from harness.records.environment import MOVES_BITS
+from harness.records.environment import moved_bits
 from harness.records.options import ROOT_VARIABLE
 from harness.suite.child import Command, LostError
 from harness.suite.journal import Told, read_told
 from harness.suite.run import Run
 from harness.suite.task import do_unit
-from harness.suite.units import Unit
+from harness.suite.units import Unit, note
 
-_log = logging.getLogger(__name__)
 RETRIES = 3
 _KEPT_VARIABLES = ("OMP_NUM_THREADS", "PYTHONPATH", ROOT_VARIABLE)
 _POLL_SECONDS = 0.5
@@ -71,7 +70,7 @@ class Rays:
         gpus: float,
         cpus: int,
         jobs: int | None,
-        retries: int = RETRIES,
+        retries: int,
     ) -> None:
         self._run, self._suite, self._command, self._address = run, run.suite, command, address
         self._gpus, self._cpus, self._jobs, self._retries = gpus, cpus, jobs, retries
@@ -121,9 +120,10 @@ class Rays:
             found = ray.get(ready)
         except (ray.exceptions.RayError, LostError) as error:
             why = f"lost {self._retries + 1} times: {_cause(error)}"
-            for told in read_told(self._run.folder).values():
-                if told.place in {place for place, _ in unit.items}:
-                    self._run.tell(told)
+            told = read_told(self._run.folder)  # by the attempts that were lost
+            for place, _ in unit.items:
+                if place in told:
+                    self._run.tell(told[place])
             for left in self._run.left([unit]):
                 self._fail(left, why)
             return
@@ -139,11 +139,7 @@ class Rays:
             return
         self._environment = self._environment or facts
         self._suite.recorder.know(facts)
-        differ = [
-            f"{name} {self._environment.get(name)} and {facts.get(name)}"
-            for name in MOVES_BITS
-            if self._environment.get(name) != facts.get(name)
-        ]
+        differ = [f"{name} {one} and {other}" for name, one, other in moved_bits(self._environment, facts)]
         if differ:
             pytest.exit(f"gan-harness: nodes of the cluster differ: {'; '.join(differ)}; name one kind", returncode=2)
 
@@ -151,21 +147,11 @@ class Rays:
         """Its checks have failed, for a reason that no check could give itself."""
         for place, item in unit.items:
             self._suite.place = place
-            self._suite.suite = Path(item.path).stem.removeprefix("test_")
             report = pytest.TestReport(
                 item.nodeid, item.location, dict.fromkeys(item.keywords, 1), "failed", why, when="call"
             )
-            given = getattr(getattr(item, "callspec", None), "params", {})
-            subject = given.get("subject")
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-            self._suite.note(
-                self._suite.suite,
-                "" if subject is None else subject.spec,
-                getattr(item, "originalname", item.name),
-                "failed",
-                why,
-                given.get("seed"),
-            )
+            note(item, self._suite, "failed", why)
             item.ihook.pytest_runtest_logreport(report=report)
             item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 

@@ -25,10 +25,9 @@ _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
 def do_as_told(session: pytest.Session, suite: Session, told: Mapping[str, Any]) -> None:
-    """Be that process: do what standard input says until it ends.
+    """Be that process: do what it is asked for until nobody can ask any more.
 
-    Raises:
-        ValueError: another run is meant than the one whose report is there.
+    It refuses, and ends, where the report is another run's, or where its code or its checks aren't the run's.
     """
     die_with_parent()
     asks, answers = os.fdopen(told["pipes"][0], encoding="utf-8"), os.fdopen(told["pipes"][1], "w", encoding="utf-8")

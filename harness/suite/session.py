@@ -27,7 +27,7 @@ from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
 from harness.files.writing import write_text
-from harness.records.environment import MOVES_BITS, environment
+from harness.records.environment import environment, moved_bits
 from harness.records.metrics import DISK_SPEED_UP, Metric, find_metric
 from harness.records.processors import usable_processors
 from harness.records.record import Record, Status, read_records
@@ -274,7 +274,7 @@ def _is_its_report(folder: Path, asked: Asked, device: torch.device) -> bool:
         if (there := getattr(before, name)) != (now := getattr(asked, name))
     ]
     for facts in json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")).values():
-        lines += [f"{k} {facts[k]} there, {here[k]} here" for k in MOVES_BITS if k in facts and facts[k] != here[k]]
+        lines += [f"{name} {one} there, {other} here" for name, one, other in moved_bits(facts, here)]
     if lines:
         raise ValueError(f"{folder} can't be gone on with: {'; '.join(lines)}")
     return True

@@ -28,21 +28,20 @@ def do_unit(command: Command, places: Sequence[int], masked: bool) -> dict[str, 
     Raises:
         LostError: the process died; Ray tries again.
     """
-    folder = Path(command.report) / CHECKS
     mask = visible_gpus(masked=masked)
+    earlier = read_told(Path(command.report) / CHECKS)
+    told = [earlier[place] for place in places if place in earlier]
+    facts = None
     try:
-        done = read_told(folder)
-        if left := [place for place in places if place not in done]:
+        if left := [place for place in places if place not in earlier]:
             child = _child(command, mask)
-            child.do(left)
-            done = read_told(folder)
-        facts = _children[command.run, mask].environment if (command.run, mask) in _children else None
-        return {"told": [asdict(done[place]) for place in places if place in done], "environment": facts}
+            told, facts = told + child.do(left), child.environment
+        return {"told": [asdict(one) for one in told], "environment": facts}
     except RefusedError as error:
-        return {"refused": error.message, "exit_code": error.exit_code}
+        return {"refused": str(error), "exit_code": error.exit_code}
     except KeyboardInterrupt:
-        if (child_now := _children.pop((command.run, mask), None)) is not None:
-            child_now.stop()
+        if (stopped := _children.pop((command.run, mask), None)) is not None:
+            stopped.stop()
         raise
 
 

@@ -1,21 +1,22 @@
 """What can be done apart: units of checks, from pytest's own collection.
 
 A unit is what shares trainings: all checks of a reference, or of one of its seeds where trainings are long; those of a
-mutant's; else those of a file. What times the
-machine (marked `alone`) needs all of it; what looks at all records (`closing`) comes last.
+mutant's; else those of a file. What times the machine (marked `alone`) needs all of it; what looks at all records
+(`closing`) comes last.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from harness.records.record import Status
     from harness.suite.session import Session
 
 # Checks that one process does together, each with its place in the whole run.
@@ -70,12 +71,31 @@ def plan(items: Sequence[pytest.Item], *, by_seed: bool = False) -> Plan:
 
 
 def _key(item: pytest.Item, *, by_seed: bool) -> str:
-    given = getattr(getattr(item, "callspec", None), "params", {})
+    given = params_of(item)
     subject = given.get("subject")
     if subject is None:
         return f"{Path(item.path).stem} {given.get('of', '')}".strip()
     seed = f", seed {given['seed']}" if by_seed and given.get("seed") is not None else ""
     return f"subject {subject.spec}{seed}"
+
+
+def params_of(item: pytest.Item) -> Mapping[str, Any]:
+    """What a check runs over: its subject, its seed and so on, by name."""
+    found: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return found
+
+
+def suite_of(item: pytest.Item) -> str:
+    """The suite whose file a check lies in."""
+    return Path(item.path).stem.removeprefix("test_")
+
+
+def note(item: pytest.Item, suite: Session, status: Status, reason: str) -> None:
+    """Record that a check was skipped or has failed."""
+    given = params_of(item)
+    subject = given.get("subject")  # none where no reference is to be checked
+    spec = "" if subject is None else subject.spec
+    suite.note(suite_of(item), spec, getattr(item, "originalname", item.name), status, reason, given.get("seed"))
 
 
 def run_checks(items: Placed, session: pytest.Session, suite: Session) -> None:

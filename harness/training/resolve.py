@@ -14,7 +14,7 @@ from harness.data import Dataset, Reading, batches_per_epoch, open_data
 from harness.data.order import decided_window
 from harness.data.packed import PackedImages
 from harness.data.registry import brings_data
-from harness.records.environment import MOVES_BITS, environment
+from harness.records.environment import environment, moved_bits
 from harness.training.checkpoint import steps_done
 from harness.training.config import RunConfig
 from harness.training.device import resolve_device, unusable_gpu
@@ -183,7 +183,8 @@ def check_resumable(folder: RunFolder, resolved: Resolved, facts: dict[str, Any]
     if done > resolved.total:
         raise ValueError(f"{folder.path} has {done} steps already, more than the {resolved.total} asked for")
     before, now = earlier_facts["environment"], facts["environment"]
-    moved = [f"{key} {before[key]}, now {now[key]}" for key in MOVES_BITS if key in before and before[key] != now[key]]
+    # Runs of earlier versions don't say everything.
+    moved = [f"{name} {one}, now {other}" for name, one, other in moved_bits(now | before, now)]
     if moved and same_bits:
         raise ValueError(f"{folder.path} was begun where bits may be others: {'; '.join(moved)}; name another folder")
     if moved:

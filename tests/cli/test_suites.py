@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.suites import suite_at, suites_folder
+from harness.cli.suites import asked_of_suites, suite_at, suites_folder
 from tests.processes import call
 
 FOLDER = suites_folder()
@@ -50,3 +50,17 @@ def test_wrong_use_ends_with_two(arguments: list[str], said: str, tmp_path: Path
     assert done.returncode == 2
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_run_was_asked_for_leaves_out_where_and_which_part() -> None:
+    """As given in a clone, and as `gan-harness suites` passes it on to pytest."""
+    asked = ["-rs", "-k", "suites", "--seeds", "2", "--baseline=kept", "--benchmark-disable"]
+    place = ["--report-dir", "shards/3", "--shard=3/8", "--resume", "--time-limit", "55m", "--jobs", "2"]
+    assert asked_of_suites(["suites", *place, *asked]) == asked
+    packaged = ["-p", "harness.suite.plugin", "-c", "/x/pytest.ini", "--rootdir", "/y", "--import-mode", "importlib"]
+    packaged += ["-p", "no:hypothesispytest", "/env/harness/suites", "-p", "no:cacheprovider"]
+    assert asked_of_suites([*packaged, *asked]) == ["-p", "no:cacheprovider", *asked]
+    assert asked_of_suites(["suites/test_modes.py::test_modes[x-1]", "/a/test_shapes.py"]) == [
+        "test_modes.py::test_modes[x-1]",
+        "test_shapes.py",
+    ]

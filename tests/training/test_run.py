@@ -238,3 +238,29 @@ def test_a_run_that_has_more_steps_than_asked_for_is_refused_and_left_alone(
         train(toy_config(steps=5), tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     assert train(toy_config(steps=8), tmp_path / "run", resume=True).steps == 8
+
+
+def test_checkpoints_by_the_clock_change_no_bit(toy_config: Make, tmp_path: Path) -> None:
+    plain = train(toy_config(steps=6, checkpoint_every=0), tmp_path / "plain")
+    often = toy_config(steps=6, checkpoint_every=0, checkpoint_minutes=1e-9, keep_checkpoints=9)
+    clocked = train(often, tmp_path / "clocked")
+    assert len(checkpoint_folders(tmp_path / "plain" / "checkpoints")) == 1
+    assert len(checkpoint_folders(tmp_path / "clocked" / "checkpoints")) == 6
+    assert clocked.digests == plain.digests
+    rare = toy_config(steps=6, checkpoint_every=0, checkpoint_minutes=60)
+    train(rare, tmp_path / "rare")
+    assert len(checkpoint_folders(tmp_path / "rare" / "checkpoints")) == 1
+
+
+@pytest.mark.parametrize("minutes", [0, -1, math.nan, math.inf, True, "5"])
+def test_what_is_no_number_of_minutes_is_refused(minutes: Any, toy_config: Make) -> None:
+    with pytest.raises(ValueError, match="checkpoint_minutes must be a number more than 0, not "):
+        toy_config(checkpoint_minutes=minutes)
+
+
+def test_a_run_stops_when_it_is_told_so_and_goes_on(toy_config: Make, tmp_path: Path) -> None:
+    whole = train(toy_config(steps=6), tmp_path / "whole")
+    asked = iter([False, False, True])
+    stopped = train(toy_config(steps=6), tmp_path / "run", stop_when=lambda: next(asked))
+    assert (stopped.steps, stopped.asked) == (3, 6)
+    assert train(toy_config(steps=6), tmp_path / "run", resume=True).digests == whole.digests
