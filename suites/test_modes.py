@@ -9,9 +9,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, ModeCoverage, coverage_of, mode_coverage
 from harness.data.grid import SIGMA, THE_GRID, mode_centres, modes_of
-from harness.records.metrics import MODE, MODE_SHARE, MODE_SPREAD
+from harness.evaluation.mode_coverage import (
+    NO_GOOD_SAMPLES,
+    TRUE_HIGH_QUALITY,
+    ModeCoverage,
+    coverage_of,
+    mode_coverage,
+)
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 from reference import Modes
@@ -23,15 +28,11 @@ CENTRES = mode_centres().double().numpy()
 def record_coverage(record: Callable[..., None], found: ModeCoverage, n: int, modes: Modes = THE_GRID) -> None:
     for measured in found.values():
         if math.isnan(measured.value):
-            reason = "no mode has enough high-quality samples"
-            record(measured.metric, None, n=n, status="skipped", reason=reason)
+            record(measured.metric, None, n=n, status="skipped", reason=NO_GOOD_SAMPLES)
         else:
             record(measured.metric, measured.value, n=n)
-    for centre, count, spread in zip(modes.centres, found.counts, found.spreads, strict=True):
-        mode = {MODE: f"({centre[0]:g}, {centre[1]:g})"}
-        record(MODE_SHARE, count / n, n=n, protocol=mode)
-        if not math.isnan(spread):
-            record(MODE_SPREAD, float(spread), n=n, protocol=mode)
+    for measured in found.by_mode(modes, n):
+        record(measured.metric, measured.value, n=n, protocol=dict(measured.protocol))
 
 
 def calibrating(suite: Session, name: str, seed: int = 0) -> Callable[..., None]:

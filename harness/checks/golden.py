@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.checks.mode_coverage import coverage_of
 from harness.data import open_data
 from harness.data.grid import modes_of
 from harness.evaluation.extractors.extractor import load_extractor
 from harness.evaluation.kept_generator import FACTS, NETWORKS, Golden, GoldenFacts
+from harness.evaluation.mode_coverage import coverage_of
 from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference
 from harness.files.tensors import write_tensors
 from harness.files.writing import write_folder, write_text

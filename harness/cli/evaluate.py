@@ -23,6 +23,8 @@ def evaluate(options: EvaluateOptions) -> None:
 
     Of a run also FID and KID before its first step: what is no better says nothing of a change.
 
+    Where a card states modes, as on the 3×3 grid: which of them its points hit, and how evenly.
+
     A callable gets (n, seed) and returns n images: uint8, or floats in the range declared.
 
     Several of them in one report: the same --out for each, with --add; so claims that compare two GANs are decided.
@@ -38,15 +40,16 @@ def evaluate(options: EvaluateOptions) -> None:
 
 
 def _show(answer: Evaluation, console: Console) -> None:
-    from harness.records.metrics import CLASS_SHARE, series
+    from harness.records.metrics import CLASS_SHARE, MODE_SHARE, MODE_SPREAD, series
 
     table = new_table("metric", Column("value", justify="right"), "unit", "better")
     for found in answer.values:
-        if found.metric is not CLASS_SHARE:
+        if found.metric not in (CLASS_SHARE, MODE_SHARE, MODE_SPREAD):
             named = series(found.metric.name, found.protocol)
             table.add_row(escape(named), f"{found.value:.5g}", found.metric.unit, found.metric.better)
     some = answer.n < answer.given
-    compared = f"{answer.n} of {answer.given} images, evenly spread" if some else f"{answer.n} images"
+    what = "points" if any(found.metric is MODE_SHARE for found in answer.values) else "images"
+    compared = f"{answer.n} of {answer.given} {what}, evenly spread" if some else f"{answer.n} {what}"
     console.print(f"{escape(answer.name)}, {compared}, against {escape(answer.data)}")
     console.print(table)
     if answer.note:

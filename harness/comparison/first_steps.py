@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from harness.checks.determinism import read_trace
-from harness.checks.mode_coverage import coverage_of
 from harness.data.grid import modes_of
 from harness.data.registry import brings_data, data_root
 from harness.evaluation.extractors.extractor import load_extractor
+from harness.evaluation.mode_coverage import coverage_of
 from harness.evaluation.protocol import evaluate_sampler, extractor_names, is_image_reference
 from harness.memory.record import sizes_within_budget
 from harness.records.metrics import MetricValue, series

@@ -22,7 +22,7 @@ from harness.evaluation.protocol import RealImages, extractor_names, sample_size
 from reference import Batch, Card, get
 from reference.api.user_modules import import_user_module
 
-_DEFAULT_N = 10_000
+USUAL_N = 10_000
 
 
 class StoredImages:
@@ -94,7 +94,7 @@ def how_many(options: EvaluateOptions, dataset: Dataset, what: str) -> int:
     Raises:
         ValueError: more were asked for than can be compared.
     """
-    n = sample_size(options.count or _DEFAULT_N, dataset)
+    n = sample_size(options.count or USUAL_N, dataset)
     if options.count and n < options.count:
         raise ValueError(f"{options.count} {what} can't be compared with {len(dataset)} of {dataset.title}")
     return n

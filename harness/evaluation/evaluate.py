@@ -7,29 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from harness.data import batches_per_epoch, open_data
 from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
-from harness.evaluation.compared import (
-    choose_extractor,
-    framing_of,
-    given_images,
-    how_many,
-    is_strange,
-    real_images,
-)
+from harness.evaluation.compared import framing_of, given_images, is_strange, real_images
 from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation, write_sheet
-from harness.evaluation.images import BYTES, little_used
+from harness.evaluation.judge import judge_of
 from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
-from harness.evaluation.protocol import (
-    evaluate_images,
-    evaluate_sampler,
-    evaluate_start,
-)
+from harness.evaluation.protocol import evaluate_images
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.records.metrics import (
     CLASS,
@@ -140,17 +128,15 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     run = restore_run(path, device)
     card, config = run.reference.card, run.config
     dataset, root = run_data(run, options.data_root, options.pack)
-    extractor = choose_extractor(options, card, dataset, device, root)
-    sampler = Sampler(run.reference, run.networks, device, options.seed)
-    n = how_many(options, dataset, "samples")
-    shown: list[Tensor] = []
-    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
+    judge = judge_of(options, card, dataset, device, root)
+    values = judge.measure(Sampler(run.reference, run.networks, device, options.seed))
+    shown, note = judge.shown, judge.note()
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
     try:  # held against where it began: a training that is no better says nothing of a change
         begun = Sampler(run.reference, drawn_networks(run.reference, config.seed, device), device, options.seed)
-        values += evaluate_start(begun, dataset, n, extractor)
+        values += judge.measure_start(begun)
     except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
         why_no_start = " ".join(str(error).split())[:300]
     epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
@@ -158,7 +144,7 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     facts = {
         "reference": name,
         "seed": config.seed,
-        "n": n,
+        "n": judge.n,
         "batch_size": config.batch_size,
         "epochs": epochs,
         "threads": config.threads,
@@ -174,12 +160,9 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         options.modules,
         add=options.add,
     )
-    write_sheet(where.parent, name, shown[0])
-    used = little_used(shown[0], BYTES)
-    note = f"its samples hold {used}, of 0 for black to 255 for white: does the card's range fit?" if used else ""
-    return Evaluation(
-        f"{config.reference}, step {run.step}", dataset.title, values, where, kept, n, n, why_no_start, note
-    )
+    write_sheet(where.parent, name, shown)
+    title = f"{config.reference}, step {run.step}"
+    return Evaluation(title, dataset.title, values, where, kept, judge.n, judge.n, why_no_start, note)
 
 
 def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
@@ -193,16 +176,13 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     dataset = open_data(golden.sampler.reference, root)
     if dataset.fingerprint != facts.data_fingerprint:
         raise ValueError(f"{path} was trained on other data than {dataset.title}: --data-root FOLDER has {facts.data}")
-    extractor = choose_extractor(options, card, dataset, device, root)
-    n = how_many(options, dataset, "samples")
-    sampler = Sampler(golden.sampler.reference, golden.sampler.networks, device, options.seed)
-    shown: list[Tensor] = []
-    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
+    judge = judge_of(options, card, dataset, device, root)
+    values = judge.measure(Sampler(golden.sampler.reference, golden.sampler.networks, device, options.seed))
     size = min(card.batch_size, len(dataset))
     about = {
         "reference": options.name or facts.reference,
         "seed": facts.seed,
-        "n": n,
+        "n": judge.n,
         "batch_size": size,
         "epochs": facts.steps / batches_per_epoch(len(dataset), size, drop_last=card.drop_last),
     }
@@ -210,8 +190,9 @@ def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:
     trained |= {part: str(facts.environment.get(part, "ieee")) for part in (CONVOLUTIONS, PRODUCTS)}
     folder = options.out or Path("runs") / "evaluated" / _place(str(path))
     where, kept = write_evaluation(folder, values, about, dataset, device, trained, add=options.add)
-    write_sheet(where.parent, str(about["reference"]), shown[0])
-    return Evaluation(f"{facts.reference}, step {facts.steps}", dataset.title, values, where, kept, n, n)
+    write_sheet(where.parent, str(about["reference"]), judge.shown)
+    title = f"{facts.reference}, step {facts.steps}"
+    return Evaluation(title, dataset.title, values, where, kept, judge.n, judge.n, note=judge.note())
 
 
 def _evaluate_weights(spec: str, file: Path, options: EvaluateOptions, device: torch.device) -> Evaluation:
@@ -224,20 +205,19 @@ def _evaluate_weights(spec: str, file: Path, options: EvaluateOptions, device: t
     networks, told = weighted_networks(chosen, given, device)
     root = find_root(options.data_root, own=brings_data(chosen))
     card, dataset = chosen.card, open_data(chosen, root)
-    extractor = choose_extractor(options, card, dataset, device, root)
-    n = how_many(options, dataset, "samples")
-    sampler, shown = Sampler(chosen, networks, device, options.seed), list[Tensor]()
-    values = evaluate_sampler(sampler, dataset, n, extractor, shown.append)
+    judge = judge_of(options, card, dataset, device, root)
+    values = judge.measure(Sampler(chosen, networks, device, options.seed))
     # Not the reference's own name: nobody knows how long or on what they were trained, so that they decide no claim.
     name = f"{spec}, {file.name}"
-    facts = {"reference": options.name or name, "seed": options.seed, "n": n, "batch_size": card.batch_size}
+    facts = {"reference": options.name or name, "seed": options.seed, "n": judge.n, "batch_size": card.batch_size}
     folder = options.out or Path("runs") / "evaluated" / _place(f"{folder_name(spec)}-{file.stem}")
     weights = {"weights": given.digest, "weights of": told}
     where, kept = write_evaluation(
         folder, values, facts, dataset, device, weights, modules=options.modules, add=options.add
     )
-    write_sheet(where.parent, str(facts["reference"]), shown[0])
-    return Evaluation(name, dataset.title, values, where, kept, n, n, note=f"weights of {told}; {UNTOLD}")
+    write_sheet(where.parent, str(facts["reference"]), judge.shown)
+    note = "; ".join(filter(None, (f"weights of {told}; {UNTOLD}", judge.note())))
+    return Evaluation(name, dataset.title, values, where, kept, judge.n, judge.n, note=note)
 
 
 def _computed(path: Path, device: torch.device) -> dict[str, str]:

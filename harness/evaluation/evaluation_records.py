@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from harness.data import Dataset
+from harness.evaluation.mode_coverage import MODE_COVERAGE, NO_GOOD_SAMPLES
 from harness.files.figures import save_picture
 from harness.files.git import revision_here
 from harness.files.writing import moved_aside, write_text
@@ -71,28 +73,8 @@ def write_evaluation(
     """
     machine = environment(device)
     mark = fingerprint(machine)
-    common: dict[str, Any] = {
-        "suite": "quality",
-        "profile": "evaluate",
-        "data": dataset.title,
-        "real_data": dataset.real and dataset.complete,
-        "device": str(machine["device"]),
-        "environment": mark,
-    }
-    before = {"epochs": 0.0, "batch_size": None}  # what no training has made
-
-    def made(metric: Metric, protocol: dict[str, str], **more: Any) -> Record:
-        begun = before if protocol.get(TRAINING) == UNTRAINED else {}
-        named: dict[str, Any] = {"metric": metric.name, "unit": metric.unit, "better": metric.better}
-        return Record(**named, protocol=protocol, **(common | facts | begun | more))
-
-    records = []
-    for found in values:
-        protocol = {**(computed or {}), **found.protocol, DATA: dataset.fingerprint}
-        headline = is_headline(found.metric, protocol)
-        records.append(made(found.metric, protocol, value=found.value, status="measured", headline=headline))
-    if why_no_start:
-        records.append(made(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
+    about = {"profile": "evaluate", "device": str(machine["device"]), "environment": mark, **facts}
+    records = _made(values, about, dataset, computed or {}, why_no_start)
     earlier = earlier_evaluations(folder) if add else Asked((), (), *revision_here())
     there = read_records(folder / RECORDS) if add and (folder / RECORDS).is_file() else []
     _check_new(records, there, folder)
@@ -110,12 +92,46 @@ def write_evaluation(
     return folder / RECORDS, kept
 
 
-def write_sheet(folder: Path, name: str, images: Tensor) -> Path:
-    """A picture of what was measured, of the first 64 images (n, C, H, W) uint8; what lay there gets another name."""
+def _made(
+    values: Sequence[MetricValue],
+    about: Mapping[str, Any],
+    dataset: Dataset,
+    computed: Mapping[str, str],
+    why_no_start: str,
+) -> list[Record]:
+    """The records of `values`; of what isn't a number a skipped one."""
+    real_data = dataset.real and dataset.complete
+    before = {"epochs": 0.0, "batch_size": None}  # what no training has made
+
+    def record(metric: Metric, protocol: Mapping[str, str], **more: Any) -> Record:
+        begun = before if protocol.get(TRAINING) == UNTRAINED else {}
+        named: dict[str, Any] = {"metric": metric.name, "unit": metric.unit, "better": metric.better}
+        named |= {"suite": "modes" if metric in MODE_COVERAGE else "quality", "protocol": dict(protocol)}
+        return Record(**named, data=dataset.title, real_data=real_data, **{**about, **begun, **more})
+
+    made = []
+    for found in values:
+        protocol = {**computed, **found.protocol, DATA: dataset.fingerprint}
+        if math.isnan(found.value):
+            made.append(record(found.metric, protocol, value=None, status="skipped", reason=NO_GOOD_SAMPLES))
+        else:
+            headline = is_headline(found.metric, protocol)
+            made.append(record(found.metric, protocol, value=found.value, status="measured", headline=headline))
+    if why_no_start:
+        made.append(record(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
+    return made
+
+
+def write_sheet(folder: Path, name: str, images: Tensor | None) -> None:
+    """A picture of what was measured, of the first 64 images (n, C, H, W) uint8; what lay there gets another name.
+
+    Of what isn't images there is none.
+    """
+    if images is None:
+        return
     path = folder / f"samples-{re.sub(r'[^A-Za-z0-9.@=_-]+', '_', name)}.png"
     moved_aside(path)
     save_picture(path, picture_of(images[:_SHOWN].float(), (0.0, 255.0)))
-    return path
 
 
 def _write_figures(path: Path, records: Sequence[Record]) -> None:

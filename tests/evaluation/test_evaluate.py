@@ -15,10 +15,13 @@ from torch import Tensor
 from harness.checks.golden import keep_golden
 from harness.cli.__main__ import main
 from harness.data import batches_per_epoch, open_dataset
+from harness.data.grid import modes_of
 from harness.data.idx import write_idx
 from harness.evaluation.evaluate import Evaluation, evaluate
+from harness.evaluation.evaluation_records import write_evaluation
 from harness.evaluation.images import to_bytes, write_images
 from harness.evaluation.kept_generator import GoldenFacts
+from harness.evaluation.mode_coverage import NO_GOOD_SAMPLES, coverage_of
 from harness.evaluation.options import EvaluateOptions
 from harness.records.record import read_records
 from harness.records.report_folder import read_session, write_session
@@ -97,7 +100,7 @@ def test_a_start_that_cannot_be_measured_is_said(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("harness.evaluation.evaluate.evaluate_start", fails)
+    monkeypatch.setattr("harness.evaluation.judge.evaluate_start", fails)
     answer = ask(trained, against="", count=200)
     assert answer.why_no_start == "it leaves its range"
     (left,) = [r for r in read_records(answer.records) if r.protocol.get("training") == "none"]
@@ -278,6 +281,37 @@ def test_a_kept_generator_is_measured_on_what_it_was_trained_on(tmp_path: Path) 
     keep_golden(Sampler(get("idl-gan-mnist"), networks, CPU, 3), other, tmp_path / "other")
     with pytest.raises(ValueError, match="was trained on other data than MNIST, 5,000 of 60,000: --data-root FOLDER"):
         evaluate(EvaluateOptions(str(tmp_path / "other"), out=tmp_path / "none"))
+
+
+def test_points_are_held_against_the_modes_of_their_card(tmp_path: Path) -> None:
+    """As the modes suite does it, so that tables and claims read both."""
+    config = RunConfig("idl-gan-grid", seed=0, batch_size=8, steps=1, tensorboard=False, pictures=False, device="cpu")
+    train(config, tmp_path / "0")
+    shown = run("evaluate", tmp_path / "0", "-n", "500", "--device", "cpu").stdout
+    assert "500 points, against 3×3 Gaussian grid" in shown
+    assert "modes_captured" in shown
+    assert "mode_share" not in shown
+    records = read_records(tmp_path / "0" / "records.jsonl")
+    assert {r.suite for r in records} == {"modes"}
+    shares = [r.value for r in records if r.metric == "mode_share"]
+    assert len(shares) == 9
+    (quality,) = [r.value for r in records if r.metric == "high_quality_fraction"]
+    assert sum(filter(None, shares)) == pytest.approx(quality)
+    assert not list((tmp_path / "0").glob("samples-*.png")), "no picture of images where there are none"
+    with pytest.raises(ValueError, match=r"--extractor mnistnet looks at images; idl-gan-grid draws .* 9 modes"):
+        evaluate(EvaluateOptions(str(tmp_path / "0"), extractor="mnistnet", device="cpu"))
+
+
+def test_what_no_mode_has_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    card = get("idl-gan-grid").card
+    modes = modes_of(card)
+    assert modes is not None
+    far = coverage_of(np.full((10, 2), 50.0), modes)
+    facts = {"reference": card.name, "seed": 0, "n": 10}
+    where, _ = write_evaluation(tmp_path, far.values(), facts, open_dataset(card, None), CPU)
+    found = {r.metric: (r.value, r.status, r.reason) for r in read_records(where)}
+    assert found["reverse_kl"] == found["spread_ratio"] == (None, "skipped", NO_GOOD_SAMPLES)
+    assert found["modes_captured"] == (0, "measured", "")
 
 
 def test_several_evaluations_make_one_report(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ from scipy.special import rel_entr
 from harness.records.arrays import Floats
 from harness.records.metrics import (
     HIGH_QUALITY,
+    MODE,
+    MODE_SHARE,
+    MODE_SPREAD,
     MODES_CAPTURED,
     MODES_WITH_MASS,
     REVERSE_KL,
@@ -24,6 +27,8 @@ from harness.records.metrics import (
 )
 from reference import Modes
 
+MODE_COVERAGE = (MODES_CAPTURED, MODES_WITH_MASS, HIGH_QUALITY, REVERSE_KL, SPREAD_RATIO, MODE_SHARE, MODE_SPREAD)
+NO_GOOD_SAMPLES = "no mode has enough high-quality samples"  # why a value isn't a number
 RADIUS = 3.0
 TRUE_HIGH_QUALITY = 1 - math.exp(-(RADIUS**2) / 2)
 # The true distribution's spread per axis, among its high-quality samples, in units of σ: cutting a round Gaussian at
@@ -64,6 +69,16 @@ class ModeCoverage:
             MetricValue(REVERSE_KL, self.reverse_kl),
             MetricValue(SPREAD_RATIO, self.spread_ratio),
         ]
+
+    def by_mode(self, modes: Modes, n: int) -> list[MetricValue]:
+        """What is said of each mode; no spread of one with fewer than two high-quality samples of the `n`."""
+        found = []
+        for (x, y), count, spread in zip(modes.centres, self.counts, self.spreads, strict=True):
+            mode = {MODE: f"({x:g}, {y:g})"}
+            found.append(MetricValue(MODE_SHARE, count / n, mode))
+            if not math.isnan(spread):
+                found.append(MetricValue(MODE_SPREAD, float(spread), mode))
+        return found
 
 
 def mode_coverage(samples: Floats, centres: Floats, sigma: float) -> ModeCoverage:

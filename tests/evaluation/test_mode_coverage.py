@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.mode_coverage import TRUE_HIGH_QUALITY, mode_coverage
+from harness.evaluation.mode_coverage import TRUE_HIGH_QUALITY, mode_coverage
 
 CENTRES = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)], np.float64)
 SIGMA = 0.05

@@ -1,0 +1,100 @@
+"""What measures a generator: an extractor that looks at its images, or the modes that its points should hit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from harness.data import Dataset
+from harness.data.grid import modes_of
+from harness.evaluation.compared import USUAL_N, choose_extractor, how_many
+from harness.evaluation.extractors.extractor import Extractor
+from harness.evaluation.images import BYTES, little_used
+from harness.evaluation.mode_coverage import coverage_of
+from harness.evaluation.options import EvaluateOptions
+from harness.evaluation.protocol import evaluate_sampler, evaluate_start
+from harness.records.metrics import MetricValue
+from harness.training.sampler import Sampler
+from reference import Card, Modes
+
+
+class Judge(Protocol):
+    """Measures samplers of one card.
+
+    Attributes:
+        n: samples of each.
+        shown: the images that were looked at last, uint8 (n, C, H, W); None for points, and before any were.
+    """
+
+    n: int
+    shown: Tensor | None
+
+    def measure(self, sampler: Sampler) -> list[MetricValue]:
+        """Every metric of its samples; raises ValueError for what can't be measured."""
+        ...
+
+    def measure_start(self, sampler: Sampler) -> list[MetricValue]:
+        """What a training is held against where it began; nothing where none is."""
+        ...
+
+    def note(self) -> str:
+        """What somebody should look at, "" for nothing."""
+        ...
+
+
+def judge_of(options: EvaluateOptions, card: Card, dataset: Dataset, device: torch.device, root: Path | None) -> Judge:
+    """Who can measure what is drawn for `card`.
+
+    Raises:
+        ValueError: nobody; the one asked for can't; or fewer real images are there than samples are asked for.
+    """
+    modes = modes_of(card)
+    if modes is None:
+        extractor = choose_extractor(options, card, dataset, device, root)
+        return _Looking(extractor, dataset, how_many(options, dataset, "samples"))
+    if options.extractor is not None:
+        raise ValueError(
+            f"--extractor {options.extractor} looks at images; {card.name} draws points, which are held against the "
+            f"{len(modes.centres)} modes of {dataset.title}"
+        )
+    return _Counting(modes, options.count or USUAL_N)
+
+
+class _Looking:
+    def __init__(self, extractor: Extractor, dataset: Dataset, n: int) -> None:
+        self.extractor, self.dataset, self.n = extractor, dataset, n
+        self.shown: Tensor | None = None
+
+    def measure(self, sampler: Sampler) -> list[MetricValue]:
+        return evaluate_sampler(sampler, self.dataset, self.n, self.extractor, self._show)
+
+    def measure_start(self, sampler: Sampler) -> list[MetricValue]:
+        return evaluate_start(sampler, self.dataset, self.n, self.extractor)
+
+    def note(self) -> str:
+        used = "" if self.shown is None else little_used(self.shown, BYTES)
+        return f"its samples hold {used}, of 0 for black to 255 for white: does the card's range fit?" if used else ""
+
+    def _show(self, images: Tensor) -> None:
+        self.shown = images
+
+
+class _Counting:
+    shown: Tensor | None = None
+
+    def __init__(self, modes: Modes, n: int) -> None:
+        self.modes, self.n = modes, n
+
+    def measure(self, sampler: Sampler) -> list[MetricValue]:
+        found = coverage_of(sampler.draw(self.n).double().numpy(), self.modes)
+        return [*found.values(), *found.by_mode(self.modes, self.n)]
+
+    def measure_start(self, sampler: Sampler) -> list[MetricValue]:
+        del sampler  # points that no training has moved hit no mode: that tells nothing
+        return []
+
+    def note(self) -> str:
+        return ""
