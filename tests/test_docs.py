@@ -34,8 +34,17 @@ def test_every_page_is_in_the_navigation_once() -> None:
 def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.encode()) <= 8 * 1024
-    for link in re.findall(r"\]\(([^)#]+)", text):
-        assert link.startswith("http") or (ROOT / link).exists(), link
+    assert not _broken(ROOT / "README.md")
+
+
+def test_links_of_the_evidence_lead_somewhere() -> None:
+    for page in (ROOT / "reports" / "measured").glob("*.md"):
+        assert not _broken(page), page
+
+
+def _broken(page: Path) -> list[str]:
+    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    return [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]
 
 
 def test_commands_that_the_manual_shows_exist() -> None:

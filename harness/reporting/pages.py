@@ -94,9 +94,14 @@ def write_evidence(folder: Path, cards: Cards) -> list[Path]:
         raise ValueError(f"{folder} holds no report, nor reports two levels below it")
     decisions = decide(cards, [], evidence)
     made = _without_gaps(scorecard_of(decisions).drop(columns="measured here"))
-    names = "\n".join(f"- [{source.name}]({source.name}/report.md)" for source in evidence)
+    names = "\n".join(f"- [{source.name}]({_place(folder, source.name)})" for source in evidence)
     heading = f"# {SCORECARD.title}\n\n{tally_claims(decisions)}\n\nFrom these reports:\n\n{names}"
     return write_table(folder, SCORECARD.name, made, heading)
+
+
+def _place(folder: Path, name: str) -> str:
+    """Where a report is read: its page, or its folder, for an evaluation has no page."""
+    return f"{name}/{REPORT}" if (folder / name / REPORT).is_file() else f"{name}/"
 
 
 def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:

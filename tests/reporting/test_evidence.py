@@ -101,7 +101,10 @@ def test_the_scorecard_of_all_reports_is_one_page(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["scorecard.csv", "scorecard.md"]
     text = (tmp_path / "scorecard.md").read_text()
     assert "1 of 1 claims are decided: 1 reproduced." in text
-    assert "- [a/x](a/x/report.md)" in text
+    assert "- [a/x](a/x/)" in text, "of an evaluation there are records and no page"
+    (tmp_path / "a" / "x" / "report.md").touch()
+    write_evidence(tmp_path, CARDS)
+    assert "- [a/x](a/x/report.md)" in (tmp_path / "scorecard.md").read_text()
     with pytest.raises(ValueError, match="holds no report, nor reports two levels below it"):
         write_evidence(tmp_path / "a", CARDS)
 
