@@ -70,10 +70,14 @@ class Child:
     Args:
         mask: the GPUs that it may see, as CUDA_VISIBLE_DEVICES; None for all.
 
+    Attributes:
+        environment: the machine that it has found; None until it has answered for the first time.
+
     Raises:
-        RefusedError: it can't start, or not for this run.
-        LostError: it ended meanwhile.
+        RefusedError: it can't start.
     """
+
+    environment: Mapping[str, Any] | None = None
 
     def __init__(self, command: Command, mask: str | None) -> None:
         for folder, what in ((command.folder, "the working directory"), (command.report, "the report folder")):
@@ -104,29 +108,51 @@ class Child:
         os.close(their_reading)
         self._asks: TextIO = os.fdopen(my_writing, "w", encoding="utf-8")
         self._answers: TextIO = os.fdopen(reading, encoding="utf-8")
-        self.environment: Mapping[str, Any] = self._answer()["environment"]
 
     def do(self, places: Sequence[int]) -> list[Told]:
         """Do checks, by their places in the whole run; returns what they told.
 
         Raises:
-            RefusedError: the run can't go on: a full disk, or time that is over.
+            RefusedError: it can do nothing for this run, or the run can't go on: a full disk, or time that is over.
             LostError: it ended meanwhile.
         """
+        if self.environment is None:
+            self.answer()
+        self.ask(places)
+        return self.answer()
+
+    def ask(self, places: Sequence[int]) -> None:
+        """Say which checks to do next."""
         with contextlib.suppress(BrokenPipeError):
             self._asks.write(json.dumps(list(places)) + "\n")
             self._asks.flush()
-        self._answer()
+
+    def answer(self) -> list[Told]:
+        """What it has told of the checks that it was asked for last; nothing, with its first answer.
+
+        Raises:
+            RefusedError, LostError: see `do`.
+        """
+        answer = self._answer()
+        self.environment = answer.get("environment", self.environment)
         return list(self._tail.news())
+
+    def fileno(self) -> int:
+        """What can be read from when it has answered, for `select`."""
+        return self._answers.fileno()
 
     @property
     def runs(self) -> bool:
         """Whether it hasn't ended."""
         return self._process.poll() is None
 
-    def stop(self) -> None:
-        """End it; a training writes a checkpoint first."""
+    def terminate(self) -> None:
+        """Ask it to end; a training writes a checkpoint first."""
         self._process.terminate()
+
+    def stop(self) -> None:
+        """End it, in order if it can."""
+        self.terminate()
         try:
             self._process.wait(_STOPPING_SECONDS)
         except subprocess.TimeoutExpired:

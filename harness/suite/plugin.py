@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import pytest
+import torch
 
 from harness.files.cache import CacheError
 from harness.records.profiles import PROFILES
@@ -24,13 +26,14 @@ from harness.reporting.console import in_words, new_console
 from harness.reporting.screen import showing
 from harness.suite.deadline import STOPPED
 from harness.suite.forecast import CHECK_SECONDS, devices_table, forecast, forecast_table
+from harness.suite.gpu_jobs import GpuJobs, gpu_masks
 from harness.suite.jobs import Jobs
 from harness.suite.pace import Pace
-from harness.suite.rays import RETRIES, Rays, command_of
+from harness.suite.rays import Rays
 from harness.suite.run import Run
 from harness.suite.serve import do_as_told
 from harness.suite.session import Session
-from harness.suite.settings import ENGINES, HERE, RAY, settings_from
+from harness.suite.settings import ENGINES, HERE, RAY, RETRIES, settings_from
 from harness.suite.summary import summary_lines
 from harness.suite.units import note, suite_of
 from harness.training.device import numerics_of
@@ -59,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where trainings are kept: finished ones are used, begun ones gone on with (default: anew, in the report)",
     )
     group.addoption(
-        "--jobs", type=int, help="processes on a CPU, for what isn't timed (default: the profile's, at most the cores)"
+        "--jobs",
+        type=int,
+        help="processes for what isn't timed (default: on a CPU the profile's, at most the cores; on GPUs 1)",
     )
     group.addoption(
         "--resume", action="store_true", help="go on with the run in the report folder; begin where there is none"
@@ -252,22 +257,24 @@ def _say_plan(session: pytest.Session, opened: Session) -> None:
         )
 
 
-def _engine(run: Run, opened: Session) -> Jobs | Rays:
+def _engine(run: Run, opened: Session) -> Jobs | GpuJobs | Rays:
     settings, on_gpu = opened.settings, opened.device.type == "cuda"
-    if settings.engine != RAY:
+    if settings.gpus_per_run is not None and not on_gpu:
+        raise ValueError("--gpus-per-run has no effect on a CPU")
+    if settings.engine != RAY and (not on_gpu or (settings.jobs or 1) == 1):
+        if settings.retries is not None:
+            raise ValueError(f"--retries has no effect on a CPU without --engine {RAY}")
         return Jobs(run, opened.jobs)
     threads = opened.profile.threads or (None if on_gpu else 1)
-    kept = [spec for spec, _ in opened.cards if opened.has_the_baselines_bits(spec)]
-    command = command_of(run, threads, opened.deadline.at, kept)
+    command = run.command(threads, [spec for spec, _ in opened.cards if opened.has_the_baselines_bits(spec)])
     gpus = (settings.gpus_per_run or 1.0) if on_gpu else 0.0
+    retries = RETRIES if settings.retries is None else settings.retries
+    if settings.engine != RAY:
+        there = torch.cuda.device_count()
+        masks = gpu_masks(os.environ.get("CUDA_VISIBLE_DEVICES"), there, gpus, settings.jobs or 1)
+        return GpuJobs(run, command, masks, retries)
     return Rays(
-        run,
-        command,
-        address=settings.address,
-        gpus=gpus,
-        cpus=threads or 1,
-        jobs=settings.jobs,
-        retries=RETRIES if settings.retries is None else settings.retries,
+        run, command, address=settings.address, gpus=gpus, cpus=threads or 1, jobs=settings.jobs, retries=retries
     )
 
 

@@ -10,22 +10,17 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from harness.records.environment import moved_bits
-from harness.records.options import ROOT_VARIABLE
 from harness.suite.child import Command, LostError
 from harness.suite.journal import Told, read_told
 from harness.suite.run import Run
 from harness.suite.task import do_unit
-from harness.suite.units import Unit, note
+from harness.suite.units import Unit
 
-RETRIES = 3
-_KEPT_VARIABLES = ("OMP_NUM_THREADS", "PYTHONPATH", ROOT_VARIABLE)
 _POLL_SECONDS = 0.5
 _SHOWN = 8  # units in a line of progress
 _ANSWER_SECONDS = 5.0  # that an address gets to answer
@@ -74,7 +69,6 @@ class Rays:
     ) -> None:
         self._run, self._suite, self._command, self._address = run, run.suite, command, address
         self._gpus, self._cpus, self._jobs, self._retries = gpus, cpus, jobs, retries
-        self._environment: Mapping[str, Any] | None = None
 
     def run(self) -> None:
         """Do every unit that is left.
@@ -125,35 +119,13 @@ class Rays:
                 if place in told:
                     self._run.tell(told[place])
             for left in self._run.left([unit]):
-                self._fail(left, why)
+                self._run.fail(left, why)
             return
         if "refused" in found:
             pytest.exit(f"gan-harness: {found['refused']}", found["exit_code"])
-        self._check_machine(found["environment"])
+        self._run.check_machine(found["environment"])
         for told in found["told"]:
             self._run.tell(Told(**told))
-
-    def _check_machine(self, facts: Mapping[str, Any] | None) -> None:
-        """All records of a run are of one kind of machine."""
-        if facts is None:
-            return
-        self._environment = self._environment or facts
-        self._suite.recorder.know(facts)
-        differ = [f"{name} {one} and {other}" for name, one, other in moved_bits(self._environment, facts)]
-        if differ:
-            pytest.exit(f"gan-harness: nodes of the cluster differ: {'; '.join(differ)}; name one kind", returncode=2)
-
-    def _fail(self, unit: Unit, why: str) -> None:
-        """Its checks have failed, for a reason that no check could give itself."""
-        for place, item in unit.items:
-            self._suite.place = place
-            report = pytest.TestReport(
-                item.nodeid, item.location, dict.fromkeys(item.keywords, 1), "failed", why, when="call"
-            )
-            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-            note(item, self._suite, "failed", why)
-            item.ihook.pytest_runtest_logreport(report=report)
-            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
     def _stop(self, ray: Any, begun: Sequence[Any]) -> None:
         """End what still runs, in order, and take what it has told."""
@@ -206,18 +178,3 @@ def _check_answers(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
-
-
-def command_of(run: Run, threads: int | None, until: float | None, kept: Sequence[str]) -> Command:
-    """How processes that do this run's checks are started."""
-    arguments = tuple(str(argument) for argument in run.session.config.invocation_params.args)
-    return Command(
-        arguments,
-        str(Path.cwd()),
-        str(Path(run.suite.settings.report_dir).resolve()),
-        run.name,
-        {name: os.environ.get(name) for name in _KEPT_VARIABLES},  # Ray sets the first
-        threads,
-        until,
-        tuple(kept),
-    )

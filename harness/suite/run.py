@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.records.environment import moved_bits
+from harness.records.options import ROOT_VARIABLE
 from harness.records.report_folder import CHECKS
+from harness.suite.child import Command
 from harness.suite.costs import operations
 from harness.suite.journal import Collected, Journal, Told, read_collected, read_told, write_collected
 from harness.suite.session import Session
 from harness.suite.shards import dealt
-from harness.suite.units import Placed, Unit, plan, run_checks, stop_if_asked
+from harness.suite.units import Placed, Unit, note, plan, run_checks, stop_if_asked
 from reference import source_digest
+
+_KEPT_VARIABLES = ("OMP_NUM_THREADS", "PYTHONPATH", ROOT_VARIABLE)
 
 
 def collected(items: Sequence[pytest.Item], arguments: Sequence[str]) -> Collected:
@@ -65,6 +72,7 @@ class Run:
             self.shared.sort(key=lambda unit: -operations(unit.items))
         self._closing = [(place, item) for place, item in closing if place not in self._earlier]
         self.journal = Journal(suite, session.config, self.folder / "0.jsonl")
+        self._machine: Mapping[str, Any] | None = None
 
     def _begun(self, now: Collected) -> tuple[dict[int, Told], str]:
         """What an interrupted run has told that this one goes on with, and the name of it; nothing for a new one."""
@@ -132,7 +140,42 @@ class Run:
                 self._told[told.place] = told
                 self.suite.adopt(told.place, told.records)
 
+    def fail(self, unit: Unit, why: str) -> None:
+        """Its checks have failed, for a reason that no check could give itself."""
+        for place, item in unit.items:
+            self.suite.place = place
+            report = pytest.TestReport(
+                item.nodeid, item.location, dict.fromkeys(item.keywords, 1), "failed", why, when="call"
+            )
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+            note(item, self.suite, "failed", why)
+            item.ihook.pytest_runtest_logreport(report=report)
+            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def check_machine(self, facts: Mapping[str, Any] | None) -> None:
+        """All records of a run are of one kind of machine; ends the run where another process has found another."""
+        if facts is None:
+            return
+        self._machine = self._machine or facts
+        self.suite.recorder.know(facts)
+        differ = [f"{name} {one} and {other}" for name, one, other in moved_bits(self._machine, facts)]
+        if differ:
+            pytest.exit(f"gan-harness: processes of this run differ: {'; '.join(differ)}; name one kind", returncode=2)
+
     def left(self, units: Sequence[Unit]) -> list[Unit]:
         """What nobody has told of, or done here."""
         done = {*self._told, *self.journal.places}
         return [unit for whole in units if (unit := whole.without(done)).items]
+
+    def command(self, threads: int | None, kept: Sequence[str]) -> Command:
+        """How processes that do this run's checks are started; `kept` are the references with the baseline's bits."""
+        return Command(
+            tuple(str(argument) for argument in self.session.config.invocation_params.args),
+            str(Path.cwd()),
+            str(Path(self.suite.settings.report_dir).resolve()),
+            self.name,
+            {name: os.environ.get(name) for name in _KEPT_VARIABLES},  # Ray sets the first
+            threads,
+            self.suite.deadline.at,
+            tuple(kept),
+        )

@@ -47,7 +47,7 @@ from harness.reporting.recorder import Recorder
 from harness.reporting.scorecard import claims_line
 from harness.reporting.screen import showing
 from harness.suite.deadline import Deadline
-from harness.suite.settings import RAY, Settings
+from harness.suite.settings import Settings
 from harness.suite.subject import Subject
 from harness.training.device import check_workspace_variable, resolve_device
 from reference import Card
@@ -95,8 +95,6 @@ class Session:
         asked_for = tuple(spec for spec, _ in self.cards)
         code = {module: registry.source_digest(module) for module in settings.modules}
         self._asked = Asked(asked_for, settings.modules, *revision_here(), options=settings.given(), code=code)
-        if self.device.type == "cuda" and (settings.jobs or 1) > 1 and settings.engine != RAY:
-            raise ValueError(f"--jobs {settings.jobs} on a GPU takes --engine {RAY}, which shares GPUs out")
         joins = settings.joins is not None
         goes_on = settings.resume and not joins and _is_its_report(settings.report_dir, self._asked, self.device)
         self.recorder = Recorder(

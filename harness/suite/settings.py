@@ -18,6 +18,7 @@ from harness.suite.deadline import parse_seconds
 from harness.suite.shards import Shard, parse_shard
 
 HERE, RAY = ENGINES = ("here", "ray")
+RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,19 @@ class Settings:
     def _check_engine(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, not {self.engine!r}")
-        only = {"address": self.address, "gpus-per-run": self.gpus_per_run, "retries": self.retries}
-        for name in (name for name, value in only.items() if value is not None and self.engine != RAY):
-            raise ValueError(f"--{name} has no effect without --engine {RAY}")
+        several = self.engine == RAY or (self.jobs or 1) > 1
+        if self.address is not None and self.engine != RAY:
+            raise ValueError(f"--address has no effect without --engine {RAY}")
+        only = {"gpus-per-run": self.gpus_per_run, "retries": self.retries}
+        for name in (name for name, value in only.items() if value is not None and not several):
+            raise ValueError(f"--{name} has no effect without --jobs N or --engine {RAY}")
         if self.retries is not None and self.retries < 0:
             raise ValueError(f"--retries must be 0 or more, not {self.retries}")
-        if self.engine == RAY and ":" in self.device:
-            raise ValueError(f"--device {self.device} with --engine {RAY}: Ray chooses the card; give --device cuda")
+        if several and ":" in self.device:
+            raise ValueError(
+                f"--device {self.device} with {f'--engine {RAY}' if self.engine == RAY else f'--jobs {self.jobs}'}: "
+                "each process is given its card; give --device cuda, and CUDA_VISIBLE_DEVICES for some of them"
+            )
         share = self.gpus_per_run
         if share is not None and not (0 < share <= 1 or (share > 1 and share == int(share))):
             raise ValueError(f"--gpus-per-run must be a part of one, or a whole number, not {share:g}")
