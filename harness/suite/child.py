@@ -123,7 +123,7 @@ class Child:
 
     def ask(self, places: Sequence[int]) -> None:
         """Say which checks to do next."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError):  # its answer will tell
             self._asks.write(json.dumps(list(places)) + "\n")
             self._asks.flush()
 
@@ -157,21 +157,29 @@ class Child:
             self._process.wait(_STOPPING_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+        self._ended()
 
     def _answer(self) -> dict[str, Any]:
         line = self._answers.readline()
         if line:
             answer: dict[str, Any] = json.loads(line)
             if "refused" in answer:
-                self._process.wait()
+                self._ended()
                 raise RefusedError(answer["refused"], answer["exit_code"])
             return answer
-        code = self._process.wait()
+        code = self._ended()
         if code in (2, 3, 4):  # wrong use, or a fault of ours: it would end so again
             raise RefusedError(f"on {platform.node()}: {self._last_words() or f'see {self._log}'}")
         ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         raise LostError(f"a process on {platform.node()} ended with {ended}")
+
+    def _ended(self) -> int:
+        """Wait for it, and let go of its pipes; returns its exit code."""
+        code = self._process.wait()
+        for pipe in (self._asks, self._answers):
+            with contextlib.suppress(BrokenPipeError):  # what it didn't read any more
+                pipe.close()
+        return code
 
     def _last_words(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")

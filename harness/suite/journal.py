@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.files.writing import write_text
 
@@ -142,9 +143,18 @@ class Journal:
             return
         made = self._suite.recorder.records[self._recorded :]
         self._told.records.extend(json.loads(record.to_line()) for record in made)
-        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(json.dumps(asdict(self._told)) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(json.dumps(asdict(self._told)) + "\n")
+        except OSError as error:  # a full disk: nothing that follows could be gone on with
+            _end_run(f"{self._path} on {platform.node()}: {error.strerror}; what was told before is kept")
         self.places.add(self._told.place)
+
+
+def _end_run(why: str) -> NoReturn:
+    import pytest
+
+    pytest.exit(f"gan-harness: {why}", returncode=2)
 
 
 def _drop_what_was_cut_off(path: Path) -> None:

@@ -137,11 +137,9 @@ def test_the_users_example_runs_on_every_suite_unchanged(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--profile", "huge"), "unknown profile 'huge'; there are: smoke, standard, documented"),
         (("--device", "tpu"), "unknown device 'tpu'; there are: auto"),
         (("--references", "mlp*,nothing-*"), "no reference matches 'nothing-*'; there are:"),
         (("--data-root", "/no/where"), "the data root /no/where isn't a folder"),
-        (("--seeds", "0"), "--seeds must be 1 or more, not 0"),
         (("--reference-module", "no.module"), "the reference module 'no.module' can't be imported"),
         (("-n", "2"), "pytest-xdist's -n would time and train things at once that disturb each other: --jobs N"),
     ],
