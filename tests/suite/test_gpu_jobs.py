@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -101,3 +102,8 @@ def test_what_always_dies_has_failed_and_the_others_finish(whole: tuple[Path, st
     assert failed[0]["reason"] == f"lost 2 times: a process on {os.uname().nodename} ended with SIGKILL"
     mine = [r for r in found if r["reference"] == "toy-grid"]
     assert mine == [r for r in records(whole[0]) if r["reference"] == "toy-grid"]
+
+
+def test_cards_that_differ_are_named(tmp_path: Path) -> None:
+    shown = ended(start(tmp_path / "report", *TWO, "-p", "tests.other_cards"), tmp_path / "report", code=2)
+    assert re.search(r"processes of this run differ: device card (0 and card 1|1 and card 0); name one kind", shown)
