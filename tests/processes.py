@@ -32,7 +32,7 @@ _PRELOADED = [
     "harness.comparison.compare",
     "sklearn.datasets",
     "tensorboard",
-    "torch._dynamo",
+    "torchvision",
     "harness.suite.session",
     "pytest",
 ]

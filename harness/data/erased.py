@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.transforms import RandomErasing
 
 from harness.data.dataset import Dataset, seeded
 from reference import Batch
@@ -19,7 +18,9 @@ class Erased:
     """
 
     def __init__(self, whole: Dataset) -> None:
-        self.whole = whole
+        from torchvision.transforms import RandomErasing  # brings TorchDynamo: two seconds
+
+        self.whole, self._place = whole, RandomErasing.get_params
         self.title, self.real, self.in_memory = whole.title, whole.real, whole.in_memory
         self.complete = whole.complete
 
@@ -38,24 +39,23 @@ class Erased:
         """The samples at `indices` with holes that follow from `seed`."""
         batch = self.whole[indices]
         with seeded(seed):
-            return self._with_holes(batch, _holes(batch.data))
+            return self._with_holes(batch, self._holes(batch.data))
 
     def holes(self, indices: Tensor) -> Tensor:
         """(B, 1, H, W), true where indexing erases."""
         drawn = []
         for index in indices.tolist():
             with seeded(index):
-                drawn.append(_holes(self.whole[torch.tensor([index])].data))
+                drawn.append(self._holes(self.whole[torch.tensor([index])].data))
         return torch.cat(drawn)
 
     def _with_holes(self, batch: Batch, holes: Tensor) -> Batch:
         return Batch(batch.data, batch.labels, batch.data.masked_fill(holes, 0.0))
 
-
-def _holes(images: Tensor) -> Tensor:
-    """One rectangle per image from torch's global random state."""
-    holes = torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool)
-    for image, hole in zip(images, holes, strict=True):
-        top, left, height, width, _ = RandomErasing.get_params(image, SCALE, RATIO, value=[0.0])
-        hole[:, top : top + height, left : left + width] = True
-    return holes
+    def _holes(self, images: Tensor) -> Tensor:
+        """One rectangle per image from torch's global random state."""
+        holes = torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool)
+        for image, hole in zip(images, holes, strict=True):
+            top, left, height, width, _ = self._place(image, SCALE, RATIO, value=[0.0])
+            hole[:, top : top + height, left : left + width] = True
+        return holes

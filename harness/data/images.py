@@ -13,7 +13,6 @@ import PIL
 import torch
 from PIL import Image, features
 from torch import Tensor
-from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # Pictures too, which none of the data sets has: left where they are, they would be left out without a word.
@@ -116,6 +115,8 @@ class Framing:
     def __init__(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2]:
             raise ValueError(f"pictures can be given as (3, S, S), not as {shape}")
+        from torchvision.transforms import CenterCrop, InterpolationMode, Resize  # brings TorchDynamo: two seconds
+
         self.shape = shape
         self._resize = Resize(shape[-1], InterpolationMode.BILINEAR)
         self._crop = CenterCrop(shape[-1])

@@ -10,13 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision import datasets, transforms
 
 from harness.data.dataset import Dataset
 from harness.data.device_transfer import DeviceTransfer
@@ -28,6 +27,9 @@ from harness.data.packing import pack_of, write_pack
 from harness.data.page_cache import drop
 from harness.data.storage import Disk, OwnDisk, SimulatedDisk, Work
 from harness.records.options import PREFETCH
+
+if TYPE_CHECKING:
+    from torchvision import datasets
 
 if sys.platform != "win32":
     import resource
@@ -69,6 +71,8 @@ class Stored:
 
     def open_as_documented(self, disk: Disk) -> datasets.ImageFolder:
         """Document 000's data set, from its own lines."""
+        from torchvision import datasets, transforms  # brings TorchDynamo: two seconds
+
         return datasets.ImageFolder(
             str(self.root / "pictures"),
             transforms.Compose(
@@ -99,6 +103,8 @@ class _Waiting:
 
     def __call__(self, path: str) -> Image.Image:
         file = Path(path)
+        from torchvision import datasets
+
         self.disk.wait(file, 0, file.stat().st_size)
         image: Image.Image = datasets.folder.pil_loader(path)
         return image

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 from harness.data import Dataset
 from harness.data.dataset import linspace_indices
@@ -98,6 +97,8 @@ def picture_of(samples: Tensor, value_range: tuple[float, float], columns: int |
     samples = samples.detach().float().cpu()
     if samples.shape[1:] == (2,):
         return _scatter(samples, value_range)
+    from torchvision.utils import make_grid  # brings TorchDynamo: two seconds
+
     images = _as_images(samples)
     factor = max(1, _SMALL // images.shape[-1])
     images = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
