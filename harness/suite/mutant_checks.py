@@ -47,7 +47,7 @@ class MutantChecks:
         torch.manual_seed(0)
         networks = made_networks(chosen)
         wrong = optimizer_mismatches(chosen.optimizers(networks), chosen.card)
-        for role in networks.keys() & chosen.card.networks.keys():
+        for role in (role for role in networks if role in chosen.card.networks):
             wrong += initial_value_mismatches(networks, chosen.card, role)
         return "; ".join(wrong[:2])
 
