@@ -73,6 +73,8 @@ class GpuJobs:
                 for child in select.select(list(self._busy), [], [], _POLL_SECONDS)[0]:
                     self._hear(child)
                 self._suite.deadline.check()
+            for log in self._run.folder.glob("*.txt"):  # nothing went wrong that they could tell of
+                log.unlink()
         except BaseException:
             self._suite.deadline.disarm()  # stopping isn't interrupted
             raise
@@ -86,12 +88,13 @@ class GpuJobs:
 
     def _hear(self, child: Child) -> None:
         """Tell what a process has answered, and give it the next unit."""
-        mask, unit = self._busy.pop(child)
+        mask, unit = self._busy[child]
         try:
             told = child.answer()
         except RefusedError as error:
             pytest.exit(f"gan-harness: {error}", error.exit_code)
         except LostError as error:
+            del self._busy[child]
             self._try_again(unit, mask, error)
             return
         self._run.check_machine(child.environment)
@@ -102,6 +105,7 @@ class GpuJobs:
             self._busy[child] = (mask, following)
             child.ask([place for place, _ in following.items])
         else:
+            del self._busy[child]
             child.stop()
         names = [unit.key.removeprefix("subject ") for _, unit in self._busy.values() if unit is not None]
         self._suite.say_what_runs(f"{len(names)} units begun: {', '.join(names)}")
@@ -127,13 +131,10 @@ class GpuJobs:
             self._start(mask)
 
     def _end(self) -> None:
-        """End whoever still works, in order, and take what it has told; of a run without a fault no log is kept."""
+        """End whoever still works, in order, and take what it has told."""
         for child in self._busy:
             child.terminate()
         for child in self._busy:
             child.stop()
         if self._busy:
             self._run.take(read_told(self._run.folder).values())
-        else:
-            for log in self._run.folder.glob("*.txt"):
-                log.unlink()

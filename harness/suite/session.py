@@ -131,7 +131,7 @@ class Session:
 
     @property
     def jobs(self) -> int:
-        """How many processes do what isn't timed: of few references one, for each takes a start."""
+        """How many processes that are forked do what isn't timed: of few references one, and with CUDA none else."""
         if self.device.type == "cuda":
             return 1
         usual = self.profile.jobs if len(self.subjects) > _FEW else 1
