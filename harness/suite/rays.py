@@ -78,7 +78,7 @@ class Rays:
             pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop, after --maxfail or so.
         """
         ray = import_ray()
-        with _connected(ray, self._address, self._gpus):
+        with connected(ray, self._address, self._gpus):
             try:
                 self._all(ray, self._run.shared, self._jobs, self._gpus)
                 # What times a machine has a whole GPU, and nothing else runs.
@@ -146,8 +146,8 @@ def _cause(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _connected(ray: Any, address: str | None, gpus: float) -> Iterator[None]:
-    """Ray, on this machine or where `address` says.
+def connected(ray: Any, address: str | None, gpus: float) -> Iterator[None]:
+    """Ray, on this machine or where `address` says, until the end of the block.
 
     Raises:
         ValueError: nobody answers there, or no node has so many GPUs.

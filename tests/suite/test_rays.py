@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -66,13 +67,27 @@ def test_what_is_killed_is_done_again_and_what_always_dies_has_failed(whole: tup
     assert len({json.loads(line)["place"] for line in lines}) == len(lines), "no check was done twice"
 
 
-def test_of_a_killed_driver_nothing_is_left_and_the_next_goes_on(whole: tuple[Path, str], tmp_path: Path) -> None:
-    report = tmp_path / "report"
-    process = start(report, *RAY)
-    until = time.monotonic() + 300
-    while told(report) < 2 and time.monotonic() < until:
-        time.sleep(0.02)
-    children = [child for child, line in processes_of(process.pid) if "--joins" in line]
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a cluster of two nodes, both on this machine, and how to lose one of them."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = made.add_node(num_cpus=1)
+    yield made.address, partial(made.remove_node, second, allow_graceful=False)
+    made.shutdown()
+
+
+def test_of_a_lost_node_and_a_killed_driver_nothing_is_left_and_the_next_goes_on(
+    two_nodes: tuple[str, Callable[[], None]], whole: tuple[Path, str], tmp_path: Path
+) -> None:
+    report, (address, lose_one) = tmp_path / "report", two_nodes
+    process = start(report, *RAY, "--address", address)
+    wait_for(1, report)
+    lose_one()
+    wait_for(5, report)
+    children = [child for child in psutil.process_iter(["cmdline"]) if _joins(child, report)]
     assert children
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
@@ -80,6 +95,17 @@ def test_of_a_killed_driver_nothing_is_left_and_the_next_goes_on(whole: tuple[Pa
     assert not any(child.is_running() for child in children)
     ended(start(report, "--resume"), report)
     same(report, whole[0])
+
+
+def _joins(process: psutil.Process, report: Path) -> bool:
+    line = process.info["cmdline"] or []
+    return "--joins" in line and str(report) in line
+
+
+def wait_for(least: int, report: Path) -> None:
+    until = time.monotonic() + 300
+    while told(report) < least and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
