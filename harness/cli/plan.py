@@ -18,9 +18,12 @@ from harness.cli.suites import call_suites
 def plan_run(context: typer.Context) -> None:
     """Say what `gan-harness suites` with the same options would do: units, operations, time, memory, disk.
 
-    Steps are timed here, three of each training; memory is estimated as on a GPU. Nothing is written.
+    Steps are timed here, three of each training; with --steps-of FOLDER they are those of a report of test_speed.py, on
+    whichever machine it was made. Memory is estimated as on a GPU. Nothing is written.
 
     Example: [bold]gan-harness plan --profile documented --seeds 5[/bold]
+
+    Example: [bold]gan-harness plan --profile documented --steps-of reports/measured/nvidia-h100-80gb/speed[/bold]
     """
     with tempfile.TemporaryDirectory(prefix="gan-harness-") as folder:
         elsewhere = ["--report-dir", f"{folder}/report", f"--benchmark-storage=file://{folder}/benchmarks"]

@@ -25,7 +25,7 @@ from harness.records.progress import HARNESS
 from harness.reporting.console import in_words, new_console
 from harness.reporting.screen import showing
 from harness.suite.deadline import STOPPED
-from harness.suite.forecast import CHECK_SECONDS, devices_table, forecast, forecast_table
+from harness.suite.forecast import CHECK_SECONDS, Steps, devices_table, forecast, forecast_table
 from harness.suite.gpu_jobs import GpuJobs, gpu_masks
 from harness.suite.jobs import Jobs
 from harness.suite.pace import Pace
@@ -90,6 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--retries", type=int, help=f"how often a unit is tried again whose process was lost (default {RETRIES})"
     )
     group.addoption("--plan", action="store_true", help=argparse.SUPPRESS)  # see `gan-harness plan`
+    group.addoption("--steps-of", type=Path, help=argparse.SUPPRESS)  # likewise
     group.addoption("--joins", help=argparse.SUPPRESS)  # a process of a run that another one tells of
     group.addoption("--baseline", type=Path, help="records to hold this run against; worse fails it (exit code 1)")
     group.addoption(
@@ -210,12 +211,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if opened is None or session.config.option.collectonly or session.testsfailed:
         return None
     opened.deadline.arm()
-    if session.config.option.plan:
-        _say_plan(session, opened)
-        return True
     try:
         with _sigterm_as_ctrl_c():
-            _run(session, opened)
+            _say_plan(session, opened) if session.config.option.plan else _run(session, opened)
     except ValueError as error:
         pytest.exit(f"gan-harness: {error}", returncode=2)
     finally:
@@ -230,6 +228,8 @@ def _run(session: pytest.Session, opened: Session) -> None:
         ValueError: a run that can't be gone on with, or an engine that isn't there.
     """
     settings = opened.settings
+    if settings.steps_of is not None:
+        raise ValueError("--steps-of is for gan-harness plan")
     if settings.joins is not None:
         do_as_told(session, opened, settings.joins)
         return
@@ -245,15 +245,16 @@ def _run(session: pytest.Session, opened: Session) -> None:
 
 def _say_plan(session: pytest.Session, opened: Session) -> None:
     """What would be done, on the terminal; nothing is."""
+    timed = Steps(opened)
     with opened.uncaptured(), showing(new_console(), lines=False):
-        found = forecast(session.items, opened)
+        found = forecast(session.items, opened, timed)
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
         for table in (forecast_table(found), devices_table(found)):
             print(f"\n{table.to_markdown(index=False)}")
         print(
-            f"\nprofile {opened.profile.name} on {opened.recorder.environment['device']}: {len(session.items)} checks. "
-            f"Steps are measured here, {CHECK_SECONDS:g} s for each check beside them are assumed."
+            f"\nprofile {opened.profile.name}: {len(session.items)} checks. Steps were measured {timed.where}; "
+            f"{CHECK_SECONDS:g} s for each check beside them are assumed, and several devices are simulated."
         )
 
 

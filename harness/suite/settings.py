@@ -51,6 +51,7 @@ class Settings:
     gpus_per_run: float | None = None
     retries: int | None = None
     joins: Mapping[str, Any] | None = None
+    steps_of: Path | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and self.seeds < 1:
@@ -141,5 +142,6 @@ def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
         address=option("--address"),
         gpus_per_run=option("--gpus-per-run"),
         retries=option("--retries"),
+        steps_of=option("--steps-of"),
         joins=json.loads(joined) if (joined := option("--joins")) else None,
     )

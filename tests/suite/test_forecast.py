@@ -51,5 +51,26 @@ def test_nothing_is_done_and_nothing_is_written(tmp_path: Path, monkeypatch: pyt
         steps
         == [f"{card.epochs * batches_per_epoch(9 * POINTS_PER_MODE, card.batch_size, drop_last=card.drop_last):,}"] * 2
     )
-    assert "Steps are measured here" in done.stdout
+    assert "Steps were measured here, on " in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_steps_of_another_machine_are_taken_from_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The H100's, in which a step of the grid takes 8.992 ms; what it hasn't measured stays unknown."""
+    monkeypatch.chdir(tmp_path)
+    there = ROOT / "reports" / "measured" / "nvidia-h100-80gb" / "speed"
+    asked = ["plan", "--profile", "documented", "--seeds", "1", "--device", "cpu", "-k", "modes"]
+    references = ["--references", "idl-gan-grid,idl-wgan-gp-grid@critic_updates=5"]
+    done = call([*asked, *references, "--steps-of", str(there)], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")]
+        for line in done.stdout.splitlines()[2:]
+        if "|" in line
+    }
+    assert rows["idl-gan-grid, seed 0"][5:7] == ["8.99 ms", "11 min"]
+    assert rows["idl-wgan-gp-grid@critic_updates=5, seed 0"][5:7] == ["not measured", "unknown"]
+    assert f"Steps were measured in {there}, on NVIDIA H100 80GB HBM3; " in done.stdout
+    nothing = call([*asked, "--steps-of", str(ROOT / "reports" / "measured" / "amd-epyc-2-cores" / "shapes")], tmp_path)
+    assert nothing.returncode == 2
+    assert "holds no measured steps: it takes a report of test_speed.py" in nothing.stdout + nothing.stderr
