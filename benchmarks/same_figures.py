@@ -33,12 +33,17 @@ _TIMED = {
 Key = tuple[object, ...]
 
 
+def is_timed(record: Record) -> bool:
+    """Whether a clock decides its value, or whether there is one."""
+    metric = METRICS.get(record.metric)
+    return metric is not None and (metric.unit in _TIMED_UNITS or record.metric in _TIMED)
+
+
 def figures(records: Sequence[Record]) -> dict[Key, float]:
     """The values by suite, reference, series, status, n, seed, batch and what else tells two apart."""
     found: dict[Key, float] = {}
     for r in records:
-        metric = METRICS.get(r.metric)
-        if r.value is None or metric is None or metric.unit in _TIMED_UNITS or r.metric in _TIMED:
+        if r.value is None or r.metric not in METRICS or is_timed(r):
             continue
         apart = tuple(r.protocol.get(key) for key in (CHECK, CLASS, MODE, NUMERICS, PART, STEPS, WINDOW))
         key = (r.suite, r.reference, r.series, r.status, r.n, r.seed, r.batch_size, *apart)

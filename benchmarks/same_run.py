@@ -23,12 +23,13 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.same_figures import figures
+from benchmarks.same_figures import figures, is_timed
 from harness.records.record import Record, read_records
 from harness.reporting.tables import TABLES
 
 _SHARDS = 7
 _SHOWN = 20  # differences
+_OF_ALL = ("scorecard", "left_out")  # tables that show timed records among others
 _RETRIES = 1000  # what kills at random do more often than three times is no fault of a unit's
 
 
@@ -141,20 +142,18 @@ def differences(base: Path, other: Path) -> tuple[int, int, list[str]]:
 
 
 def _order(records: Sequence[Record]) -> list[tuple[object, ...]]:
-    return [(r.suite, r.reference, r.series, r.status, r.n, r.seed, r.batch_size) for r in records]
+    """What was recorded, in order; of what a clock decides not whether there was a value."""
+    return [
+        (r.suite, r.reference, r.series, r.n, r.seed, r.batch_size, *(() if is_timed(r) else (r.status, r.reason)))
+        for r in records
+    ]
 
 
 def _untimed_tables(records: Sequence[Record]) -> list[str]:
     """The tables that show nothing which a clock decides."""
-    every = {r.suite for r in records if r.value is not None}
-    timed = {
-        suite for suite in every if len(figures([r for r in records if r.suite == suite])) < _valued(records, suite)
-    }
-    return [t.name for t in TABLES if t.name != "scorecard" and not timed & set(t.suites or (t.name,)) & every]
-
-
-def _valued(records: Sequence[Record], suite: str) -> int:
-    return sum(r.suite == suite and r.value is not None for r in records)
+    timed = {r.suite for r in records if is_timed(r)}
+    named = [t.name for t in TABLES if not timed & set(t.suites or (t.name,))]
+    return [name for name in named if name not in _OF_ALL]
 
 
 def main() -> int:
