@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from harness.suite.merge import merge_parts
 from tests.processes import Life, call
@@ -28,8 +29,16 @@ def start(report: Path, *arguments: str) -> Life:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    report = tmp_path_factory.mktemp("whole") / "report"
-    return report, ended(start(report), report)
+    """The run that was never interrupted, and what it printed; made once for all processes of these tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "whole"
+    report, printed = folder / "report", folder / "report.txt"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "done").exists():
+            folder.mkdir(exist_ok=True)
+            ended(start(report), report)
+            (folder / "done").touch()
+    return report, printed.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
