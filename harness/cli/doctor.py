@@ -46,13 +46,13 @@ def doctor(options: DoctorOptions) -> None:
 
 
 def _show_nodes(address: str, root: Path | None) -> None:
-    from harness.cli.nodes import differences, nodes_at
+    from harness.cli.nodes import STAND_IN, differences, nodes_at
 
     table = new_table("node", "GPUs", "device", "Python, PyTorch", "data")
     nodes = nodes_at(address, root)
     for node in nodes:
         versions = f"{node.facts['python']}, {node.facts['versions']['torch']}" if node.facts else ""
-        found = ", ".join(name for name, place in node.data.items() if place != "a stand-in")
+        found = ", ".join(name for name, place in node.data.items() if place != STAND_IN)
         cells = (node.name, f"{node.gpus:g}", str(node.facts.get("device", node.fault)), versions, found)
         table.add_row(*map(escape, cells))
     new_console().print(table)

@@ -12,10 +12,12 @@ import torch
 
 from harness.data.registry import availability, data_root
 from harness.records.environment import environment, moved_bits
-from harness.suite.rays import connected, import_ray
+from harness.suite.rays import cause_of, connected, import_ray
 from reference import source_digest
 
 _ANSWER_SECONDS = 120.0  # that a node gets to start a worker and to import PyTorch in it
+_SAID = 200  # characters
+STAND_IN = "a stand-in"
 _HOLD = 0.001  # of a GPU, so that the card is seen
 
 
@@ -66,7 +68,7 @@ def _look(root: Path | None, gpus: float) -> Node:
     """In a worker: what this node has."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     code = {name: source_digest(name) for name in ("harness", "reference")}
-    data = {entry.dataset: entry.place if entry.found else "a stand-in" for entry in availability(data_root(root))}
+    data = {entry.dataset: entry.place if entry.found else STAND_IN for entry in availability(data_root(root))}
     return Node(platform.node(), gpus, environment(device), code, data)
 
 
@@ -74,9 +76,7 @@ def _answer(ray: Any, one: Any, name: str, gpus: float) -> Node:
     try:
         found: Node = ray.get(one, timeout=0)
     except Exception as error:  # whatever is wrong there
-        cause = getattr(error, "cause", None) or error
-        said = " ".join(str(cause).split())[-200:] or type(cause).__name__
-        return Node(name, gpus, fault=said)
+        return Node(name, gpus, fault=cause_of(error)[-_SAID:])  # of a failed import the end says what is missing
     return found
 
 

@@ -130,7 +130,6 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     dataset, root = run_data(run, options.data_root, options.pack)
     judge = judge_of(options, card, dataset, device, root)
     values = judge.measure(Sampler(run.reference, run.networks, device, options.seed))
-    shown, note = judge.shown, judge.note()
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
@@ -160,9 +159,9 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         options.modules,
         add=options.add,
     )
-    write_sheet(where.parent, name, shown)
+    write_sheet(where.parent, name, judge.shown)
     title = f"{config.reference}, step {run.step}"
-    return Evaluation(title, dataset.title, values, where, kept, judge.n, judge.n, why_no_start, note)
+    return Evaluation(title, dataset.title, values, where, kept, judge.n, judge.n, why_no_start, judge.note())
 
 
 def _evaluate_kept(path: Path, options: EvaluateOptions) -> Evaluation:

@@ -99,15 +99,15 @@ class _Waiting:
     """torchvision's own way of opening a picture, on a disk that may be simulated."""
 
     def __init__(self, disk: Disk) -> None:
+        from torchvision.datasets.folder import pil_loader
+
         self.disk = disk
+        self._load: Callable[[str], Image.Image] = pil_loader
 
     def __call__(self, path: str) -> Image.Image:
         file = Path(path)
-        from torchvision import datasets
-
         self.disk.wait(file, 0, file.stat().st_size)
-        image: Image.Image = datasets.folder.pil_loader(path)
-        return image
+        return self._load(path)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 import psutil
@@ -73,6 +75,15 @@ class Deadline:
         """Nothing is interrupted from now on."""
         if self.at is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @contextlib.contextmanager
+    def until_stopped(self) -> Iterator[None]:
+        """When something ends the block early, stopping the others isn't interrupted."""
+        try:
+            yield
+        except BaseException:
+            self.disarm()
+            raise
 
     def _ring(self, _: int, __: FrameType | None) -> None:
         if self.is_over:

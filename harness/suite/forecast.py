@@ -38,7 +38,7 @@ class Forecast:
     """What one unit would take.
 
     Attributes:
-        key: the unit's.
+        name: the unit's.
         checks: how many.
         seeds: trainings, one for each.
         steps: of each of them.
@@ -49,7 +49,7 @@ class Forecast:
         alone: whether it times the machine.
     """
 
-    key: str
+    name: str
     checks: int
     seeds: int
     steps: int
@@ -98,7 +98,7 @@ def forecast(items: Sequence[pytest.Item], suite: Session, timed: Steps) -> list
     units = [*planned.shared, *planned.alone]
     found = []
     for done, unit in enumerate(units):
-        report_progress(_log, "units", done, len(units), detail=unit.key)
+        report_progress(_log, "units", done, len(units), detail=unit.name)
         found.append(_of(unit, suite, timed))
     return found
 
@@ -107,13 +107,13 @@ def _of(unit: Unit, suite: Session, timed: Steps) -> Forecast:
     trained = trainings(unit.items)
     checks = len(unit.items)
     if not trained:
-        return Forecast(unit.key, checks, 0, 0, 0.0, 0.0, 0, 0, unit.alone)
+        return Forecast(unit.name, checks, 0, 0, 0.0, 0.0, 0, 0, unit.alone)
     subject = trained[0][0]
     memory, state = suite.once(("room", subject.spec), lambda: _room(subject))
     operations = sum(one.training_operations for one, _ in trained)
     disk = _CHECKPOINTS * state * len(trained)
     seconds = timed.seconds(subject)
-    return Forecast(unit.key, checks, len(trained), subject.steps, operations, seconds, memory, disk, unit.alone)
+    return Forecast(unit.name, checks, len(trained), subject.steps, operations, seconds, memory, disk, unit.alone)
 
 
 def _timed(subject: Subject, device: torch.device) -> float:
@@ -143,7 +143,7 @@ def forecast_table(found: Sequence[Forecast]) -> pd.DataFrame:
     """A row for each unit, the longest first."""
     rows = [
         {
-            "unit": one.key.removeprefix("subject ") + (", alone" if one.alone else ""),
+            "unit": one.name + (", alone" if one.alone else ""),
             "checks": one.checks,
             "steps": f"{one.seeds * one.steps:,}" if one.steps else "–",
             "operations": f"{one.operations:.1e}" if one.operations else "–",

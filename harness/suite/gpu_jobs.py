@@ -67,21 +67,17 @@ class GpuJobs:
             pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop, after --maxfail or so.
         """
         try:
-            for mask in self._masks if self._waiting else ():
-                self._start(mask)
-            while self._busy:
-                for child in select.select(list(self._busy), [], [], _POLL_SECONDS)[0]:
-                    self._hear(child)
-                self._suite.deadline.check()
-            for log in self._run.folder.glob("*.txt"):  # nothing went wrong that they could tell of
-                log.unlink()
-        except BaseException:
-            self._suite.deadline.disarm()  # stopping isn't interrupted
-            raise
+            with self._suite.deadline.until_stopped():
+                for mask in self._masks if self._waiting else ():
+                    self._start(mask)
+                while self._busy:
+                    for child in select.select(list(self._busy), [], [], _POLL_SECONDS)[0]:
+                        self._hear(child)
+                    self._suite.deadline.check()
+                self._run.drop_logs()
         finally:
             self._end()
-        for unit in self._run.alone:
-            self._run.do(unit.items)
+        self._run.do_alone()
 
     def _start(self, mask: str) -> None:
         self._busy[Child(self._command, mask)] = (mask, None)
@@ -107,26 +103,21 @@ class GpuJobs:
         else:
             del self._busy[child]
             child.stop()
-        names = [unit.key.removeprefix("subject ") for _, unit in self._busy.values() if unit is not None]
+        names = [unit.name for _, unit in self._busy.values() if unit is not None]
         self._suite.say_what_runs(f"{len(names)} units begun: {', '.join(names)}")
 
     def _try_again(self, unit: Unit | None, mask: str, error: LostError) -> None:
         """What a process that died hadn't told of is done by another; what always dies has failed."""
-        left = []
-        if unit is not None:
-            told = read_told(self._run.folder)
-            for place, _ in unit.items:
-                if place in told:
-                    self._run.tell(told[place])
-            left = self._run.left([unit])
+        left = self._run.left_of_lost(unit) if unit is not None else []
         what = unit.key if unit is not None else ""
         self._lost[what] += 1
         if self._lost[what] <= self._retries:
             self._waiting.extendleft(left)
         elif unit is None:
             pytest.exit(f"gan-harness: no process of this run can start: {error}", 2)
-        for whole in left if self._lost[what] > self._retries else ():
-            self._run.fail(whole, f"lost {self._lost[what]} times: {error}")
+        else:
+            for whole in left:
+                self._run.fail(whole, f"lost {self._lost[what]} times: {error}")
         if self._waiting:
             self._start(mask)
 

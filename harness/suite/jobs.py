@@ -53,18 +53,15 @@ class Jobs:
         """
         with cpu_threads(self._suite.threads):
             try:
-                self._start()
-                for unit in self._free():
-                    self._run.do(unit.items)
-                    self._tell()
-                self._wait()
-            except BaseException:
-                self._suite.deadline.disarm()  # stopping isn't interrupted
-                raise
+                with self._suite.deadline.until_stopped():
+                    self._start()
+                    for unit in self._free():
+                        self._run.do(unit.items)
+                        self._tell()
+                    self._wait()
             finally:
                 self._end()
-        for unit in self._run.alone:
-            self._run.do(unit.items)
+        self._run.do_alone()
 
     def _start(self) -> None:
         shutil.rmtree(self._taken, ignore_errors=True)

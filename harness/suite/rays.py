@@ -23,6 +23,7 @@ from harness.suite.units import Unit
 
 _POLL_SECONDS = 0.5
 _SHOWN = 8  # units in a line of progress
+_SAID = 200  # characters of what Ray says
 _ANSWER_SECONDS = 5.0  # that an address gets to answer
 _STOPPING_SECONDS = 40.0  # that children get to end, and Ray to notice
 _STORE_BYTES = 100 * 2**20  # for objects: what goes through Ray is small
@@ -78,17 +79,12 @@ class Rays:
             pytest.Session.Failed, pytest.Session.Interrupted: as pytest's own loop, after --maxfail or so.
         """
         ray = import_ray()
-        with connected(ray, self._address, self._gpus):
-            try:
-                self._all(ray, self._run.shared, self._jobs, self._gpus)
-                # What times a machine has a whole GPU, and nothing else runs.
-                for unit in self._run.alone:
-                    self._all(ray, [unit], 1, 1.0 if self._gpus else 0)
-                for log in self._run.folder.glob("*.txt"):  # nothing went wrong that they could tell of
-                    log.unlink()
-            except BaseException:
-                self._suite.deadline.disarm()  # stopping isn't interrupted
-                raise
+        with connected(ray, self._address, self._gpus), self._suite.deadline.until_stopped():
+            self._all(ray, self._run.shared, self._jobs, self._gpus)
+            # What times a machine has a whole GPU, and nothing else runs.
+            for unit in self._run.alone:
+                self._all(ray, [unit], 1, 1.0 if self._gpus else 0)
+            self._run.drop_logs()
 
     def _all(self, ray: Any, units: Sequence[Unit], jobs: int | None, gpus: float) -> None:
         task = ray.remote(do_unit).options(
@@ -100,7 +96,7 @@ class Rays:
                 while waiting and (jobs is None or len(begun) < jobs):
                     unit = waiting.pop(0)
                     begun[task.remote(self._command, [place for place, _ in unit.items], gpus > 0)] = unit
-                running = [unit.key.removeprefix("subject ") for unit in begun.values()]
+                running = [unit.name for unit in begun.values()]
                 self._suite.say_what_runs(f"{len(running)} units begun or waiting: {', '.join(running[:_SHOWN])}")
                 for ready in ray.wait(list(begun), timeout=_POLL_SECONDS)[0]:
                     self._tell(ray, ready, begun.pop(ready))
@@ -113,13 +109,8 @@ class Rays:
         try:
             found = ray.get(ready)
         except (ray.exceptions.RayError, LostError) as error:
-            why = f"lost {self._retries + 1} times: {_cause(error)}"
-            told = read_told(self._run.folder)  # by the attempts that were lost
-            for place, _ in unit.items:
-                if place in told:
-                    self._run.tell(told[place])
-            for left in self._run.left([unit]):
-                self._run.fail(left, why)
+            for left in self._run.left_of_lost(unit):
+                self._run.fail(left, f"lost {self._retries + 1} times: {cause_of(error)[:_SAID]}")
             return
         if "refused" in found:
             pytest.exit(f"gan-harness: {found['refused']}", found["exit_code"])
@@ -139,10 +130,10 @@ class Rays:
         self._run.take(read_told(self._run.folder).values())
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """What went wrong, of what Ray wraps it in: a line."""
     cause = getattr(error, "cause", None) or error
-    return " ".join(str(cause).split())[:200] or type(cause).__name__
+    return " ".join(str(cause).split()) or type(cause).__name__
 
 
 @contextlib.contextmanager

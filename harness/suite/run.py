@@ -107,6 +107,11 @@ class Run:
         """
         run_checks(items, self.session, self.suite)
 
+    def do_alone(self) -> None:
+        """Do what times the machine, in this process, when nothing else runs any more."""
+        for unit in self.alone:
+            self.do(unit.items)
+
     def close(self) -> None:
         """Do what looks at all that was recorded."""
         run_checks(self._closing, self.session, self.suite)
@@ -139,6 +144,19 @@ class Run:
             if told.place not in self._told:
                 self._told[told.place] = told
                 self.suite.adopt(told.place, told.records)
+
+    def left_of_lost(self, unit: Unit) -> list[Unit]:
+        """Tell what the lost attempts at it had told; returns what is left to do."""
+        told = read_told(self.folder)
+        for place, _ in unit.items:
+            if place in told:
+                self.tell(told[place])
+        return self.left([unit])
+
+    def drop_logs(self) -> None:
+        """Of the processes that joined: nothing went wrong that they could tell of."""
+        for log in self.folder.glob("*.txt"):
+            log.unlink()
 
     def fail(self, unit: Unit, why: str) -> None:
         """Its checks have failed, for a reason that no check could give itself."""

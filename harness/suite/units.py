@@ -37,6 +37,11 @@ class Unit:
     items: Placed
     alone: bool
 
+    @property
+    def name(self) -> str:
+        """Its key, as a reader is shown it."""
+        return self.key.removeprefix("subject ")
+
     def without(self, done: Collection[int]) -> Unit:
         """What is left of it."""
         return Unit(self.key, [(place, item) for place, item in self.items if place not in done], self.alone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from harness.cli.nodes import Node, differences
 from harness.records.environment import environment
 from tests.processes import call
+from tests.ray_cluster import cluster_of_two
 
 ray = pytest.importorskip("ray", reason="Ray isn't installed: pip install 'gan-harness[ray]'")
 ONE = Node("one", 1.0, environment(torch.device("cpu")), {"harness": "a", "reference": "b"}, {"mnist": "/data/MNIST"})
@@ -35,20 +35,10 @@ def test_what_differs_is_a_line_with_both_nodes(change: dict[str, Any], said: st
     assert differences([ONE, replace(ONE, name="two", **change)]) == [said]
 
 
-@pytest.fixture
-def two_nodes() -> Iterator[str]:
-    """A cluster of two nodes, both on this machine."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
-    cluster.shutdown()
-
-
-def test_every_node_is_asked(two_nodes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_node_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    done = call(["doctor", "--address", two_nodes], tmp_path)
+    with cluster_of_two() as (address, _):
+        done = call(["doctor", "--address", address], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line for line in done.stdout.splitlines() if str(ONE.facts["versions"]["torch"]) in line]
     assert len(rows) == 2, done.stdout

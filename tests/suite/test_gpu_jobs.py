@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.suite.gpu_jobs import gpu_masks
 from tests.suite.test_jobs import counts, ended, records
-from tests.suite.test_merge import same, start, told, whole
+from tests.suite.test_merge import joined, same, start, told, wait_for, whole
 
 TWO = ("-p", "tests.pretended_gpus")
 DEADLY = ("--reference-module", "tests.deadly_toys", "--references", "toy-grid,toy-deadly", "-k", "shapes or modes")
@@ -56,32 +53,17 @@ def test_there_is_no_room_for_more() -> None:
         gpu_masks(None, 2, 1, 3)
 
 
-def children(pid: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process(pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "--joins" in process.cmdline():
-                found.append(process)
-    return found
-
-
-def wait_for(least: int, report: Path) -> None:
-    until = time.monotonic() + 300
-    while told(report) < least and time.monotonic() < until:
-        time.sleep(0.02)
-
-
 def test_one_is_killed_then_all_are_stopped_and_in_the_end_nothing_shows(
     whole: tuple[Path, str], tmp_path: Path
 ) -> None:
     report = tmp_path / "report"
     process = start(report, *TWO)
     wait_for(2, report)
-    there = children(process.pid)
+    there = joined(report)
     assert {child.environ()["CUDA_VISIBLE_DEVICES"] for child in there} == {"0", "1"}
     there[0].send_signal(signal.SIGKILL)
     wait_for(8, report)
-    there = children(process.pid)
+    there = joined(report)
     os.kill(process.pid, signal.SIGINT)
     assert "it was stopped after " in ended(process, report, code=2)
     assert not any(child.is_running() for child in there)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -62,16 +64,32 @@ def told(report: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in (report / "checks").glob("*.jsonl"))
 
 
+def wait_for(least: int, report: Path) -> None:
+    """Until so many checks have told."""
+    until = time.monotonic() + 300
+    while told(report) < least and time.monotonic() < until:
+        time.sleep(0.01)
+    assert told(report) >= least
+
+
+def joined(report: Path) -> list[psutil.Process]:
+    """The processes that do checks of this run, whoever started them."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if "--joins" in line and str(report) in line:
+                found.append(process)
+    return found
+
+
 def test_a_run_that_is_killed_again_and_again_ends_as_if_never(whole: tuple[Path, str], tmp_path: Path) -> None:
     report = tmp_path / "report"
     for least in (1, 6, 12):
         process = start(report, "--resume")
-        until = time.monotonic() + 300
-        while told(report) < least and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_for(least, report)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(60)
-        assert told(report) >= least
     shown = ended(start(report, "--resume"), report)
     assert counts(shown) == counts(whole[1])
     same(report, whole[0])
@@ -93,8 +111,7 @@ def test_time_that_is_over_ends_a_run_in_order(whole: tuple[Path, str], tmp_path
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     report = tmp_path / "report"
     process = start(report)
-    while told(report) < 1:
-        time.sleep(0.01)
+    wait_for(1, report)
     os.kill(process.pid, signal.SIGINT)
     assert "it was stopped after " in ended(process, report, code=2)
     assert json.loads((report / "session.json").read_text())["finished"] == ""

@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,8 +17,9 @@ import pytest
 
 from harness.suite.task import visible_gpus
 from tests.processes import call
+from tests.ray_cluster import cluster_of_two
 from tests.suite.test_jobs import ROOT, ended, records
-from tests.suite.test_merge import ASKED, TOYS, same, start, told, whole
+from tests.suite.test_merge import ASKED, TOYS, joined, same, start, told, wait_for, whole
 
 ray = pytest.importorskip("ray", reason="Ray isn't installed: pip install 'gan-harness[ray]'")
 RAY = ("--engine", "ray")
@@ -69,14 +69,9 @@ def test_what_is_killed_is_done_again_and_what_always_dies_has_failed(whole: tup
 
 @pytest.fixture
 def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The address of a cluster of two nodes, both on this machine, and how to lose one of them."""
-    from ray.cluster_utils import Cluster
-
     monkeypatch.setenv("RAY_worker_niceness", "0")
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    second = made.add_node(num_cpus=1)
-    yield made.address, partial(made.remove_node, second, allow_graceful=False)
-    made.shutdown()
+    with cluster_of_two() as found:
+        yield found
 
 
 def test_of_a_lost_node_and_a_killed_driver_nothing_is_left_and_the_next_goes_on(
@@ -87,7 +82,7 @@ def test_of_a_lost_node_and_a_killed_driver_nothing_is_left_and_the_next_goes_on
     wait_for(1, report)
     lose_one()
     wait_for(5, report)
-    children = [child for child in psutil.process_iter(["cmdline"]) if _joins(child, report)]
+    children = joined(report)
     assert children
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
@@ -95,17 +90,6 @@ def test_of_a_lost_node_and_a_killed_driver_nothing_is_left_and_the_next_goes_on
     assert not any(child.is_running() for child in children)
     ended(start(report, "--resume"), report)
     same(report, whole[0])
-
-
-def _joins(process: psutil.Process, report: Path) -> bool:
-    line = process.info["cmdline"] or []
-    return "--joins" in line and str(report) in line
-
-
-def wait_for(least: int, report: Path) -> None:
-    until = time.monotonic() + 300
-    while told(report) < least and time.monotonic() < until:
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
