@@ -82,7 +82,9 @@ def other_of(pid: int) -> int:
 
 def test_after_a_failure_with_maxfail_nothing_goes_on(tmp_path: Path) -> None:
     report = tmp_path / "report"
-    asked = ("--reference-module", "tests.broken_toys", "--references", "toy-unsteady", "-x", "--jobs", "2")
+    # While one process comes to the failure, after seconds, the other has shapes to check.
+    both = ("--references", "toy-unsteady,toy-grid", "-k", "shapes or (determinism and unsteady)")
+    asked = ("--reference-module", "tests.broken_toys", *both, "-x", "--jobs", "2")
     shown = ended(start(report, *asked), report, code=1)
     assert "stopping after 1 failures" in shown
     assert any(r["status"] == "failed" for r in records(report))
