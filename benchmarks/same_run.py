@@ -36,8 +36,10 @@ _RETRIES = 1000  # what kills at random do more often than three times is no fau
 class Way:
     """One way to do the run, which lies in a folder of its own."""
 
-    def __init__(self, folder: Path, given: Sequence[str]) -> None:
-        self.folder, self._given = folder, list(given)
+    def __init__(self, folder: Path, base: Path, given: Sequence[str]) -> None:
+        self.folder, self._base, self._given = folder, base, list(given)
+        self.figures = self.tables = 0
+        self.wrong: list[str] = []
         shutil.rmtree(folder, ignore_errors=True)
 
     def command(self, *options: str, report: Path | None = None) -> list[str]:
@@ -56,6 +58,14 @@ class Way:
         """
         if code := self.start(*options, report=report).wait():
             raise SystemExit(f"{(report or self.folder).with_suffix('.txt')}: exit code {code}")
+
+    def compare(self) -> None:
+        """Hold a run that has ended against that of one process."""
+        self.figures, self.tables, differ = differences(self._base, self.folder)
+        places = self.told()
+        if len(places) != len(set(places)):
+            differ.append(f"{len(places) - len(set(places))} checks were done twice")
+        self.wrong += differ
 
     def told(self) -> list[int]:
         """The places of the checks that have told something, as often as they did."""
@@ -96,10 +106,13 @@ def killed(way: Way, options: Sequence[str], *, times: int, most: float, chance:
 
 
 def killing(way: Way, options: Sequence[str], *, what: str, times: int, most: float, chance: random.Random) -> str:
-    """Kill processes below the one that tells of all while it runs; runs that end meanwhile begin anew elsewhere."""
-    done = 0
+    """Kill processes below the one that tells of all while it runs; as many runs, one after the other, as it takes."""
+    done = runs = 0
     while done < times:
-        shutil.rmtree(way.folder, ignore_errors=True)
+        if runs:
+            way.compare()
+            shutil.rmtree(way.folder)
+        runs += 1
         process = way.start(*options, "--retries", str(_RETRIES))
         while process.poll() is None and done < times:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -111,7 +124,7 @@ def killing(way: Way, options: Sequence[str], *, what: str, times: int, most: fl
                     done += 1
         if code := process.wait():
             raise SystemExit(f"{way.folder.with_suffix('.txt')}: exit code {code}")
-    return f"{done} of them killed; "
+    return f"{done} of them killed in {runs} runs; "
 
 
 def _below(pid: int, what: str) -> list[psutil.Process]:
@@ -181,17 +194,14 @@ def main() -> int:
     asked.out.mkdir(parents=True, exist_ok=True)
     seconds, wrong = 0.0, 0
     for name in ["one", *asked.ways.split(",")]:
-        way, begun = Way(asked.out / name, asked.given), time.monotonic()
+        way, begun = Way(asked.out / name, asked.out / "one", asked.given), time.monotonic()
         said = ways[name](way)
         took = time.monotonic() - begun
         seconds = seconds or took
-        count, tables, differ = differences(asked.out / "one", way.folder)
-        places = way.told()
-        if len(places) != len(set(places)):
-            differ.append(f"{len(places) - len(set(places))} checks were done twice")
-        wrong += len(differ)
-        line = f"{name}: {took:.0f} s, {took / seconds:.2f} of one; {said}{count} figures and {tables} tables"
-        print(f"{line}, {len(differ)} differences", *differ[:_SHOWN], sep="\n  ", flush=True)
+        way.compare()
+        wrong += len(way.wrong)
+        line = f"{name}: {took:.0f} s, {took / seconds:.2f} of one; {said}{way.figures} figures and {way.tables} tables"
+        print(f"{line}, {len(way.wrong)} differences", *way.wrong[:_SHOWN], sep="\n  ", flush=True)
     return 1 if wrong else 0
 
 
