@@ -128,13 +128,14 @@ def killing(way: Way, options: Sequence[str], *, what: str, times: int, most: fl
 
 
 def _below(pid: int, what: str) -> list[psutil.Process]:
-    found = []
+    """The processes of this kind, without what they have forked: a loader's process that dies fails its check."""
+    found = {}
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if what in " ".join(process.cmdline()):
-                    found.append(process)
-    return found
+                    found[process.pid] = (process, process.ppid())
+    return [process for process, parent in found.values() if parent not in found]
 
 
 def differences(base: Path, other: Path) -> tuple[int, int, list[str]]:

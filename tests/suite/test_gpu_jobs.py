@@ -53,7 +53,7 @@ def test_there_is_no_room_for_more() -> None:
         gpu_masks(None, 2, 1, 3)
 
 
-def test_one_is_killed_then_all_are_stopped_and_in_the_end_nothing_shows(
+def test_all_are_stopped_then_one_is_killed_and_in_the_end_nothing_shows(
     whole: tuple[Path, str], tmp_path: Path
 ) -> None:
     report = tmp_path / "report"
@@ -61,13 +61,13 @@ def test_one_is_killed_then_all_are_stopped_and_in_the_end_nothing_shows(
     wait_for(2, report)
     there = joined(report)
     assert {child.environ()["CUDA_VISIBLE_DEVICES"] for child in there} == {"0", "1"}
-    there[0].send_signal(signal.SIGKILL)
-    wait_for(8, report)
-    there = joined(report)
     os.kill(process.pid, signal.SIGINT)
     assert "it was stopped after " in ended(process, report, code=2)
     assert not any(child.is_running() for child in there)
-    shown = ended(start(report, *TWO, "--resume"), report)
+    process, done = start(report, *TWO, "--resume"), told(report)
+    wait_for(done + 2, report)
+    joined(report)[0].send_signal(signal.SIGKILL)
+    shown = ended(process, report)
     assert counts(shown).startswith(counts(whole[1]))
     same(report, whole[0])
     assert told(report) == told(whole[0]), "no check was done twice"
