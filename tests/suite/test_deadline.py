@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -40,3 +41,15 @@ def test_first_it_is_said_then_what_runs_is_given_up() -> None:
     with pytest.raises(TimeUp):
         deadline.check()
     deadline.disarm()
+
+
+@in_a_process_of_its_own
+def test_stopping_is_not_interrupted() -> None:
+    deadline = Deadline(None, at=time.time() + 1000)
+    deadline.arm()
+    with deadline.until_stopped():
+        pass
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > 0, "what ended well may still run out of time"
+    with pytest.raises(KeyboardInterrupt), deadline.until_stopped():
+        raise KeyboardInterrupt
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from tests.suite.test_jobs import counts, ended, records
 from tests.suite.test_merge import joined, same, start, told, wait_for, whole
 
 TWO = ("-p", "tests.pretended_gpus")
-DEADLY = ("--reference-module", "tests.deadly_toys", "--references", "toy-grid,toy-deadly", "-k", "shapes or modes")
+DEADLY = ("--reference-module", "tests.deadly_toys", "--references", "toy-grid,toy-deadly,toy-deadly-drawing")
 __all__ = ["whole"]  # a fixture
 
 
@@ -76,11 +77,16 @@ def test_all_are_stopped_then_one_is_killed_and_in_the_end_nothing_shows(
 
 def test_what_always_dies_has_failed_and_the_others_finish(whole: tuple[Path, str], tmp_path: Path) -> None:
     report = tmp_path / "report"
-    ended(start(report, *TWO, *DEADLY), report, code=1)
+    ended(start(report, *TWO, *DEADLY, "-k", "shapes or modes or (leak and drawing)"), report, code=1)
     found = records(report)
     failed = [r for r in found if r["status"] == "failed"]
-    assert ("toy-deadly", "test_modes") in {(r["reference"], r["metric"]) for r in failed}
-    assert {r["reference"] for r in failed} == {"toy-deadly"}
+    assert {("toy-deadly", "test_modes"), ("toy-deadly-drawing", "test_modes")} <= {
+        (r["reference"], r["metric"]) for r in failed
+    }
+    assert {r["reference"] for r in failed} == {"toy-deadly", "toy-deadly-drawing"}
+    assert {r["status"] for r in found if r["suite"] == "memory"} == {"measured"}, "told before the process died"
+    lines = [line for path in (report / "checks").glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert len({json.loads(line)["place"] for line in lines}) == len(lines), "no check was done twice"
     assert failed[0]["reason"] == f"lost 2 times: a process on {os.uname().nodename} ended with SIGKILL"
     mine = [r for r in found if r["reference"] == "toy-grid"]
     assert mine == [r for r in records(whole[0]) if r["reference"] == "toy-grid"]
