@@ -12,6 +12,7 @@ import typer
 import reference
 from harness.cli.__main__ import app
 from harness.records.metrics import METRICS
+from harness.records.misleading import MISLEADS
 from harness.records.record import read_records
 from harness.reporting.check_tables import mutants_table
 from harness.reporting.evidence import Decision, decide, read_evidence, tally_claims
@@ -118,19 +119,30 @@ def _machines(decisions: list[Decision]) -> str:
 
 def readme() -> str:
     """The README with its scorecard as the records have it."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, start, rest = text.partition("<!-- scorecard -->\n")
-    _, end, after = rest.partition("<!-- end of scorecard -->")
+    return _between_marks(ROOT / "README.md", "scorecard", scorecard())
+
+
+def glossary() -> str:
+    """The glossary with a line for each measure that says when it misleads."""
+    rows = [f"| `{name}` | {_cell(METRICS[name].title)} | {_cell(text)} |" for name, text in MISLEADS.items()]
+    head = "| measure | what | when it misleads |\n| --- | --- | --- |\n"
+    return _between_marks(DOCS / "glossary.md", "measures", head + "\n".join(rows))
+
+
+def _between_marks(page: Path, name: str, made: str) -> str:
+    """A page written by hand, but for the part between two marks."""
+    before, start, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
     if not end:
-        raise ValueError("README.md lacks the marks of its scorecard")
-    return f"{before}{start}{scorecard()}\n{end}{after}"
+        raise ValueError(f"{page.name} lacks the marks of its {name}")
+    return f"{before}{start}{made}\n{end}{after}"
 
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-PAGES = {"cli.md": command_line, "metrics.md": metrics, "mutants.md": mutants}
+PAGES = {"cli.md": command_line, "glossary.md": glossary, "metrics.md": metrics, "mutants.md": mutants}
 
 
 def main(folder: Path) -> None:

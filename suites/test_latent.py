@@ -12,9 +12,12 @@ import torch
 from harness.data.dataset import linspace_indices
 from harness.data.erased import Erased
 from harness.data.registry import MissingAttributesError
+from harness.evaluation.extractors.published import NoExtractorError
+from harness.evaluation.perceptual import perceptual_distances
 from harness.latents import metrics
 from harness.latents.modes import class_numbers, conditional_grid
 from harness.latents.options import Interpolation
+from harness.latents.path_length import path_length
 from harness.latents.vectors import interpolate, semantic_vector
 from harness.records.metrics import (
     ATTRIBUTE,
@@ -71,6 +74,23 @@ def test_interpolation(subject: Subject, seed: int, suite: Session) -> None:
     others = sampler.at(sampler.latents(paths * STEPS, stream=1), labels, condition).double().numpy()
     for way, made in ways.items():
         record(LARGEST_STEP, metrics.largest_step(made, others), paths, **{PATH: way})
+
+
+@pytest.mark.references(having="images of latents")
+def test_path_length(subject: Subject, seed: int, suite: Session) -> None:
+    subject = subject.trainable
+    try:
+        extractors = subject.extractors
+    except NoExtractorError as error:
+        pytest.skip(str(error))
+    run, n = subject.trained(seed), suite.profile.latent_samples
+    distances = perceptual_distances(extractors, suite.lpips)
+    if not distances:
+        pytest.skip(f"{extractors[0].name} sees bytes, between which a short step is lost, and LPIPS has no weights")
+    for distance in distances:
+        found = path_length(subject.sampler(run), n, run.dataset, distance)
+        subject.record_trained(run, found.metric, found.value, n=n, protocol=found.protocol)
+        assert math.isfinite(found.value)
 
 
 @pytest.mark.references(having="classes")

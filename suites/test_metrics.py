@@ -20,10 +20,17 @@ from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.extractors.networks import COMBINED, CelebaNet
 from harness.evaluation.extractors.training_data import Photographs
 from harness.evaluation.features import Features, features_of
+from harness.evaluation.memorisation import Cells, Reach, data_copying, distance_ratio, nearest
+from harness.evaluation.neighbourhoods import density_coverage
 from harness.records.metrics import (
     ATTRIBUTE,
+    AUTHENTICITY,
     CLASS_COVERAGE,
     CLASS_KL,
+    COPIES,
+    COVERAGE,
+    DATA_COPYING,
+    DENSITY,
     EXPECTED,
     EXTRACTOR_ACCURACY,
     FID,
@@ -45,6 +52,12 @@ LEAST_IMAGES, MAX_IMAGES = 160, 2000
 LEAST_ACCURACY = {"mnistnet": 0.992, "celebanet": 0.88, "facesnet": 0.95}
 DROPPED = [CelebaNet.READS.index(name) for name in ("Bangs", "Blond_Hair", "Smiling", "Wearing_Lipstick")]
 LEAST_READ = {True: 0.95, False: 0.6}  # the share of kinds read correctly: ten digits, eight kinds of faces
+SHARES = (0.0, 0.01, 0.1, 0.5)
+COPIED = "training images"
+PLANTED: dict[str, Callable[[Tensor], Tensor]] = {
+    COPIED: lambda images: images,
+    "training images with noise, σ 3 % of the range,": lambda images: noisy(images, 0.03),
+}
 LEAST_RISE = {True: 10, False: 3}  # how much farther blurred images are than others of the same kind: digits, faces
 
 
@@ -208,20 +221,56 @@ def test_closed_forms(suite: Session) -> None:
 def test_identical_sets(suite: Session, known: Known, real: Features) -> None:
     distance = metrics.frechet_distance(real.features, real.features)
     precision, recall = metrics.precision_recall(real.features, real.features)
-    ratio = metrics.nn_distance_ratio(real.features, real.features)
+    ratio = distance_ratio(nearest(real.features, real.features), real.features)
+    density, coverage = density_coverage(real.features, real.features)
     found = {FID: (distance, "0"), PRECISION: (precision, "1"), RECALL: (recall, "1"), NN_DISTANCE_RATIO: (ratio, "0")}
+    found |= {DENSITY: (density, "1"), COVERAGE: (coverage, "1")}
     for metric, (value, expected) in found.items():
         record(suite, "training images against themselves", metric, value, expected, known, len(real))
     assert abs(distance) < 1e-3
-    assert (precision, recall) == (1, 1)
+    assert (precision, recall, coverage) == (1, 1, 1)
+    assert density == pytest.approx(1, abs=0.01)  # images that are there twice lie on each other's balls
     assert ratio < 0.05
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_planted_copies(kind: str, suite: Session, known: Known, real: Features) -> None:
+    """Training images among others of the same kind, more and more of them: what each measure of memorisation sees."""
+    others = known.features(known.others)
+    half = len(others) // 2
+    new, held_out = others.features[:half], others.features[half:]
+    close = known.features(PLANTED[kind](known.images)).features
+    cells, held_out_near = Cells.of(real.features), nearest(held_out, real.features)
+    copies, authentic, scores = [], [], []
+    for share in SHARES:
+        count = round(share * half)
+        mixed = torch.cat([close[linspace_indices(len(close), count)], new[count:]])
+        near = nearest(mixed, real.features)
+        reach = Reach.of(near, real.features)
+        score = data_copying(mixed, held_out, near, held_out_near, cells)
+        copies.append(reach.copies)
+        authentic.append(reach.authentic)
+        case = f"{share:.0%} {kind} among {known.pair.partition(' against')[0]}"
+        record(suite, case, COPIES, reach.copies, f"about {share:g}", known, half)
+        record(suite, case, AUTHENTICITY, reach.authentic, "the less, the more of them", known, half)
+        if score is not None:  # of few images no cell has enough
+            scores.append(score)
+            record(suite, case, DATA_COPYING, score, "the less, the more of them", known, half)
+    assert copies[0] < 0.02
+    seen = [found - copies[0] for found in copies]
+    if kind == COPIED:
+        assert seen == pytest.approx(SHARES, abs=0.02)
+    assert sorted(copies) == copies
+    assert copies[-1] > 0.3
+    assert authentic[-1] < 0.7 * authentic[0]
+    assert not scores or scores[-1] < scores[0]
 
 
 def test_floor(suite: Session, known: Known, real: Features) -> None:
     unseen = known.features(known.others)
     found = metrics.measure_quality(unseen, real, None, known.extractor.classes, digits=known.digits)
     values = {value.metric: value.value for value in found}
-    for metric in (FID, KID, INCEPTION_SCORE, PRECISION, RECALL, CLASS_COVERAGE, CLASS_KL):
+    for metric in (FID, KID, INCEPTION_SCORE, PRECISION, RECALL, DENSITY, COVERAGE, CLASS_COVERAGE, CLASS_KL):
         record(suite, known.pair, metric, values[metric], "the floor", known, len(real))
     soft = known.features(blurred(known.others, 7, 2.0))
     assert 0 <= values[FID] < metrics.frechet_distance(soft.features, real.features) / LEAST_RISE[known.digits]

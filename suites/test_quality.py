@@ -7,7 +7,8 @@ import math
 import pytest
 from torch import Tensor
 
-from harness.evaluation.extractors.extractor import NoExtractorError
+from harness.evaluation.extractors.published import NoExtractorError
+from harness.evaluation.perceptual import lpips_diversity
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size
 from harness.records.metrics import FID
 from harness.suite.session import Session
@@ -27,8 +28,10 @@ def test_quality(subject: Subject, seed: int, suite: Session) -> None:
     n = sample_size(suite.profile.quality_samples, run.dataset)
 
     shown: list[str] = []
+    drawn: list[Tensor] = []
 
     def keep(images: Tensor) -> None:
+        drawn[:] = [images]
         if seed == subject.seeds()[0] and not subject.why_unread and not shown:
             shown.append(subject.spec)
             subject.keep("strips", subject.spec, images[:SHOWN].numpy())
@@ -41,6 +44,10 @@ def test_quality(subject: Subject, seed: int, suite: Session) -> None:
             subject.record_trained(run, found.metric, found.value, n=n, protocol=found.protocol, **beside)
         assert all(math.isfinite(found.value) for found in values)
         assert any(found.metric is FID for found in values)
+    if suite.lpips:
+        images = drawn[0]
+        value = lpips_diversity(images, run.dataset, run.reference.card.data_range, suite.lpips)
+        subject.record_trained(run, value.metric, value.value, n=len(images), protocol=value.protocol)
 
 
 @pytest.mark.references(having="images")

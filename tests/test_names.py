@@ -41,7 +41,7 @@ def test_every_test_has_the_module_that_it_tests_or_says_what_else() -> None:
         "cli": {"commands", "mistakes", "places"},
         "data": {"damaged_packs", "flat_memory", "packing_places"},
         "comparison": {"across_versions", "error_rates", "seeds_and_starts"},
-        "evaluation": {"evaluated_images", "extractors"},
+        "evaluation": {"dinov2", "evaluated_images", "extractors", "published"},
         "loading": {"speed_up"},
         "memory": {"batch_size_on_a_card", "record_on_a_card"},
         "reporting": {"measured"},

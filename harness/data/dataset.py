@@ -76,6 +76,20 @@ class Augmented(Protocol):
         """The samples at `indices`, changed as follows from `seed`."""
 
 
+@runtime_checkable
+class Divided(Protocol):
+    """A data set beside which others of the same kind were held out: nothing is trained on them."""
+
+    @property
+    def held_out(self) -> Dataset | None:
+        """The others, in the same shape and range; None where they aren't there."""
+
+
+def held_out_from(dataset: Dataset) -> Dataset | None:
+    """What was held out beside a data set; None where nothing is known to be."""
+    return dataset.held_out if isinstance(dataset, Divided) else None
+
+
 def linspace_indices(length: int, most: int) -> Tensor:
     """At most `most` of `length` indices, evenly spread: some sets lie sorted."""
     return torch.linspace(0, length - 1, min(most, length)).long()

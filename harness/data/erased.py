@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.data.dataset import Dataset, seeded
+from harness.data.dataset import Dataset, held_out_from, seeded
 from reference import Batch
 
 SCALE, RATIO = (0.02, 0.33), (0.3, 3.3)  # torchvision's defaults
@@ -28,6 +28,11 @@ class Erased:
     def fingerprint(self) -> str:
         """That of the whole pictures."""
         return f"erased-{self.whole.fingerprint}"
+
+    @property
+    def held_out(self) -> Dataset | None:
+        """What was held out beside the whole pictures, whole: a generator draws whole ones."""
+        return held_out_from(self.whole)
 
     def __len__(self) -> int:
         return len(self.whole)

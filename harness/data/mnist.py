@@ -71,6 +71,7 @@ class Mnist(Uint8Dataset):
         self.title = "MNIST" if self.complete else BUNDLED_TITLE if self.real else f"IDX images, {len(images):,}"
         self.shape = shape
         self.value_range = value_range
+        self._root, self._split = root, split
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.fingerprint = _fingerprint(split, digest)
         self._images = images
@@ -86,6 +87,20 @@ class Mnist(Uint8Dataset):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def held_out(self) -> Mnist | None:
+        """The test part beside the whole of the training part; None where its files aren't there, or others.
+
+        Raises:
+            ValueError: they are damaged.
+        """
+        prefix, folder = _PREFIX["test"], self._root / FOLDER
+        files = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
+        if self._split != "train" or not self.complete or not all(any(folder.glob(f"{file}*")) for file in files):
+            return None
+        test = Mnist(self._root, self.shape, self.value_range, "test")
+        return test if test.complete else None
 
     @property
     def images(self) -> Tensor:

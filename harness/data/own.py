@@ -60,6 +60,12 @@ class OwnDataset:
         self.in_memory = first.nbytes * len(self) <= _KEPT
         self._kept: Batch | None = None
 
+    @property
+    def held_out(self) -> OwnDataset | None:
+        """What the data set calls `held_out`, which is such a data set itself; None where it says nothing."""
+        others = getattr(self._data, "held_out", None)
+        return None if others is None else OwnDataset(others, self._card)
+
     def __len__(self) -> int:
         return self._length
 

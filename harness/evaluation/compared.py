@@ -18,7 +18,7 @@ from harness.evaluation.extractors.extractor import Extractor, load_extractor
 from harness.evaluation.extractors.networks import EXTRACTORS
 from harness.evaluation.images import BYTES, as_images, check_range, check_varied, read_images, to_bytes
 from harness.evaluation.options import EvaluateOptions
-from harness.evaluation.protocol import RealImages, extractor_names, sample_size, was_trained_for
+from harness.evaluation.protocol import RealImages, extractor_names, image_shape, sample_size, was_trained_for
 from reference import Batch, Card, get
 from reference.api.user_modules import import_user_module
 
@@ -26,21 +26,22 @@ USUAL_N = 10_000
 
 
 class StoredImages:
-    """uint8 images (n, C, H, W) in memory as a data set with values in [0, 1]."""
+    """uint8 images (n, C, H, W) in memory as a data set with values in a range."""
 
     in_memory = True
     real = complete = True
 
-    def __init__(self, images: Tensor, title: str) -> None:
+    def __init__(self, images: Tensor, title: str, value_range: tuple[float, float] = (0.0, 1.0)) -> None:
         self.title = title
         self.images = images
+        self.value_range = value_range
         self.fingerprint = f"images-{hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]}"
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> Batch:
-        return Batch(scale_pixels(self.images[indices], (0.0, 1.0)))
+        return Batch(scale_pixels(self.images[indices], self.value_range))
 
 
 def framing_of(options: EvaluateOptions) -> Framing | None:
@@ -56,18 +57,43 @@ def real_images(options: EvaluateOptions, device: torch.device) -> tuple[RealIma
         root = find_root(options.data_root)
         if options.extractor is None:
             raise ValueError("against a folder of images, --extractor must say who looks at them")
-        read = read_images(Path(options.against), framing_of(options))
-        images = _in_bytes(read, BYTES, options, options.against)
-        check_varied(images, options.against)
-        if bool((images[:, :1] == images).all()):
-            images = images[:, :1]
-        dataset: Dataset = StoredImages(images, str(options.against))
-        real = RealImages(dataset, tuple(images.shape[1:]), (0.0, 1.0))
-        return real, load_extractor(options.extractor, device, root, options.inception_weights)
+        stored = _stored(Path(options.against), options)
+        shape = tuple(stored.images.shape[1:])
+        real = RealImages(stored, shape, (0.0, 1.0), held_out=held_out_images(options, shape, (0.0, 1.0)))
+        return real, load_extractor(options.extractor, device, root, options.extractor_weights)
     chosen = get(options.against)
     root = find_root(options.data_root, own=brings_data(chosen))
     card, dataset = chosen.card, open_data(chosen, root)
-    return RealImages.of(card, dataset), choose_extractor(options, card, dataset, device, root)
+    others = held_out_images(options, image_shape(card), card.data_range)
+    return RealImages.of(card, dataset, others), choose_extractor(options, card, dataset, device, root)
+
+
+def held_out_images(
+    options: EvaluateOptions, shape: tuple[int, ...], value_range: tuple[float, float]
+) -> StoredImages | None:
+    """The images of --held-out in a shape (C, H, W) and range; None where it isn't given.
+
+    Raises:
+        ValueError: they have another size, or lie where those lie that they are held out of.
+    """
+    if options.held_out is None:
+        return None
+    if not options.held_out.is_dir():
+        raise ValueError(f"--held-out {options.held_out} is no folder")
+    if options.against and Path(options.against).resolve() == options.held_out.resolve():
+        raise ValueError(f"--held-out and --against are the same folder, {options.held_out}: hold out other images")
+    others = _stored(options.held_out, options)
+    if tuple(others.images.shape[1:]) != shape:
+        given, wanted = ("×".join(map(str, size)) for size in (others.images.shape[1:], shape))
+        raise ValueError(f"--held-out {options.held_out} holds images of {given}, and the others have {wanted}")
+    return StoredImages(others.images, others.title, value_range)
+
+
+def _stored(folder: Path, options: EvaluateOptions) -> StoredImages:
+    """The real images of a folder, of one channel where they are grey."""
+    images = _in_bytes(read_images(folder, framing_of(options)), BYTES, options, str(folder))
+    check_varied(images, str(folder))
+    return StoredImages(images[:, :1] if bool((images[:, :1] == images).all()) else images, str(folder))
 
 
 def choose_extractor(
@@ -78,8 +104,8 @@ def choose_extractor(
     Raises:
         ValueError: the one asked for wasn't trained to see them, and nobody said that it may look all the same.
     """
-    name = options.extractor or extractor_names(card, dataset, options.inception_weights)[0]
-    opened = load_extractor(name, device, root, options.inception_weights)
+    name = options.extractor or extractor_names(card, dataset, options.extractor_weights)[0]
+    opened = load_extractor(name, device, root, options.extractor_weights)
     if not (options.any_data or was_trained_for(name, card, dataset)):
         raise ValueError(
             f"{name} was trained on {opened.trained_on} and would look at {dataset.title}: leave --extractor to what "

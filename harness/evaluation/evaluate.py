@@ -17,6 +17,7 @@ from harness.evaluation.judge import judge_of
 from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
 from harness.evaluation.options import EvaluateOptions
+from harness.evaluation.perceptual import find_lpips, lpips_diversity
 from harness.evaluation.protocol import evaluate_images
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.records.metrics import (
@@ -108,6 +109,8 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
         drawn |= {f"pictures, {what}": said for what, said in framing.described().items()}
     strange = is_strange(options, real, extractor)
     values = evaluate_images(images, real, extractor, drawn, count=n, strange=strange)
+    if lpips := find_lpips(options.extractor_weights, device):
+        values.append(lpips_diversity(images, real.dataset, real.value_range, lpips))
     facts = {"reference": name, "seed": options.seed, "n": n}
     # How the images were computed isn't known here, and whoever looks at them computes in full float32.
     where, kept = write_evaluation(

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from harness.data import Dataset
 from harness.data.grid import modes_of
-from harness.evaluation.compared import USUAL_N, choose_extractor, how_many
+from harness.evaluation.compared import USUAL_N, choose_extractor, held_out_images, how_many
 from harness.evaluation.extractors.extractor import Extractor
 from harness.evaluation.images import BYTES, little_used
 from harness.evaluation.mode_coverage import coverage_of
 from harness.evaluation.options import EvaluateOptions
-from harness.evaluation.protocol import evaluate_sampler, evaluate_start
+from harness.evaluation.perceptual import Lpips, find_lpips, lpips_diversity
+from harness.evaluation.protocol import evaluate_sampler, evaluate_start, image_shape
 from harness.records.metrics import MetricValue
 from harness.training.sampler import Sampler
 from reference import Card, Modes
@@ -54,7 +55,9 @@ def judge_of(options: EvaluateOptions, card: Card, dataset: Dataset, device: tor
     modes = modes_of(card)
     if modes is None:
         extractor = choose_extractor(options, card, dataset, device, root)
-        return _Looking(extractor, dataset, how_many(options, dataset, "samples"))
+        lpips = find_lpips(options.extractor_weights, device)
+        others = held_out_images(options, image_shape(card), card.data_range)
+        return _Looking(extractor, dataset, how_many(options, dataset, "samples"), lpips, others)
     if options.extractor is not None:
         raise ValueError(
             f"--extractor {options.extractor} looks at images; {card.name} draws points, which are held against the "
@@ -64,12 +67,17 @@ def judge_of(options: EvaluateOptions, card: Card, dataset: Dataset, device: tor
 
 
 class _Looking:
-    def __init__(self, extractor: Extractor, dataset: Dataset, n: int) -> None:
-        self.extractor, self.dataset, self.n = extractor, dataset, n
+    def __init__(
+        self, extractor: Extractor, dataset: Dataset, n: int, lpips: Lpips | None, held_out: Dataset | None
+    ) -> None:
+        self.extractor, self.dataset, self.n, self.lpips, self.held_out = extractor, dataset, n, lpips, held_out
         self.shown: Tensor | None = None
 
     def measure(self, sampler: Sampler) -> list[MetricValue]:
-        return evaluate_sampler(sampler, self.dataset, self.n, self.extractor, self._show)
+        values = evaluate_sampler(sampler, self.dataset, self.n, self.extractor, self._show, self.held_out)
+        if self.lpips and self.shown is not None:
+            values.append(lpips_diversity(self.shown, self.dataset, sampler.reference.card.data_range, self.lpips))
+        return values
 
     def measure_start(self, sampler: Sampler) -> list[MetricValue]:
         return evaluate_start(sampler, self.dataset, self.n, self.extractor)

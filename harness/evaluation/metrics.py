@@ -21,13 +21,22 @@ from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, p
 
 from harness.data.dataset import linspace_indices
 from harness.evaluation.features import Features
+from harness.evaluation.memorisation import COPY, Cells, Nearest, Reach, data_copying, distance_ratio, nearest
+from harness.evaluation.neighbourhoods import NEIGHBOURS as BALL_NEIGHBOURS
+from harness.evaluation.neighbourhoods import density_coverage
 from harness.records.metrics import (
+    AUTHENTICITY,
     CLASS,
     CLASS_COVERAGE,
     CLASS_KL,
     CLASS_SHARE,
     CLASSES,
+    COPIES,
+    COVERAGE,
+    DATA_COPYING,
+    DENSITY,
     FID,
+    FID_GAP,
     FID_INFINITE,
     INCEPTION_SCORE,
     KID,
@@ -43,8 +52,8 @@ _KID_SUBSETS, _KID_SUBSET_SIZE = 100, 1000
 _IS_SPLITS = 10
 _NEIGHBOURS, _ROWS = 3, 1000
 _EXTRAPOLATED_SIZES = 12
-_NEAREST = 2000
 COVERED = 0.1
+_SAME = 0.05  # of the held-out images may look the same as training images: sets hold some pictures twice
 
 
 def frechet_distance(generated: Tensor, real: Tensor) -> float:
@@ -101,16 +110,16 @@ def kid_subset_size(n: int) -> int:
     return min(_KID_SUBSET_SIZE, max(2, n // 2))
 
 
-def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
+def precision_recall(generated: Tensor, real: Tensor, neighbours: int = _NEIGHBOURS) -> tuple[float, float]:
     """The share of generated samples within reach of real ones, and the other way round; the third neighbour's reach.
 
     Raises:
-        ValueError: fewer than four samples.
+        ValueError: fewer samples than neighbours.
     """
-    if min(len(generated), len(real)) <= _NEIGHBOURS:
-        raise ValueError(f"precision and recall need more than {_NEIGHBOURS} samples")
+    if min(len(generated), len(real)) <= neighbours:
+        raise ValueError(f"precision and recall need more than {neighbours} samples")
     found = prc_features_to_metric(
-        generated, real, prc_neighborhood=_NEIGHBOURS, prc_batch_size=_ROWS, save_cpu_ram=True, verbose=False
+        generated, real, prc_neighborhood=neighbours, prc_batch_size=_ROWS, save_cpu_ram=True, verbose=False
     )
     return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
 
@@ -138,23 +147,6 @@ def class_coverage(logits: Tensor) -> ClassCoverage:
     return ClassCoverage(shares, covered, float(rel_entr(shares, 1 / classes).sum()))
 
 
-def nn_distance_ratio(generated: Tensor, training: Tensor) -> float:
-    """How near samples come to training images: median distance to the nearest, over that among training images.
-
-    About 1 for new images of the same kind, 0 for copies. All samples are looked at, against all training features;
-    what is usual among training images is learned from 2,000 of them.
-    """
-    some = training[linspace_indices(len(training), _NEAREST)]
-    # A training image is its own nearest: its second nearest counts.
-    among = _nearest(some, training, 2).median()
-    return float(_nearest(generated, training, 1).median() / among)
-
-
-def _nearest(features: Tensor, others: Tensor, rank: int) -> Tensor:
-    parts = [torch.cdist(rows, others).kthvalue(rank, dim=1).values for rows in torch.split(features, 200)]
-    return torch.cat(parts)
-
-
 def distances(generated: Features, real: Features) -> list[MetricValue]:
     """FID and KID: how far samples are from real images, whatever they show."""
     kid = {"kid": f"{_KID_SUBSETS} subsets of {kid_subset_size(min(len(generated), len(real)))}, cubic kernel"}
@@ -172,24 +164,30 @@ def measure_quality(
     *,
     digits: bool,
     everything: Features | None = None,
+    held_out: Features | None = None,
 ) -> list[MetricValue]:
     """Every metric of generated features against real ones.
 
     Args:
         real: the comparison set.
-        training: all of the training set, for the nearest neighbour; None leaves it out.
+        training: all of the training set, for memorisation; None leaves it out.
         classes: the names of the logits' classes; none, or more than a hundred, are not looked at one by one.
         digits: the classes are the ten digits, of which document 004 says that 0, 3 and 8 dominate.
         everything: what `generated` was chosen from, where it is more; all of it is looked through for copies.
+        held_out: real images that nothing is trained on; without them the two measures that take such are left out.
 
     Raises:
         ValueError: too few samples.
     """
     values = distances(generated, real)
-    values.append(MetricValue(INCEPTION_SCORE, inception_score(generated.logits), {"is": f"{_IS_SPLITS} splits"}))
+    if generated.logits.shape[1]:
+        values.append(MetricValue(INCEPTION_SCORE, inception_score(generated.logits), {"is": f"{_IS_SPLITS} splits"}))
     neighbours = {"neighbours": str(_NEIGHBOURS)}
     precision, recall = precision_recall(generated.features, real.features)
     values += [MetricValue(PRECISION, precision, neighbours), MetricValue(RECALL, recall, neighbours)]
+    density, coverage = density_coverage(generated.features, real.features)
+    balls = {"neighbours": str(BALL_NEIGHBOURS)}
+    values += [MetricValue(DENSITY, density, balls), MetricValue(COVERAGE, coverage, balls)]
     if len(generated) >= 2 * generated.features.shape[1]:
         infinite = extrapolated_frechet_distance(generated.features, real.features)
         values.append(MetricValue(FID_INFINITE, infinite, {"sizes": str(_EXTRAPOLATED_SIZES)}))
@@ -197,10 +195,45 @@ def measure_quality(
         values += _coverage_values(class_coverage(generated.logits), classes, digits=digits)
     if training is not None:
         looked = generated if everything is None else everything
-        ratio = nn_distance_ratio(looked.features, training.features)
-        how = {"training images": str(len(training)), "looked through": str(len(looked))}
-        values.append(MetricValue(NN_DISTANCE_RATIO, ratio, how))
+        values += _memorisation_values(looked.features, training.features, held_out.features if held_out else None)
+        if held_out is not None:
+            values += _gap_values(generated.features, real.features, held_out.features)
     return values
+
+
+def _memorisation_values(generated: Tensor, training: Tensor, held_out: Tensor | None) -> list[MetricValue]:
+    how = {"training images": str(len(training)), "looked through": str(len(generated))}
+    near = nearest(generated, training)
+    reach = Reach.of(near, training)
+    values = [
+        MetricValue(NN_DISTANCE_RATIO, distance_ratio(near, training), how),
+        MetricValue(COPIES, reach.copies, how | {"nearer than": f"{COPY:g} of the usual distance"}),
+        MetricValue(AUTHENTICITY, reach.authentic, how),
+    ]
+    if held_out is not None:
+        others = nearest(held_out, training)
+        _check_apart(others)
+        score = data_copying(generated, held_out, near, others, Cells.of(training))
+        if score is not None:
+            values.append(MetricValue(DATA_COPYING, score, how | {"held out": str(len(held_out))}))
+    return values
+
+
+def _check_apart(held_out: Nearest) -> None:
+    """Raises ValueError for held-out images that are training images."""
+    same = int((held_out.distances == 0).sum())
+    if same > _SAME * len(held_out.distances):
+        raise ValueError(f"{same} of {len(held_out.distances)} held-out images are training images: hold out others")
+
+
+def _gap_values(generated: Tensor, real: Tensor, held_out: Tensor) -> list[MetricValue]:
+    """FID to held-out images minus that to as many training images: the fewer, the larger a FID is."""
+    n, dimension = min(len(real), len(held_out)), real.shape[1]
+    if n <= dimension:
+        return []
+    some = [rows[linspace_indices(len(rows), n)] for rows in (held_out, real)]
+    farther, nearer = (frechet_distance(generated, rows) for rows in some)
+    return [MetricValue(FID_GAP, farther - nearer, {"held out": str(n)})]
 
 
 def _coverage_values(found: ClassCoverage, classes: Sequence[str], *, digits: bool) -> list[MetricValue]:

@@ -29,14 +29,23 @@ class EvaluateOptions:
     against: Annotated[
         str, typer.Option(help="For images that come from no run: a reference (its data), or a folder of real images.")
     ] = ""
+    held_out: Annotated[
+        Path | None, typer.Option(help="A folder of real images that nothing was trained on; default MNIST's test set.")
+    ] = None
     extractor: Annotated[
-        str | None, typer.Option(help="mnistnet, celebanet, facesnet, inception; default the first that fits the data.")
+        str | None,
+        typer.Option(help="mnistnet, celebanet, facesnet, inception, dinov2-…, clip-…; default what fits."),
     ] = None
     any_data: Annotated[
         bool, typer.Option("--any-data", help="Let the extractor look at data that it wasn't trained on.")
     ] = False
-    inception_weights: Annotated[
-        Path | None, typer.Option(help="File of Inception's weights; default torch-fidelity's own. Never fetched.")
+    extractor_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--extractor-weights",
+            "--inception-weights",
+            help="Published weights (Inception, DINOv2, CLIP, LPIPS): a file, or a folder of such. Never fetched.",
+        ),
     ] = None
     resize: Annotated[
         int | None,

@@ -11,8 +11,9 @@ from pathlib import Path
 from torch import Tensor
 
 from harness.data import Dataset
-from harness.data.dataset import linspace_indices
-from harness.evaluation.extractors.extractor import NAMES, Extractor, NoExtractorError, inception_file
+from harness.data.dataset import held_out_from, linspace_indices
+from harness.evaluation.extractors.extractor import NAMES, Extractor
+from harness.evaluation.extractors.published import PUBLISHED, NoExtractorError, given_extractors, published_file
 from harness.evaluation.features import features_of, real_features
 from harness.evaluation.generate import by_their_batch, generate, sampling_batch
 from harness.evaluation.metrics import distances, measure_quality
@@ -43,18 +44,21 @@ _FACES = ("celeba", "celeba-hq", "lsun-bedroom", "pairs", "pairs-swapped")
 class RealImages:
     """What generated images are held against: a data set, given in a shape (C, H, W) and a range of values.
 
-    `digits` says that its classes are the ten digits.
+    `digits` says that its classes are the ten digits. `held_out` are others of the same kind, that nothing was trained
+    on.
     """
 
     dataset: Dataset
     shape: tuple[int, ...]
     value_range: tuple[float, float]
     digits: bool = False
+    held_out: Dataset | None = None
 
     @classmethod
-    def of(cls, card: Card, dataset: Dataset) -> RealImages:
-        """A card's data."""
-        return cls(dataset, image_shape(card), card.data_range, card.dataset in DIGITS)
+    def of(cls, card: Card, dataset: Dataset, held_out: Dataset | None = None) -> RealImages:
+        """A card's data; `held_out` instead of what the data set itself knows to be."""
+        others = held_out or held_out_from(dataset)
+        return cls(dataset, image_shape(card), card.data_range, card.dataset in DIGITS, others)
 
 
 def is_image_reference(card: Card) -> bool:
@@ -63,39 +67,38 @@ def is_image_reference(card: Card) -> bool:
     return own or (prod(card.data_shape) > 2 and card.dataset in (*DIGITS, *_FACES))
 
 
-def extractor_names(card: Card, dataset: Dataset, inception: Path | None) -> list[str]:
+def extractor_names(card: Card, dataset: Dataset, published: Path | None) -> list[str]:
     """The extractors that were trained to see what a card's data set shows, the harness's own first.
 
-    Inception is left out where its weights aren't there and another can look. At images of one's own looks Inception,
-    and without its weights whichever of the harness's has seen such channels: see `was_trained_for`.
+    Those whose weights others publish are left out where these aren't there and another can look. At images of one's
+    own look these first, and without their weights whichever of the harness's has seen such channels: see
+    `was_trained_for`.
 
     Raises:
         NoExtractorError: nothing here can look at it, with the reason.
-        ValueError: Inception's weights are something else.
+        ValueError: published weights are something else.
     """
     if not is_image_reference(card):
         raise NoExtractorError(f"{card.name} is on {card.dataset!r}: sample quality is measured on sets of images")
+    there = given_extractors(published)
     fitting = [name for name in NAMES if was_trained_for(name, card, dataset)]
     if card.dataset == "own":
-        fitting = ["inception", _BY_CHANNELS[card.data_shape[0]]]
+        fitting = [*PUBLISHED, _BY_CHANNELS[card.data_shape[0]]]
     if not fitting:
         raise NoExtractorError(
             f"no extractor was trained on {dataset.title}: --extractor NAME --any-data lets one look all the same "
             f"({', '.join(NAMES)})"
         )
-    if "inception" in fitting:
-        try:
-            inception_file(inception)
-        except NoExtractorError:
-            if fitting == ["inception"]:
-                raise
-            fitting.remove("inception")
-    return fitting
+    found = [name for name in fitting if name not in PUBLISHED or name in there]
+    for name in found or fitting[:1]:
+        if name in PUBLISHED:
+            published_file(name, published)  # says what is wrong with it, or that it isn't there
+    return found
 
 
 def was_trained_for(extractor: str, card: Card, dataset: Dataset) -> bool:
     """Whether an extractor has learned to see what a card's data set shows."""
-    if extractor == "inception":  # what the field looks at photographs with
+    if extractor in PUBLISHED:  # what the field looks at photographs with
         return card.dataset in (*_FACES, "own") and dataset.real
     drawn = dataset.title.startswith("stand-in: ")
     return {
@@ -116,10 +119,12 @@ def evaluate_sampler(
     n: int,
     extractor: Extractor,
     show: Callable[[Tensor], None] = lambda _: None,
+    held_out: Dataset | None = None,
 ) -> list[MetricValue]:
     """Every quality metric of a reference's samples: as documented, and with running statistics where that differs.
 
-    `show` is handed the samples as documented, uint8 (n, C, H, W).
+    `show` is handed the samples as documented, uint8 (n, C, H, W). `held_out` are images that nothing was trained on,
+    where the data set knows of none.
 
     Raises:
         ValueError: samples that can't be measured, or too few.
@@ -132,7 +137,7 @@ def evaluate_sampler(
         if not running:
             show(images)
         drawn = _drawn(card, changed, running)
-        real = RealImages.of(card, dataset)
+        real = RealImages.of(card, dataset, held_out)
         found += evaluate_images(images, real, extractor, drawn, running=bool(running), strange=strange)
     return found
 
@@ -201,7 +206,11 @@ def evaluate_images(
     if distances_alone:
         values = distances(chosen, compared)
     else:
-        values = measure_quality(chosen, compared, training, classes, digits=real.digits, everything=generated)
+        others = real.held_out
+        held_out = None if others is None else real_features(others, shape, real.value_range, extractor)
+        values = measure_quality(
+            chosen, compared, training, classes, digits=real.digits, everything=generated, held_out=held_out
+        )
     protocol = {**extractor.protocol(), "size": "×".join(map(str, shape)), "real": f"{n}, evenly spread", **drawn}
     if n < len(images):
         protocol[GENERATED] = f"{n} of {len(images)}, evenly spread"

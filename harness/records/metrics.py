@@ -19,6 +19,7 @@ BATCHES = "batches"
 CHECK = "check"
 CLASS = "class"
 DATA_SET = "data set"
+DISTANCE = "distance"
 EPOCH, STEP = "epoch", "step"
 MODE = "mode"
 MUTANT = "mutant"
@@ -124,6 +125,8 @@ KID = Metric("kid", "", "lower", "KID", _QUALITY, headline=True)
 INCEPTION_SCORE = Metric("inception_score", "", "higher", "IS", _QUALITY)
 PRECISION = Metric("precision", "share", "higher", "precision", _QUALITY, headline=True, worst=0.0)
 RECALL = Metric("recall", "share", "higher", "recall", _QUALITY, headline=True, worst=0.0)
+DENSITY = Metric("density", "ratio", "higher", "density", _QUALITY, worst=0.0)
+COVERAGE = Metric("coverage", "share", "higher", "coverage", _QUALITY, worst=0.0)
 CLASS_COVERAGE = Metric("class_coverage", "classes", "higher", "classes covered", _QUALITY, worst=1.0)
 CLASS_KL = Metric(
     "class_kl_to_uniform", "nats", "lower", "KL to even classes (nats)", _QUALITY, headline=True, worst=math.log(10)
@@ -131,6 +134,11 @@ CLASS_KL = Metric(
 SHARE_OF_0_3_8 = Metric("share_of_0_3_8", "share", "none", "share of 0, 3, 8", _QUALITY)
 CLASS_SHARE = Metric("class_share", "share", "none", "share of a class", (CLASS, *_QUALITY))
 NN_DISTANCE_RATIO = Metric("nn_distance_ratio", "ratio", "none", "distance to training images", _QUALITY)
+COPIES = Metric("copies", "share", "lower", "copies of training images", _QUALITY)
+AUTHENTICITY = Metric("authenticity", "share", "higher", "authentic", _QUALITY)
+DATA_COPYING = Metric("c_t", "standard deviations", "none", "C_T", _QUALITY)
+FID_GAP = Metric("fid_gap", "", "lower", "FID, held out − training", _QUALITY)
+LPIPS_DIVERSITY = Metric("lpips_diversity", "", "none", "LPIPS between samples")
 EXTRACTOR_ACCURACY = Metric("extractor_accuracy", "share", "higher", "accuracy of an extractor", (ATTRIBUTE,))
 FOUND_INCOMPARABLE = Metric("found_incomparable", "yes/no", "higher", "called not comparable")
 
@@ -144,6 +152,7 @@ MODE_SHARE = Metric("mode_share", "share", "none", "share of a mode", (MODE,))
 MODE_SPREAD = Metric("mode_spread", "ratio", "none", "spread of a mode / σ", (MODE,))
 
 # Latents, labels, conditions.
+PATH_LENGTH = Metric("perceptual_path_length", "", "lower", "perceptual path length", (DISTANCE,))
 LARGEST_STEP = Metric("interpolation_largest_step", "random distances", "lower", "largest step of a path", (PATH,))
 STYLE_SHARED = Metric("style_shared", "correlation", "higher", "style that a row shares", (TRAIT,))
 REQUESTED_CLASS = Metric("requested_class_share", "share", "higher", "shows the requested class")

@@ -8,15 +8,21 @@ from statistics import median
 import pandas as pd
 
 from harness.records.metrics import (
+    AUTHENTICITY,
     BATCH_NORM,
     CLASS,
     CLASS_COVERAGE,
     CLASS_KL,
     CLASS_SHARE,
+    COPIES,
+    COVERAGE,
+    DATA_COPYING,
+    DENSITY,
     EPOCH,
     EXPECTED,
     EXTRACTOR,
     FID,
+    FID_GAP,
     FID_INFINITE,
     GENERATOR_LOSS_ABOVE,
     HIGH_QUALITY,
@@ -24,6 +30,7 @@ from harness.records.metrics import (
     KID,
     LAST_EPOCH_MEAN,
     LOG_VALUE,
+    LPIPS_DIVERSITY,
     MEASURED_ON,
     MODE,
     MODE_SHARE,
@@ -39,6 +46,7 @@ from harness.records.metrics import (
     SPREAD_RATIO,
     STEP,
     TRAINING,
+    Metric,
 )
 from harness.records.record import Record
 from harness.reporting.table import Cards, Table, grouped, of_suite, spread, values_of
@@ -51,11 +59,14 @@ _QUALITY = (
     INCEPTION_SCORE,
     PRECISION,
     RECALL,
+    DENSITY,
+    COVERAGE,
     CLASS_COVERAGE,
     CLASS_KL,
     SHARE_OF_0_3_8,
-    NN_DISTANCE_RATIO,
+    LPIPS_DIVERSITY,
 )
+_MEMORISATION = (NN_DISTANCE_RATIO, COPIES, AUTHENTICITY, DATA_COPYING, FID_GAP)
 
 
 def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
@@ -101,8 +112,31 @@ def quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
 
     Before the first step of a training there are rows of their own.
     """
+    rows = []
+    for row, group in _looked_at(records, _QUALITY):
+        # A class is missing when it has less than a tenth of an even share, in the median over seeds.
+        shares: dict[str, list[float]] = {}
+        for record in group:
+            if record.metric == CLASS_SHARE.name and record.value is not None:
+                shares.setdefault(record.protocol[CLASS], []).append(record.value)
+        missing = [name for name, s in shares.items() if median(s) < 0.1 / len(shares)]
+        short = all(len(name) < 4 for name in shares)
+        row["missing"] = (" ".join(missing) or "–") if short else f"{len(missing)} of {len(shares)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def memorisation_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row as in `quality_table` where it was looked for copies."""
+    rows = _looked_at(records, _MEMORISATION)
+    return pd.DataFrame([row for row, group in rows if values_of(group, NN_DISTANCE_RATIO)])
+
+
+def _looked_at(records: Sequence[Record], metrics: Sequence[Metric]) -> list[tuple[dict[str, object], list[Record]]]:
+    """A row for each reference, extractor, n and use of batch normalisation, and the records that it is of."""
     measured = [*of_suite(records, "samples"), *of_suite(records, "quality")]
     found = [r for r in measured if EXTRACTOR in r.protocol]
+    columns = [metric for metric in metrics if metric is not LPIPS_DIVERSITY or values_of(found, metric)]
     rows = []
     for (reference, extractor, n, batch_norm, training), group in grouped(
         found,
@@ -124,18 +158,10 @@ def quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
             "epochs": "before training" if training else ", ".join(f"{length:.3g}" for length in lengths),
             "seeds": len({r.seed for r in group}),
         }
-        for metric in _QUALITY:
+        for metric in columns:
             row[metric.title] = spread(values_of(group, metric))
-        # A class is missing when it has less than a tenth of an even share, in the median over seeds.
-        shares: dict[str, list[float]] = {}
-        for record in group:
-            if record.metric == CLASS_SHARE.name and record.value is not None:
-                shares.setdefault(record.protocol[CLASS], []).append(record.value)
-        missing = [name for name, s in shares.items() if median(s) < 0.1 / len(shares)]
-        short = all(len(name) < 4 for name in shares)
-        row["missing"] = (" ".join(missing) or "–") if short else f"{len(missing)} of {len(shares)}"
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append((row, group))
+    return rows
 
 
 def golden_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
@@ -144,7 +170,7 @@ def golden_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     for (name,), group in grouped(of_suite(records, "golden"), lambda r: (r.reference.removeprefix("golden: "),)):
         looked = dict.fromkeys(r.protocol[EXTRACTOR] for r in group if EXTRACTOR in r.protocol)
         row: dict[str, object] = {"generator": name, "looked at by": ", ".join(looked) or "–", "n": group[0].n}
-        for metric in (*_QUALITY, *_MODES):
+        for metric in (*_QUALITY, *_MEMORISATION, *_MODES):
             for r in group:
                 if r.metric == metric.name and r.series == metric.name:
                     now, kept = f"{r.value:.4g}", f"{float(r.protocol[EXPECTED]):.4g}"
@@ -246,6 +272,13 @@ QUALITY_TABLES = (
         "Sample quality",
         ("reference", "measured on", "extractor", "n"),
         quality_table,
+        suites=("quality", "samples"),
+    ),
+    Table(
+        "memorisation",
+        "Memorisation: do samples come nearer to training images than others of the same kind do?",
+        ("reference", "measured on", "extractor", "n"),
+        memorisation_table,
         suites=("quality", "samples"),
     ),
     Table(

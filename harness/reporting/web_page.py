@@ -21,6 +21,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from harness.records.metrics import METRICS
+from harness.records.misleading import MISLEADS
 from harness.records.record import Record
 from harness.records.report_folder import PLOT_KINDS, Asked
 from harness.reporting.answer import QUESTION, Answer
@@ -245,10 +247,16 @@ def _shown(made: MadeTable, behind: _Behind) -> dict[str, Any]:
         "name": made.table.name,
         "title": made.table.title,
         "note": made.note,
-        "columns": [str(name) for name in made.cells.columns],
+        "columns": [{"title": str(name), "misleads": _misleads().get(str(name), "")} for name in made.cells.columns],
         "rows": rows,
         "traced": any(row["count"] for row in rows),
     }
+
+
+@cache
+def _misleads() -> Mapping[str, str]:
+    """When a measure misleads, by its title."""
+    return {METRICS[name].title: text for name, text in MISLEADS.items()}
 
 
 @cache

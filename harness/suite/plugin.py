@@ -55,7 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--seeds", type=int, help="seeds per reference (default: the profile's)")
     group.addoption("--first-seed", type=int, help="the first of the seeds (default: the document's)")
-    group.addoption("--inception-weights", type=Path, help="file of Inception's weights (default torch-fidelity's own)")
+    weights = "published weights of extractors (Inception, DINOv2, CLIP, LPIPS): a file, or a folder of such"
+    group.addoption("--extractor-weights", "--inception-weights", type=Path, help=weights)
     group.addoption(
         "--runs",
         type=Path,

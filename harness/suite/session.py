@@ -23,6 +23,7 @@ from harness.comparison.rule import Rule
 from harness.comparison.verdicts import OPEN, Comparison, compare, exit_code, tally
 from harness.data.grid import modes_of
 from harness.data.registry import brings_data, data_root
+from harness.evaluation.perceptual import Lpips, find_lpips
 from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
@@ -63,6 +64,7 @@ HAVING: Mapping[str, Callable[[Card], bool]] = {
     "paired": lambda card: card.condition == "paired",
     "a printed text": lambda card: any(network.printed for network in card.networks.values()),
     "images": is_image_reference,
+    "images of latents": lambda card: card.latent_shape is not None and is_image_reference(card),
     "modes": lambda card: modes_of(card) is not None,
     "a comparison of disks": lambda card: any(claim.metric == DISK_SPEED_UP.name for claim in card.claims),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
@@ -167,6 +169,11 @@ class Session:
             for subject in self.subjects
             if dataset in (None, subject.card.dataset) and (having is None or HAVING[having](subject.card))
         ]
+
+    @cached_property
+    def lpips(self) -> Lpips | None:
+        """LPIPS, where its weights are among the published ones that were given."""
+        return find_lpips(self.settings.extractor_weights, self.device)
 
     @cached_property
     def cards(self) -> list[tuple[str, Card]]:

@@ -37,7 +37,7 @@ class Settings:
     seeds: int | None
     modules: tuple[str, ...]
     first_seed: int | None = None
-    inception_weights: Path | None = None
+    extractor_weights: Path | None = None
     baseline: Path | None = None
     storages: tuple[Storage, ...] = ()
     step_ms: float | None = None
@@ -100,7 +100,7 @@ class Settings:
             "data-root": self.data_root,
             "seeds": self.seeds,
             "first-seed": self.first_seed,
-            "inception-weights": self.inception_weights,
+            "extractor-weights": self.extractor_weights,
             "step-ms": self.step_ms,
         }
         usual = {"profile": "smoke", "device": "auto"}
@@ -129,7 +129,7 @@ def settings_from(option: Callable[[str], Any], usual_report: Path) -> Settings:
         seeds=option("--seeds"),
         modules=tuple(option("--reference-module")),
         first_seed=option("--first-seed"),
-        inception_weights=option("--inception-weights"),
+        extractor_weights=option("--extractor-weights"),
         baseline=option("--baseline"),
         storages=storages,
         step_ms=option("--step-ms"),

@@ -179,18 +179,18 @@ class Subject:
 
     @property
     def extractors(self) -> list[Extractor]:
-        """What looks at its images: the harness's own first, and Inception beside it where its weights are there.
+        """What looks at its images: the harness's own first, and beside it those whose published weights are there.
 
         Raises:
             NoExtractorError: nothing here can, with the reason.
         """
-        session, inception = self.session, self.session.settings.inception_weights
+        session, published = self.session, self.session.settings.extractor_weights
 
         def loaded(name: str) -> Extractor:
-            make = partial(load_extractor, name, session.device, session.root, inception)
+            make = partial(load_extractor, name, session.device, session.root, published)
             return session.once(("extractor", name), make)
 
-        return [loaded(name) for name in extractor_names(self.card, self.dataset, inception)]
+        return [loaded(name) for name in extractor_names(self.card, self.dataset, published)]
 
     @property
     def class_probe(self) -> LinearProbe:

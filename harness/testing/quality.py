@@ -31,7 +31,7 @@ def measure_images(
     extractor: str,
     value_range: tuple[float, float] = (-1.0, 1.0),
     device: str | torch.device = "cpu",
-    inception_weights: Path | None = None,
+    extractor_weights: Path | None = None,
 ) -> dict[str, float]:
     """FID, KID, inception score, precision, recall, classes: of generated images against as many real ones or more.
 
@@ -45,7 +45,7 @@ def measure_images(
     """
     made, true = (as_images(t) if t.dtype == torch.uint8 else to_bytes(t, value_range) for t in (images, real))
     shown = RealImages(StoredImages(true, "the real images"), tuple(true.shape[1:]), (0.0, 1.0))
-    looks = load_extractor(extractor, torch.device(device), None, inception_weights)
+    looks = load_extractor(extractor, torch.device(device), None, extractor_weights)
     found = evaluate_images(made, shown, looks, {}, count=min(len(made), len(true)))
     return {series(v.metric.name, v.protocol): v.value for v in found if v.metric is not CLASS_SHARE}
 

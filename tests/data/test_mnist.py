@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from harness.data.dataset import held_out_from
+from harness.data.erased import Erased
 from harness.data.idx import read_idx, write_idx
 from harness.data.mnist import FOLDER, Mnist, bundled_root, write_bundled
 
@@ -49,6 +51,25 @@ def test_gzipped_files_are_the_same_data(mnist_root: Path) -> None:
     assert after.fingerprint == before.fingerprint
     assert torch.equal(after[ALL].data, before[ALL].data)
     assert after[ALL].labels is not None
+
+
+def test_the_test_images_are_held_out_of_all_of_the_training_images(
+    mnist_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Mnist(mnist_root, (784,), (0, 1)).held_out is None, "of other files nobody knows what they are held out of"
+    assert Mnist(bundled_root(), (784,), (0, 1)).held_out is None, "of a part there are no test images"
+    digests = {
+        split: Mnist(mnist_root, (784,), (0, 1), split).fingerprint.rpartition("-")[2] for split in ("train", "test")
+    }
+    monkeypatch.setattr("harness.data.mnist._PUBLISHED", digests)
+    whole = Mnist(mnist_root, (1, 32, 32), (-1, 1))
+    others = held_out_from(Erased(whole))
+    assert isinstance(others, Mnist)
+    assert (len(others), others.shape, others.value_range) == (10, (1, 32, 32), (-1, 1))
+    assert others.held_out is None
+    for file in (mnist_root / FOLDER).glob("t10k-*"):
+        file.unlink()
+    assert Mnist(mnist_root, (784,), (0, 1)).held_out is None
 
 
 def test_the_test_split_is_another(mnist_root: Path) -> None:

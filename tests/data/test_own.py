@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, TensorDataset
 
 from harness.data import Loader, open_data
+from harness.data.dataset import held_out_from
 from harness.data.own import OwnDataset, own_data
 from harness.data.registry import data_root
 from reference import Card
@@ -103,6 +104,15 @@ def test_the_fingerprint_follows_content_alone() -> None:
     assert len({known, *(opened(lambda _, o=o: TensorDataset(o)).fingerprint for o in others)}) == 4  # type: ignore[misc]
     labelled = [opened(lambda _, k=k: TensorDataset(POINTS, torch.full((6,), k))).fingerprint for k in (0, 1)]  # type: ignore[misc]
     assert len({known, *labelled}) == 3
+
+
+def test_data_of_ones_own_may_say_what_was_held_out() -> None:
+    items = Listed(*POINTS)
+    assert OwnDataset(items, CARD).held_out is None
+    items.held_out = Listed(*POINTS[:2])  # type: ignore[attr-defined]
+    others = held_out_from(OwnDataset(items, CARD))
+    assert others is not None
+    assert len(others) == 2
 
 
 def test_workers_read_the_same() -> None:

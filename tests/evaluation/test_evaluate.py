@@ -40,12 +40,16 @@ METRICS = {
     "inception_score",
     "precision",
     "recall",
+    "density",
+    "coverage",
     "fid_inf",
     "class_coverage",
     "class_kl_to_uniform",
     "share_of_0_3_8",
     "class_share",
     "nn_distance_ratio",
+    "copies",
+    "authenticity",
 }
 
 
@@ -229,12 +233,12 @@ def test_questions_that_cannot_be_answered(trained: Path) -> None:
         extractor="facesnet",
     )
     Path("weights.pth").write_bytes(b"anything")
-    inception = {"extractor": "inception", "inception_weights": Path("weights.pth")}
-    refused("weights.pth isn't torch-fidelity's .*: its SHA-256 begins with", "pictures", **inception)
+    inception = {"extractor": "inception", "extractor_weights": Path("weights.pth")}
+    refused("weights.pth isn't the published .*: its SHA-256 begins with", "pictures", **inception)
     refused(
         "nowhere.pth isn't there; nothing is fetched",
         "pictures",
-        **inception | {"inception_weights": Path("nowhere.pth")},
+        **inception | {"extractor_weights": Path("nowhere.pth")},
     )
     refused(
         "'nothing' is neither a folder of a run, of a kept generator or of images, nor module:callable",

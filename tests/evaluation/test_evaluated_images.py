@@ -75,6 +75,29 @@ def test_a_folder_can_be_held_against_a_folder() -> None:
     assert {r.metric for r in read_records(answer.records)} == METRICS - {"fid_inf", "share_of_0_3_8"}
 
 
+def test_held_out_images_show_what_was_learned_by_heart() -> None:
+    """A folder of training images, and one of others, both against what they were held out of."""
+    write_images(Path("real"), digits(400, first=100))
+    write_images(Path("copied"), digits(300, first=150))
+    write_images(Path("new"), digits(300, first=1000))
+    write_images(Path("held"), digits(300, first=2000))
+    same = {"against": "real", "extractor": "mnistnet", "held_out": Path("real")}
+    refused("are the same folder, real: hold out other images", "new", **same)
+    refused("held-out images are training images", "new", against="real", extractor="mnistnet", held_out=Path("copied"))
+    write_images(Path("large"), torch.zeros(70, 1, 32, 32, dtype=torch.uint8).random_(0, 255))
+    large = {"against": "real", "extractor": "mnistnet", "held_out": Path("large")}
+    refused("--held-out large holds images of 1×32×32, and the others have 1×28×28", "new", **large)
+    refused("--held-out nowhere is no folder", "new", against="real", extractor="mnistnet", held_out=Path("nowhere"))
+    copied, new = (
+        values(ask(folder, against="real", extractor="mnistnet", held_out=Path("held"))) for folder in ("copied", "new")
+    )
+    assert copied["copies"] == 1
+    assert new["copies"] < 0.1
+    assert copied["fid_gap"] > new["fid_gap"]
+    against = values(ask("new", held_out=Path("held")))
+    assert {"c_t", "fid_gap"} & against.keys(), "held out of a reference's data as well"
+
+
 def test_floats_and_bytes_of_the_same_images_give_the_same_values() -> None:
     floats = ask(f"{MODULE}:floats", count=200)
     assert values(floats) == values(ask(f"{MODULE}:levels", count=200))

@@ -151,14 +151,14 @@ def test_inception_is_never_fetched_and_its_file_is_checked(tmp_path: Path, monk
     with pytest.raises(ValueError, match="nothing is fetched"):
         load_extractor("inception", CPU)
     with pytest.raises(ValueError, match="isn't there; nothing is fetched"):
-        load_extractor("inception", CPU, inception=tmp_path / "none.pth")
+        load_extractor("inception", CPU, published=tmp_path / "none.pth")
     other = tmp_path / "weights.pth"
     torch.save({}, other)
     with pytest.raises(ValueError, match="its SHA-256 begins with"):
-        load_extractor("inception", CPU, inception=other)
-    monkeypatch.setattr("harness.evaluation.extractors.extractor.INCEPTION_HASH", "")
-    with pytest.raises(ValueError, match="doesn't hold Inception's weights"):
-        load_extractor("inception", CPU, inception=other)
+        load_extractor("inception", CPU, published=other)
+    monkeypatch.setattr("harness.evaluation.extractors.published.sha256", lambda _: "6726825d")
+    with pytest.raises(ValueError, match="doesn't hold the weights of inception"):
+        load_extractor("inception", CPU, published=other)
 
 
 def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
@@ -172,8 +172,8 @@ def test_a_file_of_inceptions_layout_opens_through_torch_fidelity(
     monkeypatch.undo()
     file = tmp_path / "weights-inception.pth"
     torch.save(random.state_dict(), file)
-    monkeypatch.setattr("harness.evaluation.extractors.extractor.INCEPTION_HASH", "")
-    extractor = load_extractor("inception", CPU, inception=file)
+    monkeypatch.setattr("harness.evaluation.extractors.published.sha256", lambda _: "6726825d")
+    extractor = load_extractor("inception", CPU, published=file)
     features, logits = extractor(SOME[:2].expand(-1, 3, -1, -1))
     assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))
     assert extractor.protocol()["extractor"].startswith("inception ")

@@ -191,7 +191,7 @@ def test_nothing_was_trained_on_what_nobody_knows(spec: str, title: str) -> None
 
 
 def test_inception_looks_beside_the_harness_own_where_its_weights_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.evaluation.protocol.inception_file", lambda given: given)
+    monkeypatch.setattr("harness.evaluation.protocol.published_file", lambda _, given: given)
     card = reference.get("handson-dcgan-celeba").card
     assert extractor_names(card, Titled("CelebA", real=True), Path("weights")) == ["celebanet", "inception"]
 

@@ -175,11 +175,30 @@ def test_a_class_with_less_than_a_tenth_of_an_even_share_is_missing() -> None:
     assert metrics.class_coverage(logits).covered == 1
 
 
-def test_copies_of_training_images_are_near_and_new_ones_are_not() -> None:
+@pytest.mark.slow
+def test_the_published_answer_in_a_thousand_dimensions() -> None:
+    """10,000 points of N(0, I) against as many others, with five neighbours, as Naeem et al. 2020 publish one draw.
+
+    Another draw moves either by a hundredth.
+    """
+    one, other = (torch.randn(10_000, 1000, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    precision, recall = metrics.precision_recall(one, other, neighbours=5)
+    assert precision == pytest.approx(0.477, abs=0.03)
+    assert recall == pytest.approx(0.471, abs=0.03)
+
+
+def test_precision_sees_what_is_made_and_recall_what_is_lacking() -> None:
+    """Half of the real kinds, made well; and all of them with as much rubbish: one falls where the other doesn't."""
     generator = torch.Generator().manual_seed(0)
-    training, new = (torch.randn(500, 8, generator=generator) for _ in range(2))
-    assert metrics.nn_distance_ratio(training[:100].clone(), training) == pytest.approx(0, abs=1e-3)
-    assert metrics.nn_distance_ratio(new, training) == pytest.approx(1, abs=0.1)
+    kinds = torch.cat([torch.randn(300, 4, generator=generator), 40 + torch.randn(300, 4, generator=generator)])
+    again = torch.cat([torch.randn(300, 4, generator=generator), 40 + torch.randn(300, 4, generator=generator)])
+    rubbish = -80 + torch.randn(600, 4, generator=generator)
+    half = metrics.precision_recall(again[:300].repeat(2, 1) + 1e-3 * torch.randn(600, 4, generator=generator), kinds)
+    both = metrics.precision_recall(torch.cat([again, rubbish]), kinds)
+    assert half[0] > 0.9
+    assert half[1] < 0.55
+    assert both[0] == pytest.approx(0.5, abs=0.05)
+    assert both[1] > 0.9
 
 
 @pytest.mark.parametrize("size", [3, 2])

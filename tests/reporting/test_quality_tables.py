@@ -11,6 +11,7 @@ from harness.reporting.quality_tables import (
     calibration_table,
     golden_table,
     latent_table,
+    memorisation_table,
     modes_table,
     quality_table,
     training_table,
@@ -69,6 +70,24 @@ def test_the_two_uses_of_batch_norm_are_two_rows() -> None:
     table = quality_table(quality("fid", [9]) + quality("fid", [70], "running statistics"), [])
     assert table["batch norm"].tolist() == ["batch statistics", "running statistics"]
     assert table["FID"].tolist() == ["9", "70"]
+
+
+def test_memorisation_has_a_table_of_its_own() -> None:
+    looked = quality("nn_distance_ratio", [1.02]) + quality("copies", [0.25]) + quality("c_t", [-3.5, -4.5])
+    table = memorisation_table(looked + quality("fid", [9]) + quality("fid", [8], n=200), [])
+    assert len(table) == 1, "where nobody looked for copies there is no row"
+    shown = row(table)
+    assert shown["copies of training images"] == "0.25"
+    assert shown["C_T"] == "-4 (-4.5 to -3.5)"
+    assert shown["authentic"] == ""
+    assert "FID" not in shown
+    assert "missing" not in shown
+
+
+def test_lpips_has_a_column_where_somebody_measured_it() -> None:
+    assert "LPIPS between samples" not in quality_table(quality("fid", [9]), [])
+    table = quality_table(quality("fid", [9]) + quality("lpips_diversity", [0.5]), [])
+    assert row(table)["LPIPS between samples"] == "0.5"
 
 
 def test_other_sample_counts_and_extractors_are_rows_of_their_own() -> None:

@@ -84,6 +84,11 @@ def test_the_records_behind_rows_stand_in_it_once(text: str) -> None:
     assert {r["metric"] for r in records} >= {"modes_captured", "fid"}
 
 
+def test_a_column_says_when_its_measure_misleads(text: str) -> None:
+    assert '<th scope="col" title="It misleads: one sample of ten thousand near a mode is enough">modes hit' in text
+    assert '<th scope="col">sampler</th>' in text
+
+
 def test_columns_of_figures_are_sorted_by_number() -> None:
     assert sort_keys(pd.Series(["1,200 (1 to 2)", "", "30", "−2.5e-3"])) == ["1200", "", "30", "-2.5e-3"]
     assert sort_keys(pd.Series(["12", "no card"])) is None

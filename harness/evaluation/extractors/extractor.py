@@ -17,6 +17,7 @@ from torch_fidelity.utils import create_feature_extractor
 
 from harness.evaluation.extractors import train
 from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
+from harness.evaluation.extractors.published import PUBLISHED, open_published, published_file, sha256
 from harness.evaluation.extractors.training_data import EXTRACTOR_DATA, ExtractorData
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
 from harness.files.tensors import SafetensorError, read_metadata, read_tensors, write_tensors
@@ -27,24 +28,17 @@ from harness.training.device import full_float32, numerics
 
 _log = logging.getLogger(__name__)
 
-INCEPTION = "inception-v3-compat"
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_HASH = "6726825d"  # how the SHA-256 of torch-fidelity's published file begins
-NAMES = (*EXTRACTORS, "inception")
+NAMES = (*EXTRACTORS, *PUBLISHED)
 _BATCH = 64  # torch-fidelity's own, so that its figures come out to the last bit
 BUNDLED = Path(__file__).parent / "weights"
-
-
-class NoExtractorError(ValueError):
-    """Nothing here can look at these images: a reason to leave their quality out, and no fault."""
 
 
 @dataclass(frozen=True)
 class Extractor:
     """A feature extractor, ready: `weights` is the hash of its weights, `accuracy` what it got right when held out.
 
-    `accuracies` is that of each attribute, where it reads attributes. `classes` names what its logits tell apart;
-    `dimension` is that of its features; `trained_on` says what it learned to see.
+    `accuracies` is that of each attribute, where it reads attributes. `classes` names what its logits tell apart, none
+    where it has no logits; `dimension` is that of its features; `trained_on` says what it learned to see.
     """
 
     name: str
@@ -60,12 +54,12 @@ class Extractor:
 
     def protocol(self) -> dict[str, str]:
         """What two values must share to be comparable."""
-        resize = "TensorFlow's bilinear" if self.name == "inception" else "bilinear, antialiased"
+        resize = "TensorFlow's bilinear" if self.name in PUBLISHED else "bilinear, antialiased"
         return {EXTRACTOR: f"{self.name} {self.weights}", "resize": f"to {self.side}×{self.side}, {resize}"}
 
     @torch.no_grad()
     def __call__(self, images: Tensor, what: str = "") -> tuple[Tensor, Tensor]:
-        """Features (n, dimension) and logits (n, classes) of uint8 images (n, 1 or 3, H, W), float32 on the CPU.
+        """Features (n, dimension) and logits (n, classes or 0) of uint8 images (n, 1 or 3, H, W), float32 on the CPU.
 
         Computed in full float32 and with deterministic algorithms on any device. The log says how many of `what` were
         looked at; nothing where that is empty.
@@ -76,7 +70,8 @@ class Extractor:
         with numerics(self.device, deterministic=True, threads=None), full_float32():
             for start in range(0, len(images), _BATCH):
                 batch = images[start : start + _BATCH].to(self.device)
-                found.append(tuple(part.cpu() for part in self.module(batch.expand(-1, 3, -1, -1).contiguous())))
+                seen = [part.cpu() for part in self.module(batch.expand(-1, 3, -1, -1).contiguous())]
+                found.append((seen[0], seen[1] if self.classes else seen[0].new_empty(len(batch), 0)))
                 if what:
                     done = min(start + _BATCH, len(images))
                     report_progress(_log, f"{self.name} looks at {what}", done, len(images))
@@ -88,25 +83,26 @@ def load_extractor(
     name: str,
     device: torch.device,
     root: Path | None = None,
-    inception: Path | None = None,
+    published: Path | None = None,
 ) -> Extractor:
     """The extractor `name`, trained now if its weights are neither bundled nor cached.
 
     Args:
         root: the data root, where `mnistnet` finds MNIST.
-        inception: the file of Inception's weights; None looks in torch-fidelity's own cache. Nothing is fetched.
+        published: the file of weights that others publish, or a folder with such files under their published names;
+            None looks where torch.hub keeps them. Nothing is fetched.
 
     Raises:
         ValueError: an unknown name; weights that are missing, damaged, or not the ones expected.
     """
-    if name == "inception":
-        return _inception(inception_file(inception), device)
+    if name in PUBLISHED:
+        return _published(name, published_file(name, published), device)
     if name not in EXTRACTORS:
         raise ValueError(f"unknown extractor {name!r}; there are: {', '.join(NAMES)}")
     data = EXTRACTOR_DATA[name](root)
     file = _weights_file(name, data)
     facts = _facts(file)
-    module = _created(name, file, [FEATURES, LOGITS], device)
+    module = _created(name, file, device)
     kind = EXTRACTORS[name]
     return Extractor(
         name,
@@ -133,46 +129,16 @@ def weights_path(name: str, root: Path | None = None) -> Path:
     return _weights_file(name, EXTRACTOR_DATA[name](root))
 
 
-def inception_file(given: Path | None) -> Path:
-    """Inception's weights: the file given, else the one in torch-fidelity's cache.
-
-    Raises:
-        NoExtractorError: there is none.
-        ValueError: the one given isn't there, or isn't the file that torch-fidelity publishes.
-    """
-    file = given or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    if given and not file.is_file():
-        raise ValueError(f"the extractor inception needs its weights: {given} isn't there; nothing is fetched")
-    if not file.is_file():
-        raise NoExtractorError(
-            f"the extractor inception needs its weights: none is given with --inception-weights, nor is {file} there; "
-            "nothing is fetched unasked: `gan-harness fetch inception` does it"
-        )
-    found = _sha256(file)
-    if not found.startswith(INCEPTION_HASH):
-        raise ValueError(
-            f"{file} isn't torch-fidelity's {INCEPTION_FILE}: its SHA-256 begins with {found[:8]}, not {INCEPTION_HASH}"
-        )
-    return file
+def _published(name: str, file: Path, device: torch.device) -> Extractor:
+    kind, module = PUBLISHED[name], open_published(name, file).to(device)
+    weights = sha256(file)[:12]
+    return Extractor(name, weights, module, kind.dimension, kind.classes, kind.side, device, kind.trained_on)
 
 
-def _inception(file: Path, device: torch.device) -> Extractor:
-    try:
-        # torch-fidelity unpickles the file without PyTorch's safe reader; this reads it first, and refuses code.
-        torch.load(file, weights_only=True)
-        module = _created(INCEPTION, file, ["2048", "logits_unbiased"], device)
-    except Exception as error:
-        raise ValueError(f"{file} doesn't hold Inception's weights: {' '.join(str(error).split())[:200]}") from error
-    classes = tuple(str(number) for number in range(1008))
-    return Extractor(
-        "inception", _sha256(file)[:12], module, 2048, classes, 299, device, "photographs of things (ImageNet)"
-    )
-
-
-def _created(name: str, file: Path, layers: list[str], device: torch.device) -> FeatureExtractorBase:
+def _created(name: str, file: Path, device: torch.device) -> FeatureExtractorBase:
     try:
         module = create_feature_extractor(
-            name, layers, cuda=False, feature_extractor_weights_path=str(file), verbose=False
+            name, [FEATURES, LOGITS], cuda=False, feature_extractor_weights_path=str(file), verbose=False
         )
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{file} doesn't fit {name}: {' '.join(str(error).split())[:200]}") from error
@@ -249,8 +215,3 @@ def _reading(file: Path) -> Iterator[None]:
         yield
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} can't be read as weights: {error}") from error
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -60,9 +60,14 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
             raise RuntimeError(f"{self.name} must be in evaluation mode: batch normalisation would mix the images")
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3:
             raise ValueError(f"{self.name} takes uint8 images (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
-        features = self.trunk(prepared(images, self.CHANNELS, self.SIDE))
+        features = self.features(images.float() / 255)
         found = {FEATURES: features, LOGITS: self.class_logits(self.head(features))}
         return tuple(found[name] for name in self.features_list)
+
+    def features(self, values: Tensor) -> Tensor:
+        """Features (N, 64) of float images (N, 1 or 3, H, W) in [0, 1]: for what lies between two levels of a byte."""
+        found: Tensor = self.trunk(trunk_input(values, self.CHANNELS, self.SIDE))
+        return found
 
     @classmethod
     def class_logits(cls, outputs: Tensor) -> Tensor:
@@ -150,7 +155,11 @@ def make_networks(extractor: SmallExtractor | type[SmallExtractor]) -> nn.Module
 
 def prepared(images: Tensor, channels: int, side: int) -> Tensor:
     """uint8 images (N, C, H, W) as what a trunk takes: floats in [0, 1], (N, channels, side, side)."""
-    values = images.float() / 255
+    return trunk_input(images.float() / 255, channels, side)
+
+
+def trunk_input(values: Tensor, channels: int, side: int) -> Tensor:
+    """Float images (N, C, H, W) in [0, 1] with as many channels and of the size that a trunk takes."""
     if channels == 1:
         values = values.mean(1, keepdim=True)
     if values.shape[-2:] != (side, side):
