@@ -81,6 +81,7 @@ def test_held_out_images_show_what_was_learned_by_heart() -> None:
     write_images(Path("copied"), digits(300, first=150))
     write_images(Path("new"), digits(300, first=1000))
     write_images(Path("held"), digits(300, first=2000))
+    refused("300 of 300 held-out images are training images", "new", held_out=Path("held"))  # of a reference's data
     same = {"against": "real", "extractor": "mnistnet", "held_out": Path("real")}
     refused("are the same folder, real: hold out other images", "new", **same)
     refused("held-out images are training images", "new", against="real", extractor="mnistnet", held_out=Path("copied"))
@@ -94,8 +95,6 @@ def test_held_out_images_show_what_was_learned_by_heart() -> None:
     assert copied["copies"] == 1
     assert new["copies"] < 0.1
     assert copied["fid_gap"] > new["fid_gap"]
-    against = values(ask("new", held_out=Path("held")))
-    assert {"c_t", "fid_gap"} & against.keys(), "held out of a reference's data as well"
 
 
 def test_floats_and_bytes_of_the_same_images_give_the_same_values() -> None:
