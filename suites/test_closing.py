@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from harness.data.grid import THE_GRID, modes_of
+from harness.data.mixtures import THE_GRID, modes_of
 from harness.files.kept import kept_arrays
 from harness.reporting.plots import save_densities, save_losses, save_strips
 from harness.reporting.scorecard import silent_claims

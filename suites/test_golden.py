@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.checks.golden import held_against, measure
-from harness.data.grid import modes_of
+from harness.data.mixtures import modes_of
 from harness.evaluation.kept_generator import golden_folders, read_golden
 from harness.records.metrics import EXPECTED
 from harness.reporting.evidence import MEASURED

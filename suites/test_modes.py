@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import pytest
 
-from harness.data.grid import SIGMA, THE_GRID, mode_centres, modes_of
+from harness.data.mixtures import MIXTURES, THE_GRID
+from harness.evaluation.mode_counters import mode_counter, samples_to_count
 from harness.evaluation.mode_coverage import (
     NO_GOOD_SAMPLES,
     TRUE_HIGH_QUALITY,
     ModeCoverage,
-    coverage_of,
     mode_coverage,
 )
+from harness.records.metrics import HIGH_QUALITY, MODE_SHARE, MODES_CAPTURED, MetricValue
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 from reference import Modes
 
 N = 10_000
-CENTRES = mode_centres().double().numpy()
+SIGMA = THE_GRID.deviation
+CENTRES = np.array(THE_GRID.centres)
 
 
-def record_coverage(record: Callable[..., None], found: ModeCoverage, n: int, modes: Modes = THE_GRID) -> None:
-    for measured in found.values():
+def record_values(record: Callable[..., None], values: Sequence[MetricValue], n: int) -> None:
+    for measured in values:
         if math.isnan(measured.value):
             record(measured.metric, None, n=n, status="skipped", reason=NO_GOOD_SAMPLES)
         else:
-            record(measured.metric, measured.value, n=n)
-    for measured in found.by_mode(modes, n):
-        record(measured.metric, measured.value, n=n, protocol=dict(measured.protocol))
+            record(measured.metric, measured.value, n=n, protocol=dict(measured.protocol))
+
+
+def record_coverage(record: Callable[..., None], found: ModeCoverage, n: int, modes: Modes = THE_GRID) -> None:
+    record_values(record, [*found.values(), *found.by_mode(modes, n)], n)
 
 
 def calibrating(suite: Session, name: str, seed: int = 0) -> Callable[..., None]:
@@ -70,15 +74,32 @@ def test_calibration_uniform_blob(suite: Session) -> None:
     assert found.high_quality < 0.15
 
 
+@pytest.mark.shipped
+@pytest.mark.parametrize("name", [name for name in MIXTURES if name != "gaussian-grid"])
+def test_calibration_of_what_others_count_on(name: str, suite: Session) -> None:
+    """What the true distribution has in as many samples as the field counts: no more can be asked for."""
+    modes, n = MIXTURES[name].modes, MIXTURES[name].counted
+    assert n is not None
+    random, centres = np.random.default_rng(0), np.array(modes.centres)
+    samples = centres[random.integers(len(centres), size=n)] + modes.deviation * random.standard_normal((n, 2))
+    found = mode_coverage(samples, centres, modes.deviation)
+    record_coverage(calibrating(suite, f"true sampler, {MIXTURES[name].title}"), found, n, modes)
+    assert found.modes_hit == len(centres)
+    assert found.high_quality == pytest.approx(TRUE_HIGH_QUALITY, abs=0.007)
+    assert found.reverse_kl < 0.01
+
+
 @pytest.mark.references(having="modes")
 def test_modes(subject: Subject, seed: int, suite: Session) -> None:
     run = subject.trained(seed)
-    n = suite.profile.mode_samples
-    samples = subject.sampler(run).draw(n).double().numpy()
-    modes = modes_of(subject.card)
-    assert modes is not None
-    found = coverage_of(samples, modes)
-    record_coverage(partial(subject.record_trained, run), found, n, modes)
-    if not subject.why_unread:
-        subject.keep("densities", f"{subject}, seed {seed}", samples)
-    assert found.counts.sum() == round(found.high_quality * n)
+    counter = mode_counter(subject.card, run.dataset, suite.device, suite.root, suite.profile.mode_samples)
+    samples = samples_to_count(subject.sampler(run), counter.counted, run.dataset)
+    values = counter.count(samples)
+    record_values(partial(subject.record_trained, run), values, len(samples))
+    if not subject.why_unread and samples.dim() == 2:
+        subject.keep("densities", f"{subject}, seed {seed}", samples.double().numpy())
+    (hit,) = [found.value for found in values if found.metric is MODES_CAPTURED]
+    assert 0 <= hit <= counter.modes
+    shares = [found.value for found in values if found.metric is MODE_SHARE]
+    good = sum(found.value for found in values if found.metric is HIGH_QUALITY)
+    assert sum(shares) == pytest.approx(good), "every sample of high quality lies in one mode"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import open_data
-from harness.data.grid import modes_of
+from harness.data.mixtures import modes_of
 from harness.evaluation.extractors.extractor import load_extractor
 from harness.evaluation.kept_generator import FACTS, NETWORKS, Golden, GoldenFacts
 from harness.evaluation.mode_coverage import coverage_of

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from harness.checks.determinism import read_trace
-from harness.data.grid import modes_of
+from harness.data.mixtures import modes_of
 from harness.data.registry import brings_data, data_root
 from harness.evaluation.extractors.extractor import load_extractor
 from harness.evaluation.mode_coverage import coverage_of

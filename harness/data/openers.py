@@ -18,6 +18,7 @@ from harness.data.filter import Pictures, SkipDamaged, damaged_pictures
 from harness.data.images import Framing
 from harness.data.packed import Pack, PackedImages, read_pack
 from harness.data.packing import pack_of, stale_reason
+from harness.data.stacked import StackedMnist
 from harness.records.options import AUTO, NEVER
 from reference import Card, Shape
 
@@ -52,6 +53,11 @@ def open_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: 
 def open_erased_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: Reading) -> Dataset:
     """MNIST with holes."""
     return Erased(mnist.Mnist(root, shape, value_range))
+
+
+def open_stacked_mnist(root: Path, shape: Shape, value_range: Range, _: str | None, __: Reading) -> Dataset:
+    """Three digits in one picture."""
+    return StackedMnist(root, shape, value_range)
 
 
 def open_faces(root: Path, shape: Shape, value_range: Range, stand_in: str | None, how: Reading) -> Dataset:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.data import content_and_style, image_folder, lsun, mnist, pairs
 from harness.data.dataset import Dataset
-from harness.data.grid import GaussianGrid
 from harness.data.images import picture_files
+from harness.data.mixtures import MIXTURES, MixtureData
 from harness.data.openers import (
     Range,
     Reading,
@@ -22,11 +22,13 @@ from harness.data.openers import (
     open_lsun,
     open_mnist,
     open_pairs,
+    open_stacked_mnist,
     pack_alone,
 )
 from harness.data.own import own_data
 from harness.data.own_pack import packed_own_data
 from harness.data.packing import SUFFIX
+from harness.data.stacked import PICTURES, SHAPE, STACKED
 from harness.data.synthetic import (
     DATABASE_TITLE,
     FACES_TITLE,
@@ -172,10 +174,8 @@ def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) 
             f"{option} plays a part for pictures in files ({', '.join(packed)}), and {card.name} is on {card.dataset}"
         )
     match card.dataset:
-        case "gaussian-grid":
-            if card.data_shape != (2,):
-                raise ValueError(f"the Gaussian grid holds points of shape (2,), not {card.data_shape}")
-            return GaussianGrid()
+        case name if name in MIXTURES:
+            return MixtureData(name, card.data_shape)
         case name if name in _SOURCES:
             return _SOURCES[name].open(card, root, reading)
         case "own":
@@ -188,13 +188,13 @@ def open_dataset(card: Card, root: Path | None, reading: Reading | None = None) 
 
 
 def _choices() -> str:
-    return ", ".join(sorted([*_SOURCES, "gaussian-grid"]))
+    return ", ".join(sorted([*_SOURCES, *MIXTURES]))
 
 
 def documented_samples(card: Card) -> int | None:
     """How many training samples the real data set of a card has; None where nobody says."""
-    if card.dataset == "gaussian-grid":
-        return len(GaussianGrid())
+    if card.dataset in MIXTURES:
+        return len(MixtureData(card.dataset))
     source = _SOURCES.get(card.dataset)
     return source.samples if source else None
 
@@ -211,7 +211,7 @@ def has_real_data(card: Card, root: Path | None) -> bool:
 def availability(root: Path | None) -> list[Availability]:
     """What `doctor` says of each data set."""
     looked = [_look(root, name, source) for name, source in _SOURCES.items() if name not in _DERIVED]
-    return [*looked, Availability("gaussian-grid", True, "computed", "nothing else is needed")]
+    return [*looked, *(Availability(name, True, "computed", "nothing else is needed") for name in MIXTURES)]
 
 
 def faces_with_attributes(root: Path | None) -> tuple[Path, image_folder.Attributes, str, bool]:
@@ -267,6 +267,7 @@ _SOURCES: dict[str, _Source] = {
     "mnist-erased": _Source(
         mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, open_erased_mnist, (1, 28, 28), 60_000
     ),
+    STACKED: _Source(mnist.FOLDER, mnist.BUNDLED_TITLE, mnist.bundled_root, open_stacked_mnist, SHAPE, PICTURES),
     "celeba": _Source(
         image_folder.FOLDER, FACES_TITLE, drawn_faces, open_faces, samples=202_599, packed=True, named="CelebA"
     ),
@@ -292,4 +293,4 @@ _SOURCES: dict[str, _Source] = {
     "pairs-swapped": _Source(pairs.FOLDER, PAIRS_TITLE, drawn_pairs, partial(open_pairs, swapped=True)),
     "content-and-style": _Source(content_and_style.FOLDER, PICTURES_TITLE, drawn_pictures, open_content_and_style),
 }
-_DERIVED = {"mnist-erased", "pairs-swapped"}  # other views of a data set that is listed already
+_DERIVED = {"mnist-erased", STACKED, "pairs-swapped"}  # other views of a data set that is listed already

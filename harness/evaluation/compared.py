@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.data import Dataset, open_data
-from harness.data.dataset import scale_pixels
+from harness.data.dataset import linspace_indices, scale_pixels
 from harness.data.images import Framing
 from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
@@ -141,6 +141,44 @@ def given_images(target: str, options: EvaluateOptions, real: RealImages) -> tup
         raise ValueError(f"{target} was asked for {n} images and returned {len(made)}")
     images = _in_bytes(made, BYTES if made.dtype == torch.uint8 else real.value_range, options, target)
     return _to_grey(images, real, target), n, target
+
+
+def given_samples(target: str, options: EvaluateOptions, card: Card, n: int) -> tuple[Tensor, str]:
+    """`n` points (n, 2), or uint8 pictures, of a function, a file of points (.npy) or a folder of pictures; and a name.
+
+    Raises:
+        ValueError: others than asked for, or fewer.
+    """
+    path = Path(target)
+    if path.suffix == ".npy":
+        made, name = _points_of(path, n if options.count else None), path.stem
+    elif path.is_dir() and len(card.data_shape) == 1:
+        raise ValueError(f"{target} is a folder of pictures, and {card.name} has points: give a function or an .npy")
+    elif path.is_dir():
+        made, name = read_images(path), path.resolve().name
+        if len(made) < n:
+            raise ValueError(f"{target} holds {len(made)} pictures, asked for were {n}: -n {len(made)} takes these")
+        made = made[linspace_indices(len(made), n)]
+    else:
+        made, name = _call_generator(target, n, options.seed), target
+        if len(made) != n:
+            raise ValueError(f"{target} was asked for {n} samples and returned {len(made)}")
+    if tuple(made.shape[1:]) != card.data_shape:
+        raise ValueError(f"{target} gives samples of shape {tuple(made.shape[1:])}, {card.name} has {card.data_shape}")
+    if len(card.data_shape) == 1:
+        return made, name
+    usual = BYTES if made.dtype == torch.uint8 else card.data_range
+    return _in_bytes(made, usual, options, target), name
+
+
+def _points_of(path: Path, n: int | None) -> Tensor:
+    try:
+        held = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} can't be read as an array of points: {error}") from error
+    if n is not None and len(held) < n:
+        raise ValueError(f"{path} holds {len(held)} points, asked for were {n}")
+    return torch.from_numpy(np.asarray(held[:n], np.float64))
 
 
 def _in_bytes(images: Tensor, usual: tuple[float, float], options: EvaluateOptions, what: str) -> Tensor:

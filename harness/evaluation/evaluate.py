@@ -11,11 +11,12 @@ import torch
 from harness.data import batches_per_epoch, open_data
 from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
-from harness.evaluation.compared import framing_of, given_images, is_strange, real_images
+from harness.evaluation.compared import USUAL_N, framing_of, given_images, given_samples, is_strange, real_images
 from harness.evaluation.evaluation_records import earlier_evaluations, write_evaluation, write_sheet
 from harness.evaluation.judge import judge_of
 from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
+from harness.evaluation.mode_counters import MODE_SETS, card_of_modes, mode_counter, modes_asked, open_modes
 from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.perceptual import find_lpips, lpips_diversity
 from harness.evaluation.protocol import evaluate_images
@@ -93,11 +94,15 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
         return _evaluate_weights(spec, weights, options, device)
     if Path(target).suffix in WEIGHT_FILES:
         raise ValueError(f"{target} holds weights alone; {fits_line(read_weights(Path(target)))}")
-    if not Path(target).is_dir() and ":" not in target:
+    if not Path(target).is_dir() and ":" not in target and not target.endswith(".npy"):
         what = "a folder of a run, of a kept generator or of images"
         raise ValueError(f"{target!r} is neither {what}, nor module:callable")
+    if modes_asked(options.against):
+        return _evaluate_modes(target, options, device)
     if options.resize is not None and not any(Path(side).is_dir() for side in (target, options.against)):
         raise ValueError("--resize is for folders of pictures: neither side is one")
+    if target.endswith(".npy"):
+        raise ValueError(f"{target} is taken for points, and --against names no set of them: {', '.join(MODE_SETS)}")
     real, extractor = real_images(options, device)
     images, n, found = given_images(target, options, real)
     name = options.name or found
@@ -119,6 +124,24 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     if framing is not None or not Path(target).is_dir():  # a folder's own can be looked at there
         write_sheet(where.parent, name, images)
     return Evaluation(name, real.dataset.title, values, where, kept, n, len(images))
+
+
+def _evaluate_modes(target: str, options: EvaluateOptions, device: torch.device) -> Evaluation:
+    """Points or pictures of one's own against a data set whose modes are known, by its own name or a reference's."""
+    if options.extractor is not None or options.resize is not None:
+        raise ValueError(f"--extractor and --resize play no part where modes of {options.against} are counted")
+    known = options.against in MODE_SETS
+    card = card_of_modes(options.against) if known else get(options.against).card
+    root = find_root(options.data_root)
+    dataset = open_data(get(options.against), root) if not known else open_modes(options.against, root)
+    counter = mode_counter(card, dataset, device, root, USUAL_N)
+    samples, found = given_samples(target, options, card, options.count or counter.counted)
+    values, name = counter.count(samples), options.name or found
+    folder = options.out or Path("runs") / "evaluated" / _place(options.name or target)
+    facts = {"reference": name, "seed": options.seed, "n": len(samples)}
+    where, kept = write_evaluation(folder, values, facts, dataset, device, modules=options.modules, add=options.add)
+    write_sheet(where.parent, name, samples if samples.dtype == torch.uint8 else None)
+    return Evaluation(name, dataset.title, values, where, kept, len(samples), len(samples))
 
 
 def _is_trained(target: str) -> bool:

@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from harness.data import Dataset
-from harness.data.grid import modes_of
 from harness.evaluation.compared import USUAL_N, choose_extractor, held_out_images, how_many
 from harness.evaluation.extractors.extractor import Extractor
 from harness.evaluation.images import BYTES, little_used
-from harness.evaluation.mode_coverage import coverage_of
+from harness.evaluation.mode_counters import ModeCounter, has_modes, mode_counter, samples_to_count
 from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.perceptual import Lpips, find_lpips, lpips_diversity
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start, image_shape
 from harness.records.metrics import MetricValue
 from harness.training.sampler import Sampler
-from reference import Card, Modes
+from reference import Card
 
 
 class Judge(Protocol):
@@ -52,18 +51,17 @@ def judge_of(options: EvaluateOptions, card: Card, dataset: Dataset, device: tor
     Raises:
         ValueError: nobody; the one asked for can't; or fewer real images are there than samples are asked for.
     """
-    modes = modes_of(card)
-    if modes is None:
+    if not has_modes(card):
         extractor = choose_extractor(options, card, dataset, device, root)
         lpips = find_lpips(options.extractor_weights, device)
         others = held_out_images(options, image_shape(card), card.data_range)
         return _Looking(extractor, dataset, how_many(options, dataset, "samples"), lpips, others)
     if options.extractor is not None:
         raise ValueError(
-            f"--extractor {options.extractor} looks at images; {card.name} draws points, which are held against the "
-            f"{len(modes.centres)} modes of {dataset.title}"
+            f"--extractor {options.extractor} measures distances; what {card.name} draws is held against the modes of "
+            f"{dataset.title}, which are counted"
         )
-    return _Counting(modes, options.count or USUAL_N)
+    return _Counting(mode_counter(card, dataset, device, root, USUAL_N), dataset, options.count)
 
 
 class _Looking:
@@ -93,15 +91,16 @@ class _Looking:
 class _Counting:
     shown: Tensor | None = None
 
-    def __init__(self, modes: Modes, n: int) -> None:
-        self.modes, self.n = modes, n
+    def __init__(self, counter: ModeCounter, dataset: Dataset, count: int | None) -> None:
+        self.counter, self.dataset, self.n = counter, dataset, count or counter.counted
 
     def measure(self, sampler: Sampler) -> list[MetricValue]:
-        found = coverage_of(sampler.draw(self.n).double().numpy(), self.modes)
-        return [*found.values(), *found.by_mode(self.modes, self.n)]
+        samples = samples_to_count(sampler, self.n, self.dataset)
+        self.shown = samples if samples.dtype == torch.uint8 else None
+        return self.counter.count(samples)
 
     def measure_start(self, sampler: Sampler) -> list[MetricValue]:
-        del sampler  # points that no training has moved hit no mode: that tells nothing
+        del sampler  # what no training has moved hits no mode: that tells nothing
         return []
 
     def note(self) -> str:

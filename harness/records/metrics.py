@@ -143,8 +143,8 @@ EXTRACTOR_ACCURACY = Metric("extractor_accuracy", "share", "higher", "accuracy o
 FOUND_INCOMPARABLE = Metric("found_incomparable", "yes/no", "higher", "called not comparable")
 
 # Modes of the grid.
-MODES_CAPTURED = Metric("modes_captured", "modes", "higher", "modes hit (of 9)")
-MODES_WITH_MASS = Metric("modes_with_mass", "modes", "higher", "modes with mass (of 9)", headline=True, worst=0.0)
+MODES_CAPTURED = Metric("modes_captured", "modes", "higher", "modes hit")
+MODES_WITH_MASS = Metric("modes_with_mass", "modes", "higher", "modes with mass", headline=True, worst=0.0)
 HIGH_QUALITY = Metric("high_quality_fraction", "share", "higher", "high quality share", headline=True, worst=0.0)
 REVERSE_KL = Metric("reverse_kl", "nats", "lower", "reverse KL (nats)")
 SPREAD_RATIO = Metric("spread_ratio", "ratio", "none", "spread / σ")

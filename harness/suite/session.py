@@ -21,8 +21,8 @@ from harness.comparison.kept_bits import bits_against, bits_sentence
 from harness.comparison.page import comparison_table
 from harness.comparison.rule import Rule
 from harness.comparison.verdicts import OPEN, Comparison, compare, exit_code, tally
-from harness.data.grid import modes_of
 from harness.data.registry import brings_data, data_root
+from harness.evaluation.mode_counters import has_modes
 from harness.evaluation.perceptual import Lpips, find_lpips
 from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
@@ -65,7 +65,7 @@ HAVING: Mapping[str, Callable[[Card], bool]] = {
     "a printed text": lambda card: any(network.printed for network in card.networks.values()),
     "images": is_image_reference,
     "images of latents": lambda card: card.latent_shape is not None and is_image_reference(card),
-    "modes": lambda card: modes_of(card) is not None,
+    "modes": has_modes,
     "a comparison of disks": lambda card: any(claim.metric == DISK_SPEED_UP.name for claim in card.claims),
     "faces": lambda card: card.dataset in ("celeba", "celeba-hq") and card.latent_shape is not None,
 }

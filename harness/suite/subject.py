@@ -13,8 +13,8 @@ from torch import nn
 import reference as registry
 from harness.comparison.bits import SAME_BITS
 from harness.data import Dataset, batches_per_epoch, open_data
-from harness.data.grid import modes_of
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
+from harness.evaluation.mode_counters import has_modes
 from harness.evaluation.protocol import extractor_names
 from harness.latents.probe import LinearProbe, labelled_digits, labelled_faces
 from harness.memory.record import sizes_within_budget
@@ -96,7 +96,7 @@ class Subject:
     def seeds(self) -> list[int]:
         """The document's seed (or --first-seed) and those after it, as many as the profile or --seeds says."""
         settings, profile = self.session.settings, self.session.profile
-        usual = profile.mode_seeds if modes_of(self.card) else profile.training_seeds
+        usual = profile.mode_seeds if has_modes(self.card) else profile.training_seeds
         first = self.card.seed if settings.first_seed is None else settings.first_seed
         return [first + i for i in range(settings.seeds or usual)]
 

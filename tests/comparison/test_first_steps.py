@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.comparison.first_steps import Computed, FirstSteps, tell_first_steps
-from harness.data.grid import THE_GRID
+from harness.data.mixtures import THE_GRID
 from harness.training import RunConfig, train
 from reference import Modes
 

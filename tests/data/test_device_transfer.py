@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from harness.data.dataset import scale_pixels, scaled
 from harness.data.device_transfer import DeviceTransfer, looked_up
-from harness.data.grid import GaussianGrid
 from harness.data.image_folder import ImageFolder
 from harness.data.loader import Loader, chunks_of
+from harness.data.mixtures import MixtureData
 from harness.data.pairs import PairedImages
 from reference import Batch
 from tests.data.samples import write_pictures
@@ -35,7 +35,7 @@ def test_on_the_cpu_delivered_batches_are_the_scaled_ones(workers: int, tmp_path
 
 
 def test_what_is_no_picture_or_scaled_already_is_delivered_as_it_is(tmp_path: Path) -> None:
-    grid = GaussianGrid()
+    grid = MixtureData("gaussian-grid")
     pairs = PairedImages(write_pictures(tmp_path / "pairs", 3, 16, 8), (3, 8, 8), (-1.0, 1.0))
     for data in (grid, pairs):
         with Loader(data) as loader:

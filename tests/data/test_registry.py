@@ -12,6 +12,7 @@ from harness.data import availability, open_dataset, registry
 from harness.data.image_folder import ATTRIBUTES, FOLDER, HIGH_QUALITY_FOLDER
 from harness.data.lsun import FOLDER as DATABASE
 from harness.data.lsun import write_lmdb
+from harness.data.mixtures import MIXTURES
 from harness.data.packing import pack_of
 from harness.data.registry import MissingAttributesError, data_root, faces_root, has_real_data
 from harness.data.synthetic import draw_into
@@ -56,7 +57,7 @@ def test_the_real_data_win_where_they_are(mnist_root: Path, monkeypatch: pytest.
     assert (data.title, data.real, data.complete) == ("MNIST", True, True)
     faces = open_dataset(reference.get("pytorch-dcgan-celeba").card, mnist_root)
     assert faces.title == "stand-in: drawn faces"
-    assert [entry.dataset for entry in availability(mnist_root) if entry.found] == ["mnist", "gaussian-grid"]
+    assert [entry.dataset for entry in availability(mnist_root) if entry.found] == ["mnist", *MIXTURES]
     assert "40 samples" in availability(mnist_root)[0].place
     (mnist_root / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"")
     damaged = availability(mnist_root)[0]

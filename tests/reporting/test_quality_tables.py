@@ -153,7 +153,7 @@ def test_modes_are_summarised_over_seeds() -> None:
         for s, v in enumerate((1, 3, 2))
     ]
     (row,) = modes_table(records, CARDS).to_dict("records")
-    assert row["modes with mass (of 9)"] == "2 (1 to 3)"
+    assert row["modes with mass"] == "2 (1 to 3)"
     assert (row["seeds"], row["epochs"]) == (3, "20")
 
 

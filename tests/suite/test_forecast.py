@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.grid import POINTS_PER_MODE
 from harness.data.loader import batches_per_epoch
 from harness.suite.forecast import CHECK_SECONDS, Forecast, devices_table, forecast_table
 from reference import get
@@ -47,10 +46,7 @@ def test_nothing_is_done_and_nothing_is_written(tmp_path: Path, monkeypatch: pyt
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "seed" in line]
     steps = [row[2] for row in rows if re.fullmatch(r"idl-gan-grid, seed \d", row[0])]
     card = get("idl-gan-grid").card
-    assert (
-        steps
-        == [f"{card.epochs * batches_per_epoch(9 * POINTS_PER_MODE, card.batch_size, drop_last=card.drop_last):,}"] * 2
-    )
+    assert steps == [f"{card.epochs * batches_per_epoch(90_000, card.batch_size, drop_last=card.drop_last):,}"] * 2
     assert "Steps were measured here, on " in done.stdout
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.data.grid import GaussianGrid
+from harness.data.mixtures import MixtureData
 from harness.memory.estimate import estimate, estimated_tensors, traced_tensors
 from harness.memory.leaks import bytes_retained
 from harness.training import RunConfig, train
@@ -202,7 +202,7 @@ def test_a_last_batch_of_one_is_known_before_the_first_step(
     toy_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The toy's generator normalises vectors by their batch, which takes two of them."""
-    few = GaussianGrid(points_per_mode=3)  # 27 samples
+    few = MixtureData("gaussian-grid", points=3)  # 27 samples
     monkeypatch.setattr("harness.training.resolve.open_data", lambda *_: few)
     monkeypatch.setattr(toys.Toy, "card", dataclasses.replace(toys.CARD, drop_last=False))
     with pytest.raises(ValueError, match=r"27 samples in batches of 13 leave a last batch of 1, .*drop_last"):
