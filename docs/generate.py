@@ -16,6 +16,7 @@ from harness.records.misleading import MISLEADS
 from harness.records.record import read_records
 from harness.reporting.check_tables import mutants_table
 from harness.reporting.evidence import Decision, decide, read_evidence, tally_claims
+from harness.reporting.published import published_figures, titled
 from harness.reporting.tables import TABLES
 
 DOCS = Path(__file__).resolve().parent
@@ -129,6 +130,20 @@ def glossary() -> str:
     return _between_marks(DOCS / "glossary.md", "measures", head + "\n".join(rows))
 
 
+def published() -> str:
+    """What others published."""
+    figures = titled(published_figures())
+    rows = ["| " + " | ".join(map(_cell, row)) + " |" for row in figures.itertuples(index=False)]
+    return (
+        "# Published figures\n\nMade from `harness/reporting/published.csv`. A report sets these beside what was "
+        "measured on the same data set, a row each (tables `published_modes`, `published_quality`), and never averages "
+        "them with anything: WGAN-GP on CIFAR-10 has FIDs from 22 to 56 under one name, for networks, steps, n and "
+        "protocol differ. "
+        "A distance by `mnistnet` or `celebanet` can't be held against one by Inception.\n\n"
+        f"| {' | '.join(figures.columns)} |\n|{' --- |' * len(figures.columns)}\n" + "\n".join(rows) + "\n"
+    )
+
+
 def _between_marks(page: Path, name: str, made: str) -> str:
     """A page written by hand, but for the part between two marks."""
     before, start, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
@@ -142,7 +157,13 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-PAGES = {"cli.md": command_line, "glossary.md": glossary, "metrics.md": metrics, "mutants.md": mutants}
+PAGES = {
+    "cli.md": command_line,
+    "glossary.md": glossary,
+    "metrics.md": metrics,
+    "mutants.md": mutants,
+    "published.md": published,
+}
 
 
 def main(folder: Path) -> None:

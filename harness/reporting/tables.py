@@ -11,6 +11,7 @@ from harness.reporting.check_tables import CHECK_TABLES
 from harness.reporting.evidence import Decision, Source, decide
 from harness.reporting.loading_tables import LOADING_TABLES
 from harness.reporting.memory_tables import MEMORY_TABLES
+from harness.reporting.published import PUBLISHED_TABLES
 from harness.reporting.quality_tables import QUALITY_TABLES
 from harness.reporting.scorecard import ClaimResult
 from harness.reporting.speed_tables import SPEED_TABLES
@@ -101,6 +102,7 @@ TABLES = (
     SCORECARD,
     *CHECK_TABLES[:2],
     *QUALITY_TABLES,
+    *PUBLISHED_TABLES,
     *CHECK_TABLES[2:],
     *MEMORY_TABLES,
     *SPEED_TABLES,
