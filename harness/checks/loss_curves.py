@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from harness.records.metrics import (
     EPOCH,
@@ -77,6 +76,8 @@ def trends(rows: Sequence[Mapping[str, Any]]) -> list[MetricValue]:
     count = len(late) // _WINDOW
     if count < _WINDOWS:
         return []
+    from scipy.stats import spearmanr  # takes a second
+
     found = []
     for name in _losses(rows):
         means = [fmean(row[name] for row in late[i * _WINDOW : (i + 1) * _WINDOW]) for i in range(count)]

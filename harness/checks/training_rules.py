@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
 from harness.data import Dataset
@@ -163,6 +162,8 @@ class _TrainingProbe:
 
     def samples(self) -> list[RuleResult]:
         """What sampling draws and gives."""
+        from scipy.stats import ks_2samp  # takes a second
+
         with self._looking() as calls:
             samples = self._sampled()
         findings = [RuleResult("samples are in the card's range", _range_complaint(samples, self.card, "samples"))]

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import quantile_test
 
 from harness.comparison.revisions import commit_of, files_of, own_packages_first
 from harness.comparison.verdicts import OPEN, Verdict
@@ -111,6 +110,8 @@ def judge_ratios(ratios: Sequence[float], margin: float, alpha: float) -> tuple[
     and 1 + margin; else *worse* (*better*) when it lies above (below) 1; else *inconclusive*. With too few rounds for
     the level the interval is open, and nothing but *inconclusive* can come out.
     """
+    from scipy.stats import quantile_test  # takes a second
+
     interval: Any = quantile_test(np.asarray(ratios), q=1, p=0.5).confidence_interval(confidence_level=1 - alpha)
     low, high = float(interval.low), float(interval.high)
     verdict: Verdict = "inconclusive"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
 from harness.comparison.rule import ALPHA, Rule
@@ -347,7 +347,7 @@ def seeds_needed(
     counts = np.arange(max(least, len(base) + 1), _MAX_SEEDS + 1)
     unit = spread * np.sqrt(len(groups) / counts)
     shares = np.array([1 - alpha / 2, 1 - alpha / tests / 2, 0.9, 0.8])
-    inside, outside, both_ends, one_end = np.asarray(student.ppf(shares[:, None], len(groups) * (counts - 1)))
+    inside, outside, both_ends, one_end = np.asarray(stdtrit(len(groups) * (counts - 1), shares[:, None]))
     within = (effect < margin) & ((inside + both_ends) * unit <= margin)
     apart = (outside + one_end) * unit <= effect
     settled = counts[within | apart]

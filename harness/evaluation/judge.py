@@ -14,7 +14,7 @@ from harness.evaluation.extractors.extractor import Extractor
 from harness.evaluation.images import BYTES, little_used
 from harness.evaluation.mode_counters import ModeCounter, has_modes, mode_counter, samples_to_count
 from harness.evaluation.options import EvaluateOptions
-from harness.evaluation.perceptual import Lpips, find_lpips, lpips_diversity
+from harness.evaluation.perceptual import PerceptualDistance, find_lpips, lpips_diversity
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start, image_shape
 from harness.records.metrics import MetricValue
 from harness.training.sampler import Sampler
@@ -66,7 +66,7 @@ def judge_of(options: EvaluateOptions, card: Card, dataset: Dataset, device: tor
 
 class _Looking:
     def __init__(
-        self, extractor: Extractor, dataset: Dataset, n: int, lpips: Lpips | None, held_out: Dataset | None
+        self, extractor: Extractor, dataset: Dataset, n: int, lpips: PerceptualDistance | None, held_out: Dataset | None
     ) -> None:
         self.extractor, self.dataset, self.n, self.lpips, self.held_out = extractor, dataset, n, lpips, held_out
         self.shown: Tensor | None = None

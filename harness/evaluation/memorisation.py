@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.cluster.vq import kmeans2, vq
-from scipy.stats import ranksums
 from torch import Tensor
 
 from harness.data.dataset import linspace_indices
@@ -116,6 +114,8 @@ class Cells:
     @classmethod
     def of(cls, training: Tensor) -> Cells:
         """Twenty clusters of at most 10,000 training images (m, d), or one cell where they are fewer than forty."""
+        from scipy.cluster.vq import kmeans2
+
         some = training[linspace_indices(len(training), _CLUSTERED)].double().numpy()
         if len(some) < 2 * _CELLS:
             return cls(some.mean(0, keepdims=True))
@@ -124,6 +124,8 @@ class Cells:
 
     def among(self, features: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
         """The cell (n,) that each row lies in."""
+        from scipy.cluster.vq import vq
+
         return np.asarray(vq(features.double().numpy(), self.centres)[0])
 
 
@@ -143,6 +145,8 @@ def data_copying(
     Returns:
         None where no cell has twenty of both.
     """
+    from scipy.stats import ranksums  # takes a second
+
     ours, theirs = cells.among(generated), cells.among(held_out)
     weights, scores = [], []
     for cell in range(len(cells.centres)):

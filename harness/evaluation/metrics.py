@@ -1,6 +1,7 @@
 """Sample quality from features: torch-fidelity's FID, IS, KID, precision and recall, and what is built beside them.
 
-Functions from tensors of features to floats. Sources: FID, Heusel et al. 2017; IS, Salimans et al. 2016; KID, Bińkowski
+Functions from tensors of features to floats. torch-fidelity brings TorchDynamo, which takes seconds: it is imported by
+what calls it. Sources: FID, Heusel et al. 2017; IS, Salimans et al. 2016; KID, Bińkowski
 et al. 2018; precision and recall, Kynkäänniemi et al. 2019; the extrapolated FID, Chong and Forsyth 2020.
 """
 
@@ -12,12 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.special import rel_entr
-from scipy.stats import linregress
 from torch import Tensor
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
-from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
-from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
 from harness.data.dataset import linspace_indices
 from harness.evaluation.features import Features
@@ -66,6 +62,8 @@ def frechet_distance(generated: Tensor, real: Tensor) -> float:
         n, dimension = features.shape
         if n <= dimension:
             raise ValueError(f"FID needs more samples than the features have dimensions ({dimension}): {n} {which}")
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+
     one, other = fid_features_to_statistics(generated), fid_features_to_statistics(real)
     return float(fid_statistics_to_metric(one, other, verbose=False)[KEY_METRIC_FID])
 
@@ -81,6 +79,9 @@ def extrapolated_frechet_distance(generated: Tensor, real: Tensor) -> float:
     n, dimension = generated.shape
     if n < 2 * dimension:
         raise ValueError(f"extrapolating FID needs {2 * dimension} samples or more, not {n}")
+    from scipy.stats import linregress
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+
     statistics = fid_features_to_statistics(real)
     random = np.random.RandomState(_SEED)
     sizes = np.linspace(max(dimension + 1, n // 4), n, _EXTRAPOLATED_SIZES).astype(int)
@@ -93,11 +94,15 @@ def extrapolated_frechet_distance(generated: Tensor, real: Tensor) -> float:
 
 def inception_score(logits: Tensor) -> float:
     """IS of logits (n, classes), the mean over ten splits: 1 for one class or none told apart, at most `classes`."""
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+
     return float(isc_features_to_metric(logits, _IS_SPLITS, True, _SEED)[KEY_METRIC_ISC_MEAN])
 
 
 def kernel_distance(generated: Tensor, real: Tensor) -> float:
     """KID, the mean over 100 subsets: 0 on average for two samples of one distribution, at any n."""
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
     size = kid_subset_size(min(len(generated), len(real)))
     found = kid_features_to_metric(
         generated, real, kid_subsets=_KID_SUBSETS, kid_subset_size=size, rng_seed=_SEED, verbose=False
@@ -118,6 +123,8 @@ def precision_recall(generated: Tensor, real: Tensor, neighbours: int = _NEIGHBO
     """
     if min(len(generated), len(real)) <= neighbours:
         raise ValueError(f"precision and recall need more than {neighbours} samples")
+    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+
     found = prc_features_to_metric(
         generated, real, prc_neighborhood=neighbours, prc_batch_size=_ROWS, save_cpu_ram=True, verbose=False
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import linregress
 
 from harness.records.metrics import (
     BARE_CONTEXT_MIB,
@@ -113,6 +112,8 @@ def fitted(row: Row) -> Line | None:
         return None
     sizes = np.fromiter(numbers, float)
     values = np.fromiter(numbers.values(), float)
+    from scipy.stats import linregress  # takes a second
+
     line = linregress(sizes, values)
     left = values - (line.intercept + line.slope * sizes)
     return Line(float(line.slope), float(line.intercept), dict(zip(numbers, left.tolist(), strict=True)))

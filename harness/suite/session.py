@@ -23,7 +23,7 @@ from harness.comparison.rule import Rule
 from harness.comparison.verdicts import OPEN, Comparison, compare, exit_code, tally
 from harness.data.registry import brings_data, data_root
 from harness.evaluation.mode_counters import has_modes
-from harness.evaluation.perceptual import Lpips, find_lpips
+from harness.evaluation.perceptual import PerceptualDistance, find_lpips
 from harness.evaluation.protocol import is_image_reference
 from harness.files.git import revision_here
 from harness.files.kept import keep_array
@@ -171,7 +171,7 @@ class Session:
         ]
 
     @cached_property
-    def lpips(self) -> Lpips | None:
+    def lpips(self) -> PerceptualDistance | None:
         """LPIPS, where its weights are among the published ones that were given."""
         return find_lpips(self.settings.extractor_weights, self.device)
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from harness.evaluation.extractors.dinov2 import SIZES, DinoV2OfFile, Size, VisionTransformer
+from harness.evaluation.extractors.dinov2 import SIZES, Size, VisionTransformer
+from harness.evaluation.extractors.registered import DinoV2OfFile
 
 TINY = Size(12, 2, 3)
 

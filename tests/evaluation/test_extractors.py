@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.utils import create_feature_extractor
 
 from harness.data.mnist import Mnist, bundled_root
 from harness.evaluation.extractors import train
@@ -39,6 +40,7 @@ def test_facesnet_reads_held_out_faces_as_well_as_it_says() -> None:
     extractor = load_extractor("facesnet", CPU)
     held_out = EXTRACTOR_DATA["facesnet"](None).held_out()
     with torch.no_grad():
+        assert isinstance(extractor.module, FacesNet)
         outputs = extractor.module.head(extractor(held_out.images)[0])
     accuracy = float(((outputs > 0) == (held_out.targets > 0.5)).double().mean())
     assert extractor.accuracy == pytest.approx(accuracy, abs=1e-4)
@@ -143,7 +145,7 @@ def test_what_torch_fidelity_hands_over_is_checked() -> None:
     with pytest.raises(ValueError, match="takes uint8 images"):
         module(torch.zeros(2, 3, 28, 28))
     with pytest.raises(ValueError, match="needs its weights"):
-        MnistNet("mnistnet", ["64"])
+        create_feature_extractor("mnistnet", ["64"], cuda=False)
 
 
 def test_inception_is_never_fetched_and_its_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

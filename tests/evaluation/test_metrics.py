@@ -12,6 +12,7 @@ import torch_fidelity
 from scipy.linalg import sqrtm
 from torch import Tensor
 
+import harness.evaluation.extractors.registered  # noqa: F401 for torch-fidelity's registry
 from harness.data.mnist import Mnist, bundled_root
 from harness.evaluation import metrics
 from harness.evaluation.extractors.extractor import Extractor, load_extractor, weights_path

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from harness.evaluation.compared import StoredImages
 from harness.evaluation.extractors.extractor import load_extractor
+from harness.evaluation.extractors.published import LPIPS_FILE, VGG16_FILE
+from harness.evaluation.lpips import Lpips
 from harness.evaluation.perceptual import (
-    LPIPS_FILE,
-    VGG16_FILE,
     FeatureDistance,
-    Lpips,
     find_lpips,
     lpips_diversity,
     mean_pair_distance,
@@ -50,7 +49,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lpips(weights: Path) -> Lpips:
     found = find_lpips(weights, CPU)
-    assert found is not None
+    assert isinstance(found, Lpips)
     return found
 
 

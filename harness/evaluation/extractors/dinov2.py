@@ -1,21 +1,12 @@
-"""DINOv2 from a file of its published weights: Oquab et al. 2023, "DINOv2: Learning robust visual features".
-
-torch-fidelity's own extractor takes the network's code from the net by way of torch.hub, and refuses a file. Here the
-network is written out, with the published names of its parameters; how an image is resized and normalised stays
-torch-fidelity's.
-"""
+"""DINOv2's network (Oquab et al. 2023), with the published names of its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate, scaled_dot_product_attention
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 
 _PATCH = 14
 _TRAINED_SIDE = 37  # patches along an image of 518 pixels, for which the positions were learned
@@ -36,23 +27,6 @@ SIZES = {
     "dinov2-vit-b-14": Size(768, 12, 12),
     "dinov2-vit-l-14": Size(1024, 24, 16),
 }
-
-
-class DinoV2OfFile(FeatureExtractorDinoV2):  # type: ignore[misc]
-    """torch-fidelity's extractor with weights from `file`: uint8 images (N, 3, H, W) to features (N, dimension).
-
-    Raises:
-        RuntimeError: the file's tensors don't fit.
-    """
-
-    def __init__(self, name: str, features_list: Sequence[str], file: Path) -> None:
-        FeatureExtractorBase.__init__(self, name, list(features_list))
-        self.feature_extractor_internal_dtype = torch.float32
-        with torch.device("meta"):  # no values are drawn that the file's then replace
-            self.model = VisionTransformer(SIZES[name])
-        self.model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True), assign=True)
-        self.requires_grad_(False)
-        self.eval()
 
 
 class VisionTransformer(nn.Module):

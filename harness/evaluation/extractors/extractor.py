@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.utils import create_feature_extractor
+from torch import Tensor, nn
 
 from harness.evaluation.extractors import train
-from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, FEATURES, LOGITS
+from harness.evaluation.extractors.networks import DIMENSION, EXTRACTORS, SmallExtractor
 from harness.evaluation.extractors.published import PUBLISHED, open_published, published_file, sha256
 from harness.evaluation.extractors.training_data import EXTRACTOR_DATA, ExtractorData
 from harness.files.cache import cache_folder, check_cache, writing_to_cache
@@ -43,7 +41,7 @@ class Extractor:
 
     name: str
     weights: str
-    module: FeatureExtractorBase = field(repr=False)
+    module: nn.Module = field(repr=False)
     dimension: int
     classes: tuple[str, ...]
     side: int
@@ -135,11 +133,9 @@ def _published(name: str, file: Path, device: torch.device) -> Extractor:
     return Extractor(name, weights, module, kind.dimension, kind.classes, kind.side, device, kind.trained_on)
 
 
-def _created(name: str, file: Path, device: torch.device) -> FeatureExtractorBase:
+def _created(name: str, file: Path, device: torch.device) -> SmallExtractor:
     try:
-        module = create_feature_extractor(
-            name, [FEATURES, LOGITS], cuda=False, feature_extractor_weights_path=str(file), verbose=False
-        )
+        module = EXTRACTORS[name](file)
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{file} doesn't fit {name}: {' '.join(str(error).split())[:200]}") from error
     return module.to(device)

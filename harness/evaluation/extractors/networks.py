@@ -1,36 +1,30 @@
-"""The harness's own feature extractors, in torch-fidelity's registry as `mnistnet`, `celebanet` and `facesnet`.
+"""The harness's own feature extractors: `mnistnet`, `celebanet` and `facesnet`.
 
-They are used like any other of its extractors: `torch_fidelity.calculate_metrics(feature_extractor="mnistnet",
-feature_extractor_weights_path=…)` gives the figures that the harness gives.
+`registered` enters them in torch-fidelity's registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid
-from torch_fidelity import register_feature_extractor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from harness.data.faces import FREQUENCIES
 from harness.files.tensors import read_tensors
 
-FEATURES, LOGITS = "64", "logits"
 DIMENSION = 64
 COMBINED = ("Eyeglasses", "Male", "Smiling")  # the attributes whose combinations are classes
 
 
-class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
-    """uint8 images (N, 3, H, W) to 64 non-negative features and logits.
+class SmallExtractor(nn.Module):
+    """uint8 images (N, 3, H, W) to 64 non-negative features and logits, with weights from a file.
 
     Images of another size are resized to the network's own, bilinear with antialiasing. It is always in evaluation
-    mode: `trunk` and `head` are trained apart from it, by `recipes`.
+    mode: `trunk` and `head` are trained apart from it, by `train`.
     """
 
     SIDE: ClassVar[int]
@@ -38,31 +32,23 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
     READS: ClassVar[tuple[str, ...]]  # what each output of the head stands for
     CLASSES: ClassVar[tuple[str, ...]]
 
-    def __init__(
-        self,
-        name: str,
-        features_list: Sequence[str],
-        feature_extractor_weights_path: str | Path | None = None,
-        **_: Any,
-    ) -> None:
-        super().__init__(name, list(features_list))
-        if feature_extractor_weights_path is None:
-            raise ValueError(f"{name} needs its weights: feature_extractor_weights_path isn't given")
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
         networks = make_networks(self)
         self.trunk, self.head = networks["trunk"], networks["head"]
-        self.load_state_dict(read_tensors(Path(feature_extractor_weights_path)))
+        self.load_state_dict(read_tensors(weights))
         self.requires_grad_(False)
         self.eval()
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The layers asked for, in the order in which they were asked for."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, 64) and logits (N, classes)."""
+        name = type(self).__name__
         if self.training:
-            raise RuntimeError(f"{self.name} must be in evaluation mode: batch normalisation would mix the images")
+            raise RuntimeError(f"{name} must be in evaluation mode: batch normalisation would mix the images")
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3:
-            raise ValueError(f"{self.name} takes uint8 images (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
+            raise ValueError(f"{name} takes uint8 images (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
         features = self.features(images.float() / 255)
-        found = {FEATURES: features, LOGITS: self.class_logits(self.head(features))}
-        return tuple(found[name] for name in self.features_list)
+        return features, self.class_logits(self.head(features))
 
     def features(self, values: Tensor) -> Tensor:
         """Features (N, 64) of float images (N, 1 or 3, H, W) in [0, 1]: for what lies between two levels of a byte."""
@@ -73,22 +59,6 @@ class SmallExtractor(FeatureExtractorBase):  # type: ignore[misc]
     def class_logits(cls, outputs: Tensor) -> Tensor:
         """What the head gives as logits of the classes, (N, classes)."""
         return outputs
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return FEATURES, LOGITS
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return LOGITS if metric == "isc" else FEATURES
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return False
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        return torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
 
 
 class MnistNet(SmallExtractor):
@@ -136,9 +106,6 @@ class CelebaNet(AttributesNet):
 
 
 EXTRACTORS: dict[str, type[SmallExtractor]] = {"mnistnet": MnistNet, "celebanet": CelebaNet, "facesnet": FacesNet}
-for _name, _class in EXTRACTORS.items():
-    if _name not in FEATURE_EXTRACTORS_REGISTRY:
-        register_feature_extractor(_name, _class)
 
 
 def make_networks(extractor: SmallExtractor | type[SmallExtractor]) -> nn.ModuleDict:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.feature_extractor_clip import MODEL_METADATA
-from torch_fidelity.utils import create_feature_extractor
+from torch import nn
 
-from harness.evaluation.extractors.dinov2 import SIZES, DinoV2OfFile
+from harness.evaluation.extractors.dinov2 import SIZES
 
+VGG16_FILE, LPIPS_FILE = "vgg16-397923af.pth", "weights-vgg16-lpips.pth"  # what LPIPS takes
 _IMAGENET, _DINO, _CLIP = (
     "photographs of things (ImageNet)",
     "142 million photographs, without labels (LVD-142M)",
@@ -57,9 +56,8 @@ class Published:
         return tuple(map(str, range(1008))) if len(self.layers) == 2 else ()
 
 
-def _clip(name: str, dimension: int, side: int = 224) -> Published:
-    known = MODEL_METADATA[name]
-    return Published(f"{known['filename']}.pt", known["hash"], ("clip",), dimension, side, _CLIP, name)
+def _clip(name: str, file: str, digest: str, dimension: int) -> Published:
+    return Published(file, digest, ("clip",), dimension, 224, _CLIP, name)
 
 
 def _dino(name: str, file: str) -> Published:
@@ -79,9 +77,15 @@ PUBLISHED = {
     "dinov2-vit-s-14": _dino("dinov2-vit-s-14", "dinov2_vits14_pretrain.pth"),
     "dinov2-vit-b-14": _dino("dinov2-vit-b-14", "dinov2_vitb14_pretrain.pth"),
     "dinov2-vit-l-14": _dino("dinov2-vit-l-14", "dinov2_vitl14_pretrain.pth"),
-    "clip-vit-b-32": _clip("clip-vit-b-32", 512),
-    "clip-vit-b-16": _clip("clip-vit-b-16", 512),
-    "clip-vit-l-14": _clip("clip-vit-l-14", 768),
+    "clip-vit-b-32": _clip(
+        "clip-vit-b-32", "ViT-B-32.pt", "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af", 512
+    ),
+    "clip-vit-b-16": _clip(
+        "clip-vit-b-16", "ViT-B-16.pt", "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f", 512
+    ),
+    "clip-vit-l-14": _clip(
+        "clip-vit-l-14", "ViT-L-14.pt", "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836", 768
+    ),
 }
 
 
@@ -122,12 +126,16 @@ def published_file(name: str, given: Path | None) -> Path:
     return file
 
 
-def open_published(name: str, file: Path) -> FeatureExtractorBase:
+def open_published(name: str, file: Path) -> nn.Module:
     """Its network on the CPU, ready.
 
     Raises:
         ValueError: the file holds something else.
     """
+    from torch_fidelity.utils import create_feature_extractor  # brings TorchDynamo: seconds
+
+    from harness.evaluation.extractors.registered import DinoV2OfFile
+
     network = PUBLISHED[name]
     options: dict[str, Any] = {"cuda": False, "feature_extractor_weights_path": str(file), "verbose": False}
     try:
@@ -137,7 +145,8 @@ def open_published(name: str, file: Path) -> FeatureExtractorBase:
             # torch-fidelity unpickles the file without PyTorch's safe reader; this reads it first, and refuses code.
             torch.load(file, weights_only=True)
         with warnings.catch_warnings(action="ignore"):  # CLIP's file is TorchScript, which PyTorch would leave behind
-            return create_feature_extractor(network.registered, list(network.layers), **options)
+            made: nn.Module = create_feature_extractor(network.registered, list(network.layers), **options)
+            return made
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ValueError(f"{file} doesn't hold the weights of {name}: {why}") from error
