@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.comparison.points import merged
 from harness.files.writing import replace_folder, write_text
 from harness.records.metrics import SAME_BITS, STATE
 from harness.records.record import Record, read_records
@@ -63,6 +64,31 @@ def save_baseline(folder: Path, name: str, *, overwrite: bool, into: Path = BASE
 
     replace_folder(target, fill)
     return target
+
+
+def add_to_baseline(folder: Path, name: str, *, any_revision: bool = False, into: Path = BASELINES) -> tuple[Path, int]:
+    """Add the seeds and training lengths of a report to the baseline `name`; returns it, and how many values are new.
+
+    Raises:
+        ValueError: there is no such baseline, a failed check, or a report of other code, unless that doesn't matter; or
+            a training that is there already with another value.
+    """
+    target = into / name
+    kept, more = read_record_set(target), read_record_set(folder)
+    if failed := [r for r in more if r.status == "failed"]:
+        raise ValueError(
+            f"{folder} holds {len(failed)} failed checks, the first {failed[0].metric} of {failed[0].reference}"
+        )
+    source = folder if folder.is_dir() else folder.parent
+    then, now = (read_session(at) if (at / SESSION).is_file() else None for at in (target, source))
+    if then and now and (then.revision, then.clean) != (now.revision, now.clean) and not any_revision:
+        raise ValueError(
+            f"the baseline {name} is of the code at {_revision(then)}, {folder} of {_revision(now)}: bits that are the "
+            "same (`gan-harness ab`) tell that this doesn't matter; --any-revision takes it then"
+        )
+    records = merged(kept, more)
+    write_text(target / RECORDS, "".join(record.to_line() + "\n" for record in records))
+    return target, len(records) - len(kept)
 
 
 def code_and_bits(baseline: Path, base: Sequence[Record], here: Asked, candidate: Sequence[Record]) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from harness.comparison.baseline import read_record_set
+from harness.comparison.baseline import BASELINES, read_record_set
 from harness.comparison.bits import (
     SAME_BITS,
     RevisionBits,
@@ -24,6 +24,7 @@ from harness.comparison.comment import comparison_comment
 from harness.comparison.first_steps import FirstSteps, chosen
 from harness.comparison.options import CompareOptions, RevisionOptions
 from harness.comparison.page import comparison_table
+from harness.comparison.points import points_of, seeds_to_judge
 from harness.comparison.revisions import OTHER_SEEDS, Measurement, commit_of, measure_revisions, trees_of
 from harness.comparison.rule import ALPHA
 from harness.comparison.sequential import Standing, most_seeds, of_reference, stand
@@ -84,6 +85,8 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
         older = without_first_steps(trees)
         if older and options.first_steps:
             console.print(f"bits aren't compared: the harness of the {older[0]} is too old for it")
+        if options.points is not None and (older or not options.first_steps):
+            return _judge_by_points(trees, chosen(options.references), options, console, ())
         if older or not options.first_steps:
             what = Measurement(
                 options.seeds or _PAIRED_SEEDS, options.first_seed, (options.references,), options.for_suites
@@ -94,7 +97,8 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
         bits = _compare_bits(trees, options, console)
         codes = [bits_exit_code(bits)]
         if left := [found.reference for found in bits if found.is_open]:
-            codes.append(_judge_in_turn(trees, left, options, console, bits))
+            judge = _judge_in_turn if options.points is None else _judge_by_points
+            codes.append(judge(trees, left, options, console, bits))
         else:
             _write_comment(options, [], bits)
     return 1 if 1 in codes else max(codes)
@@ -155,6 +159,36 @@ def _judge_in_turn(
         console.print(f"{escape(name)}: {seeds} of at most {most} seeds a side: {standing.why}", soft_wrap=True)
     comparisons = [c for standing in standings.values() for c in standing.comparisons]
     return _say(comparisons, options, console, "records and table", bits)
+
+
+def _judge_by_points(
+    trees: Mapping[str, Path],
+    references: Sequence[str],
+    options: RevisionOptions,
+    console: Console,
+    bits: Sequence[RevisionBits],
+) -> int:
+    """Train the candidate alone, with seeds of its own, and hold it against what the base has come to before."""
+    assert options.points is not None
+    where = options.points if options.points.exists() else BASELINES / options.points
+    records = read_record_set(where)
+    base = [record for name in references for record in of_reference(records, name, references)]
+    points = points_of(base, options.rule)
+    lacking = [name for name in references if not points_of(of_reference(base, name, references), options.rule)]
+    if lacking:
+        raise ValueError(f"{where} has no trainings of {', '.join(lacking)}: leave out --points, or add some")
+    fewest = min(len(point.values) for point in points)
+    metrics = len({(point.reference, point.series) for point in points})
+    seeds = options.seeds or seeds_to_judge(fewest, metrics, options.alpha)
+    first = max(options.first_seed, 1 + max(seed for point in points for seed in point.values))
+    console.print(
+        f"{escape(str(where))} has {fewest} seeds or more of each: {seeds} of the candidate, from {first} on",
+        soft_wrap=True,
+    )
+    with showing():
+        what = Measurement(seeds, first, references, options.for_suites)
+        _, candidate = measure_revisions({"candidate": trees["candidate"]}, what, options.out)
+    return _say(compare(base, candidate, options.rule), options, console, "records and table", bits)
 
 
 def _say(

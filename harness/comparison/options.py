@@ -78,6 +78,10 @@ class RevisionOptions:
         Path | None,
         typer.Option(help="Folder of the base's trainings, SPEC-seedN: bits also from each of their checkpoints on."),
     ] = None
+    points: Annotated[
+        Path | None,
+        typer.Option(help="A baseline whose trainings stand for the base's: the candidate alone is trained."),
+    ] = None
     dirty: Annotated[
         bool, typer.Option("--dirty", help="The candidate is what is checked out, with what isn't committed.")
     ] = False
@@ -91,6 +95,8 @@ class RevisionOptions:
             raise ValueError(f"--runs {self.runs} isn't a folder of trainings")
         if (self.seeds is not None and self.seeds < 1) or self.first_seed < 0:
             raise ValueError(f"--seeds must be 1 or more and --first-seed 0 or more, not {self.seeds, self.first_seed}")
+        if self.points is not None and self.speed:
+            raise ValueError("--points has no effect with --speed: time is measured side by side")
         if self.rounds < 1:
             raise ValueError(f"--rounds must be 1 or more, not {self.rounds}")
         if self.batch_size is not None and not self.speed:

@@ -83,7 +83,7 @@ def trees_of(base: str, candidate: str, *, dirty: bool = False) -> Iterator[dict
 def measure_revisions(
     trees: Mapping[str, Path], what: Measurement, out: Path, left: GoesOn | None = None
 ) -> tuple[list[Record], list[Record]]:
-    """Run the quality and mode suites on both sides' trees, interleaved: seed by seed, first the base.
+    """Run the quality and mode suites on both sides' trees, interleaved: seed by seed, first the base; or on one.
 
     The records of each side are kept below `out`. `left` is handed both sides' records so far, and says which
     references go on; without it all do, to the last seed.
@@ -106,7 +106,7 @@ def measure_revisions(
         references = references if left is None else left(records["base"], records["candidate"])
         if not references:
             break
-    return records["base"], records["candidate"]
+    return records.get("base", []), records["candidate"]
 
 
 def _run(tree: Path, seed: int, options: Sequence[str], report: Path) -> list[Record]:

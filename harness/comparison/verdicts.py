@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from harness.comparison.permutation import Permutation, holm, paired_test, permutation_test, smallest_p
+from harness.comparison.points import at_the_candidates_length
 from harness.comparison.rule import ALPHA, Rule
 from harness.records.environment import CONVOLUTIONS, PRODUCTS
 from harness.records.metrics import EXTRACTOR, METRICS, NUMERICS, TRAINING, UNTRAINED, find_metric
@@ -63,7 +64,8 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     margin. Else *worse* or *better*: the corrected p is at most α. Else *inconclusive*, with about how many seeds would
     do; so is a metric that can't tell: at its worst on both sides, or no better than before training. *not comparable*:
     something that decides the value differs, or one side lacks it. A check that fails in the candidate alone is
-    *worse*, whatever its other seeds say. Where both sides have the same seeds, the test is paired.
+    *worse*, whatever its other seeds say. Where both sides have the same seeds, the test is paired. Of a base with
+    trainings of several lengths those count that are as long as the candidate's.
 
     Raises:
         NotComparableError: no metric takes part on either side.
@@ -71,6 +73,7 @@ def compare(base: Sequence[Record], candidate: Sequence[Record], rule: Rule | No
     """
     rule = rule or Rule()
     _check_metrics(rule, (*base, *candidate))
+    base = at_the_candidates_length(base, candidate)
     sides = _grouped(base, rule), _grouped(candidate, rule)
     keys = list(dict.fromkeys([*sides[0], *sides[1]]))
     if not keys:

@@ -34,15 +34,17 @@ def trained() -> dict[tuple[float, int], list[Record]]:
     return groups
 
 
-def alarms(trained: dict[tuple[float, int], list[Record]], candidate_epochs: float, seeds: int) -> float:
-    """The share of comparisons that say worse, with this many seeds a side."""
+def alarms(
+    trained: dict[tuple[float, int], list[Record]], candidate_epochs: float, seeds: int, stored: int | None = None
+) -> float:
+    """The share of comparisons that say worse, with this many seeds a side, or more stored ones of the base."""
     random = np.random.default_rng(0)
     pool = sorted({seed for _, seed in trained})
-    found = []
+    found, kept = [], stored or seeds
     for _ in range(COMPARISONS):
         drawn = random.permutation(pool)
-        base = [r for seed in drawn[:seeds] for r in trained[2.0, int(seed)]]
-        candidate = [r for seed in drawn[seeds : 2 * seeds] for r in trained[candidate_epochs, int(seed)]]
+        base = [r for seed in drawn[:kept] for r in trained[2.0, int(seed)]]
+        candidate = [r for seed in drawn[kept : kept + seeds] for r in trained[candidate_epochs, int(seed)]]
         found.append(exit_code(compare(base, candidate)) == 1)
     return float(np.mean(found))
 
@@ -58,6 +60,14 @@ def test_false_alarms_are_rare(trained: dict[tuple[float, int], list[Record]]) -
 
 def test_half_a_training_is_noticed(trained: dict[tuple[float, int], list[Record]]) -> None:
     assert alarms(trained, 1.0, seeds=5) >= 0.95
+
+
+def test_three_seeds_against_twelve_stored_ones_err_as_rarely(
+    trained: dict[tuple[float, int], list[Record]],
+) -> None:
+    """Convergence points: the base isn't trained again."""
+    assert alarms(trained, 2.0, seeds=3, stored=12) <= 0.05
+    assert alarms(trained, 1.0, seeds=3, stored=12) >= 0.95
 
 
 def test_too_few_seeds_say_nothing_instead_of_kept(trained: dict[tuple[float, int], list[Record]]) -> None:
