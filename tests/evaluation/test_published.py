@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,15 +75,12 @@ def test_features_without_logits_give_distances_and_neighbours(name: str, dimens
 
 
 @pytest.mark.parametrize("name", [DINO, "mnistnet"])
-def test_how_many_an_extractor_sees_at_once_changes_nothing(
-    name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_an_extractor_sees_at_once_changes_nothing(name: str, tiny: Path) -> None:
     extractor = load_extractor(name, CPU, published=tiny)
     features, _ = extractor(SOME)
     real = features.flip(0)[:60] + 0.1
     for batch in (1, 7, 70):
-        monkeypatch.setattr("harness.evaluation.extractors.extractor._BATCH", batch)
-        again, _ = extractor(SOME)
+        again, _ = replace(extractor, batch=batch)(SOME)
         assert torch.allclose(again, features, atol=1e-5)
         few = slice(0, 8)  # as few dimensions as there are images enough for
         one, other = (metrics.kernel_distance(found[:, few], real[:, few]) for found in (again, features))

@@ -36,7 +36,8 @@ class Extractor:
     """A feature extractor, ready: `weights` is the hash of its weights, `accuracy` what it got right when held out.
 
     `accuracies` is that of each attribute, where it reads attributes. `classes` names what its logits tell apart, none
-    where it has no logits; `dimension` is that of its features; `trained_on` says what it learned to see.
+    where it has no logits; `dimension` is that of its features; `trained_on` says what it learned to see; `batch` is
+    how many images it looks at at once.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Extractor:
     trained_on: str
     accuracy: float | None = None
     accuracies: Mapping[str, float] = field(default_factory=dict)
+    batch: int = _BATCH
 
     def protocol(self) -> dict[str, str]:
         """What two values must share to be comparable."""
@@ -66,12 +68,12 @@ class Extractor:
             raise RuntimeError(f"{self.name} must be in evaluation mode")
         found = []
         with numerics(self.device, deterministic=True, threads=None), full_float32():
-            for start in range(0, len(images), _BATCH):
-                batch = images[start : start + _BATCH].to(self.device)
+            for start in range(0, len(images), self.batch):
+                batch = images[start : start + self.batch].to(self.device)
                 seen = [part.cpu() for part in self.module(batch.expand(-1, 3, -1, -1).contiguous())]
                 found.append((seen[0], seen[1] if self.classes else seen[0].new_empty(len(batch), 0)))
                 if what:
-                    done = min(start + _BATCH, len(images))
+                    done = min(start + self.batch, len(images))
                     report_progress(_log, f"{self.name} looks at {what}", done, len(images))
         features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
         return features, logits
