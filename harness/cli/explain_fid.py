@@ -69,9 +69,9 @@ def _said(found: Explanation, other: float | None) -> str:
     nearest = found.nearest(other)
     if nearest is None:
         return f"None of these alone brings {found.usual:.4g} nearer to {other:g}."
-    alternative, enough = nearest
+    one, enough = nearest
     verb = "explains it" if enough else "comes nearest, and doesn't explain it alone"
-    return f"{alternative.what}, {alternative.how}: {alternative.fid:.4g} of {other:g}, from {found.usual:.4g}; that {verb}."
+    return f"{one.what}, {one.how}: {one.fid:.4g} of {other:g}, from {found.usual:.4g}; that {verb}."
 
 
 def _show_records(options: ExplainOptions) -> None:

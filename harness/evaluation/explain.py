@@ -55,7 +55,7 @@ class Explanation:
     alternatives: tuple[Alternative, ...]
 
     def nearest(self, other: float) -> tuple[Alternative, bool] | None:
-        """The alternative that comes nearest to another figure, and whether it leaves a fifth of the difference at most.
+        """What comes nearest to another figure, and whether it leaves a fifth of the difference at most.
 
         None where nothing comes nearer than the usual figure does.
         """
