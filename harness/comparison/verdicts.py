@@ -283,19 +283,20 @@ def _difference(one: Sequence[Record], other: Sequence[Record]) -> str:
             return f"the {name} holds a seed twice: {next(s for s in seeds if seeds.count(s) > 1)}"
     if not one or not other:
         return f"only in the {'base' if one else 'candidate'}"
-    facts = [{str(value): None for value in map(_facts, group)} for group in (one, other)]
+    facts = [{str(value): None for value in map(facts_of, group)} for group in (one, other)]
     if facts[0].keys() == facts[1].keys() and len(facts[0]) == 1:
         return ""
-    first, second = _facts(one[0]), _facts(other[0])
+    first, second = facts_of(one[0]), facts_of(other[0])
     for group, name in ((one, "the base"), (other, "the candidate")):
         for record in group[1:]:
-            differing = _first_difference(_facts(group[0]), _facts(record))
+            differing = _first_difference(facts_of(group[0]), facts_of(record))
             if differing:
                 return f"within {name} itself: {differing}"
     return _first_difference(first, second)
 
 
-def _facts(record: Record) -> dict[str, str]:
+def facts_of(record: Record) -> dict[str, str]:
+    """What two records must share to be held against each other, by name."""
     protocol = {f"protocol, {name}": value for name, value in record.protocol.items()}
     return {name: str(getattr(record, name)) for name in _SHARED} | _BEFORE | protocol
 
