@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,8 @@ def test_three_examples_pass_where_no_clone_is(installed: Path, tmp_path: Path) 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed" not in done.stdout
-    assert "not run on a GAN of one's own: 7" in done.stdout, "seventy or so checks of the harness itself"
+    (left_out,) = re.findall(r"not run on a GAN of one's own: (\d+)", done.stdout)
+    assert int(left_out) > 70, "checks of the harness itself"
     latest = tmp_path / "reports" / "latest"
     bits = (latest / "determinism.csv").read_text()
     assert all(name in bits for name in modules.values())

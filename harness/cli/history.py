@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import command
-from harness.comparison.change_points import ALPHA
+from harness.comparison.change_points import STEP_ALPHA
 from harness.comparison.options import Metrics
 
 
@@ -19,7 +19,7 @@ class HistoryOptions:
 
     folders: Annotated[tuple[Path, ...], typer.Argument(help="Folders of reports, or with reports below them.")]
     metrics: Metrics = ""
-    alpha: Annotated[float, typer.Option(help="Chance of a step that isn't one, in each series.")] = ALPHA
+    alpha: Annotated[float, typer.Option(help="Chance of a step that isn't one, in each series.")] = STEP_ALPHA
     out: Annotated[Path, typer.Option(help="Where the table, the picture and the page go.")] = Path("runs/history")
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.comparison.bits import compare_bits, compute_on_both, without_first_steps
-from harness.comparison.change_points import ALPHA, change_points
+from harness.comparison.change_points import STEP_ALPHA, change_points
 from harness.comparison.first_steps import Computed, FirstSteps
 from harness.comparison.revisions import Measurement, commit_of, files_of, measure_revisions
 from harness.comparison.rule import Rule
@@ -22,7 +22,7 @@ from harness.records.record import Record
 
 
 @dataclass(frozen=True)
-class Change:
+class BitChange:
     """A commit whose bits aren't those of the one before it, what it says of itself, and where they differ first."""
 
     commit: str
@@ -100,12 +100,12 @@ class BitsOfCommits:
         told["failed"] = bool(told["failed"])  # how a failure is worded plays no part
         return json.dumps(told, sort_keys=True)
 
-    def change(self, place: int) -> Change:
+    def change(self, place: int) -> BitChange:
         """The change at this place."""
         (found,) = compare_bits([self.computed(place - 1)], [self.computed(place)])
         subject = run_git("show", "-s", "--format=%s", self.commits[place]).stdout.strip()
         reason = found.reason if found.verdict == "not comparable" else f"{found.verdict}: {found.reason}"
-        return Change(self.commits[place], subject, reason)
+        return BitChange(self.commits[place], subject, reason)
 
 
 def levels(commits: Sequence[str], places: Sequence[int], what: Measurement, rule: Rule, out: Path) -> list[Level]:
@@ -122,7 +122,7 @@ def levels(commits: Sequence[str], places: Sequence[int], what: Measurement, rul
     return levels_of(trained, places)
 
 
-def levels_of(trained: Sequence[Sequence[Record]], places: Sequence[int], alpha: float = ALPHA) -> list[Level]:
+def levels_of(trained: Sequence[Sequence[Record]], places: Sequence[int], alpha: float = STEP_ALPHA) -> list[Level]:
     """The series that all have, and at which of the places they step."""
     names = dict.fromkeys(r.series for r in trained[0])
     found = []

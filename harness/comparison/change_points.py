@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.records.arrays import Floats
 
-ALPHA = 0.01
+STEP_ALPHA = 0.01
 _ORDERS = 1999  # drawn: the smallest p is 1 in 2,000
 _SEED = 0
 _HAIR = 1e-9
@@ -32,7 +32,7 @@ class ChangePoint:
     p: float
 
 
-def change_points(groups: Sequence[Sequence[float]], alpha: float = ALPHA) -> list[ChangePoint]:
+def change_points(groups: Sequence[Sequence[float]], alpha: float = STEP_ALPHA) -> list[ChangePoint]:
     """The steps in a series of groups of values, in their order; values of one group belong together.
 
     Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.comparison.change_points import ALPHA, ChangePoint, change_points
+from harness.comparison.change_points import STEP_ALPHA, ChangePoint, change_points
 from harness.comparison.rule import Rule
 from harness.comparison.verdicts import facts_of
 from harness.files.figures import figure, rendered, save_picture
@@ -29,7 +29,7 @@ _PANELS = 60  # series that are drawn; the table has all
 
 
 @dataclass(frozen=True)
-class Measured:
+class RevisionReport:
     """What one report says, and of which commit; `when` is the commit's time, or that of the report."""
 
     revision: str
@@ -66,13 +66,13 @@ class Course:
         return f"{kind} at {new[:7]}, after {old[:7]}: {step.before:.4g} to {step.after:.4g}, p = {step.p:.2g}"
 
 
-def read_history(folders: Iterable[Path]) -> list[Measured]:
+def read_history(folders: Iterable[Path]) -> list[RevisionReport]:
     """Every report in these folders or below them, in the order of their commits.
 
     Raises:
         ValueError: there is none, or one doesn't say of which commit it is.
     """
-    found: list[Measured] = []
+    found: list[RevisionReport] = []
     files = sorted({file for folder in folders for file in folder.glob(f"**/{RECORDS}")})
     for file in files:
         if not (file.parent / SESSION).is_file():
@@ -81,13 +81,13 @@ def read_history(folders: Iterable[Path]) -> list[Measured]:
         if not asked.revision:
             raise ValueError(f"{file.parent} doesn't say of which commit it is: no history can have it")
         when = _commit_time(asked.revision) or min((r.time for r in records if r.time), default=asked.finished)
-        found.append(Measured(asked.revision + ("" if asked.clean else "+"), when, records))
+        found.append(RevisionReport(asked.revision + ("" if asked.clean else "+"), when, records))
     if not found:
         raise ValueError("no report lies there: a history is of folders that `gan-harness suites` has written")
     return sorted(found, key=lambda measured: measured.when)
 
 
-def courses(history: Sequence[Measured], rule: Rule, alpha: float = ALPHA) -> list[Course]:
+def courses(history: Sequence[RevisionReport], rule: Rule, alpha: float = STEP_ALPHA) -> list[Course]:
     """Every series that was measured in the same way at two revisions or more."""
     rows = [(m.revision, r) for m in history for r in m.records if rule.covers(r) and r.value is not None]
     by_key: dict[tuple[str, ...], list[tuple[str, Record]]] = {}

@@ -35,7 +35,7 @@ _PARTS = (2, 4)  # of n, as long as there are more of them than dimensions
 _BATCHES = (16, 200)
 EXPLAINED = 0.2  # of the difference may be left
 
-Change = Callable[[Tensor], Tensor]
+_Change = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class _Looks:
         return self.extractor(images)[0]
 
 
-def _changes(images: Tensor, extractor: Extractor) -> Iterator[tuple[str, str, Change]]:
+def _changes(images: Tensor, extractor: Extractor) -> Iterator[tuple[str, str, _Change]]:
     """What is done to images before anybody looks at them."""
     side = extractor.side
     if tuple(images.shape[2:]) != (side, side):
@@ -148,11 +148,11 @@ def _by_number(generated: Tensor, real: Tensor) -> Iterator[Alternative]:
         )
 
 
-def _resizing(side: int, resampling: Image.Resampling) -> Change:
+def _resizing(side: int, resampling: Image.Resampling) -> _Change:
     return lambda images: _each(images, lambda picture: picture.resize((side, side), resampling))
 
 
-def _plain_resizing(side: int) -> Change:
+def _plain_resizing(side: int) -> _Change:
     def resized(images: Tensor) -> Tensor:
         values = interpolate(images.float(), (side, side), mode="bilinear", align_corners=False)
         return values.round().clamp(0, 255).byte()
@@ -160,7 +160,7 @@ def _plain_resizing(side: int) -> Change:
     return resized
 
 
-def _jpeg(quality: int) -> Change:
+def _jpeg(quality: int) -> _Change:
     def stored(picture: Image.Image) -> Image.Image:
         kept = io.BytesIO()
         picture.save(kept, "JPEG", quality=quality)

@@ -32,12 +32,12 @@ def titled(figures: pd.DataFrame) -> pd.DataFrame:
     return said.rename(columns={name: metric.title for name, metric in METRICS.items()})
 
 
-def published_modes(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+def published_modes_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """Published rows on the data sets on which modes were counted here, and what was counted here."""
     return _side_by_side([r for r in of_suite(records, "modes") if MODE not in r.protocol and r.data])
 
 
-def published_quality(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+def published_quality_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """Published rows on the data sets that Inception has looked at here, and what it saw."""
     seen = [r for r in of_suite(records, "quality") if r.protocol.get(EXTRACTOR, "").startswith("inception ")]
     return _side_by_side([r for r in seen if not {STATISTICS, TRAINING} & r.protocol.keys()])
@@ -72,14 +72,14 @@ PUBLISHED_TABLES = (
         "published_modes",
         "Modes: what others published, and what was measured here",
         tuple(_SAID[:3]),
-        published_modes,
+        published_modes_table,
         suites=("modes",),
     ),
     Table(
         "published_quality",
         "Sample quality: what others published, and what Inception saw here",
         tuple(_SAID[:3]),
-        published_quality,
+        published_quality_table,
         suites=("quality",),
     ),
 )
