@@ -77,6 +77,8 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
             raise
     if options.speed:
         return _compare_speed(options, console)
+    if options.points is not None:
+        _kept_points(options)  # said before anything is computed
     if not options.dirty and (left_out := uncommitted()):
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         said = f"what isn't committed plays no part, --dirty takes it: {escape(left_out[0])}{more}"
@@ -161,6 +163,19 @@ def _judge_in_turn(
     return _say(comparisons, options, console, "records and table", bits)
 
 
+def _kept_points(options: RevisionOptions) -> Path:
+    """The baseline that --points names, or its folder.
+
+    Raises:
+        ValueError: there is none.
+    """
+    assert options.points is not None
+    where = options.points if options.points.exists() else BASELINES / options.points
+    if not where.exists():
+        raise ValueError(f"--points {options.points}: there is neither such a folder nor the baseline {where}")
+    return where
+
+
 def _judge_by_points(
     trees: Mapping[str, Path],
     references: Sequence[str],
@@ -169,8 +184,7 @@ def _judge_by_points(
     bits: Sequence[RevisionBits],
 ) -> int:
     """Train the candidate alone, with seeds of its own, and hold it against what the base has come to before."""
-    assert options.points is not None
-    where = options.points if options.points.exists() else BASELINES / options.points
+    where = _kept_points(options)
     records = read_record_set(where)
     base = [record for name in references for record in of_reference(records, name, references)]
     points = points_of(base, options.rule)

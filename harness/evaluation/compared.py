@@ -80,8 +80,9 @@ def held_out_images(
         return None
     if not options.held_out.is_dir():
         raise ValueError(f"--held-out {options.held_out} is no folder")
-    if options.against and Path(options.against).resolve() == options.held_out.resolve():
-        raise ValueError(f"--held-out and --against are the same folder, {options.held_out}: hold out other images")
+    for which, folder in (("--against", options.against), ("what is evaluated", options.target)):
+        if folder and Path(folder).resolve() == options.held_out.resolve():
+            raise ValueError(f"--held-out and {which} are the same folder, {options.held_out}: hold out other images")
     others = _stored(options.held_out, options)
     if tuple(others.images.shape[1:]) != shape:
         given, wanted = ("×".join(map(str, size)) for size in (others.images.shape[1:], shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -48,6 +48,13 @@ def explain_images(options: ExplainOptions) -> tuple[Explanation, str]:
     """
     for module in options.modules:
         load_module(module)
+    is_run = (Path(options.images) / RUN_FILE).is_file()
+    if not is_run and not options.against:
+        raise ValueError(
+            f"what {options.images} is held against isn't said: explain-fid A B, B a reference or a folder"
+        )
+    if not Path(options.images).is_dir() and ":" not in options.images:
+        raise ValueError(f"{options.images!r} is neither a folder of a run or of images, nor module:callable")
     device = resolve_device(options.device)
     generated, real, extractor = _images(options, device)
     n = min(len(generated), len(real.dataset), options.count)
@@ -108,7 +115,10 @@ def _images(options: ExplainOptions, device: torch.device) -> tuple[Tensor, Real
         made = generate(Sampler(run.reference, run.networks, device, options.seed), n, dataset)
         return made, RealImages.of(card, dataset), extractor
     real, extractor = real_images(options.evaluation, device)
-    made, _, _ = given_images(options.images, options.evaluation, real)
+    asked = options.evaluation
+    if Path(options.images).is_dir():  # as many as are there, of which some are taken
+        asked = replace(asked, count=None)
+    made, _, _ = given_images(options.images, asked, real)
     return made, real, extractor
 
 

@@ -13,6 +13,7 @@ from harness.comparison.rule import Rule
 from harness.comparison.verdicts import compare
 from harness.records.record import Record, append_record
 from harness.records.report_folder import Asked, write_session
+from tests.cli.test_commands import ROOT
 from tests.comparison.test_compare import called
 from tests.comparison.test_revisions import commit, own_repository
 from tests.records.test_record import record
@@ -109,6 +110,9 @@ def test_the_commands_add_and_show(
     assert "holds no trainings of which a metric takes part" in capsys.readouterr().err
     assert called(monkeypatch, "ab", "HEAD", "HEAD", "--speed", "--points", "main") == 2
     assert "--points has no effect with --speed" in capsys.readouterr().err
+    monkeypatch.chdir(ROOT)
+    assert called(monkeypatch, "ab", "HEAD", "HEAD", "--points", "nope") == 2
+    assert "--points nope: there is neither such a folder nor the baseline reports" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -84,6 +84,8 @@ def test_held_out_images_show_what_was_learned_by_heart() -> None:
     refused("300 of 300 held-out images are training images", "new", held_out=Path("held"))  # of a reference's data
     same = {"against": "real", "extractor": "mnistnet", "held_out": Path("real")}
     refused("are the same folder, real: hold out other images", "new", **same)
+    itself = {"against": "real", "extractor": "mnistnet", "held_out": Path("new")}
+    refused("--held-out and what is evaluated are the same folder, new", "new", **itself)
     refused("held-out images are training images", "new", against="real", extractor="mnistnet", held_out=Path("copied"))
     write_images(Path("large"), torch.zeros(70, 1, 32, 32, dtype=torch.uint8).random_(0, 255))
     large = {"against": "real", "extractor": "mnistnet", "held_out": Path("large")}

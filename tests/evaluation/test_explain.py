@@ -95,12 +95,27 @@ def test_images_of_another_size_go_through_every_filter() -> None:
 def test_the_command_says_what_explains_a_figure(tmp_path: Path) -> None:
     write_images(tmp_path / "mine", noisy(digits()[:100]))
     done = run(
-        *("explain-fid", tmp_path / "mine", "idl-gan-mnist", "--other", "1e6", "-n", "100"),
+        *("explain-fid", tmp_path / "mine", "idl-gan-mnist", "--other", "1e6"),
         *("--device", "cpu", "--out", tmp_path / "out"),
     )
     assert "100 images against as many of MNIST, 5,000 of 60,000, by mnistnet" in done.stdout
     assert "comes nearest, and doesn't explain it alone" in " ".join(done.stdout.split())
     assert "| JPEG" in (tmp_path / "out" / "explained.md").read_text()
+
+
+def test_what_cannot_be_explained_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "mine", digits()[:5])
+    for given, said in (
+        (("nowhere", "idl-gan-mnist"), "'nowhere' is neither a folder of a run or of images, nor module:callable"),
+        (("mine",), "what mine is held against isn't said: explain-fid A B"),
+        (("mine", "idl-gan-mnist"), "FID needs more samples than the features have dimensions (64): 5 generated"),
+        (("mine", "idl-gan-grid"), "idl-gan-grid is on 'gaussian-grid': sample quality is measured on sets of images"),
+    ):
+        assert called(monkeypatch, "explain-fid", *given, "--device", "cpu") == 2
+        assert f"gan-harness: {said}" in capsys.readouterr().err
 
 
 def test_two_evaluations_differ_in_what_their_protocols_say(
