@@ -12,7 +12,6 @@ import torch
 from harness.data.dataset import linspace_indices
 from harness.data.erased import Erased
 from harness.data.registry import MissingAttributesError
-from harness.evaluation.extractors.published import NoExtractorError
 from harness.evaluation.perceptual import perceptual_distances
 from harness.latents import metrics
 from harness.latents.modes import class_numbers, conditional_grid
@@ -79,10 +78,7 @@ def test_interpolation(subject: Subject, seed: int, suite: Session) -> None:
 @pytest.mark.references(having="images of latents")
 def test_path_length(subject: Subject, seed: int, suite: Session) -> None:
     subject = subject.trainable
-    try:
-        extractors = subject.extractors
-    except NoExtractorError as error:
-        pytest.skip(str(error))
+    extractors = subject.extractors
     run, n = subject.trained(seed), suite.profile.latent_samples
     distances = perceptual_distances(extractors, suite.lpips)
     if not distances:

@@ -7,7 +7,6 @@ import math
 import pytest
 from torch import Tensor
 
-from harness.evaluation.extractors.published import NoExtractorError
 from harness.evaluation.perceptual import lpips_diversity
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size
 from harness.records.metrics import FID
@@ -20,10 +19,7 @@ SHOWN = 16  # samples of a strip
 @pytest.mark.references(having="images")
 def test_quality(subject: Subject, seed: int, suite: Session) -> None:
     subject = subject.trainable
-    try:
-        extractors = subject.extractors
-    except NoExtractorError as error:
-        pytest.skip(str(error))
+    extractors = subject.extractors
     run = subject.trained(seed)
     n = sample_size(suite.profile.quality_samples, run.dataset)
 
@@ -54,10 +50,7 @@ def test_quality(subject: Subject, seed: int, suite: Session) -> None:
 def test_untrained(subject: Subject, suite: Session) -> None:
     """What a generator that hasn't been trained is worth: a training that is no better says nothing of a change."""
     subject = subject.trainable
-    try:
-        extractors = subject.extractors
-    except NoExtractorError as error:
-        pytest.skip(str(error))
+    extractors = subject.extractors
     dataset = subject.dataset
     sampler = subject.untrained_sampler()
     n = sample_size(suite.profile.quality_samples, dataset)

@@ -99,13 +99,13 @@ def show(options: ShowOptions) -> None:
 
     Example: [bold]gan-harness baseline show main[/bold]
     """
-    from harness.comparison.baseline import BASELINES, read_record_set
+    from harness.comparison.baseline import baseline_folder, read_record_set
     from harness.comparison.options import rule
     from harness.comparison.points import points_of, points_table
     from harness.comparison.rule import ALPHA, MARGIN
     from harness.reporting.console import new_console, new_table
 
-    where = options.name if options.name.exists() else BASELINES / options.name
+    where = baseline_folder(options.name)
     points = points_of(read_record_set(where), rule(ALPHA, MARGIN, options.metrics))
     if not points:
         raise ValueError(f"{where} holds no trainings of which a metric takes part: --metrics names others")

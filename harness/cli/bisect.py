@@ -69,6 +69,7 @@ def bisect(options: BisectOptions) -> None:
     from harness.comparison.bisect import BitsOfCommits, changes, commits_between, levels
     from harness.comparison.first_steps import FirstSteps
     from harness.comparison.revisions import Measurement
+    from harness.comparison.verdicts import OPEN
     from harness.reporting.console import new_console
     from harness.reporting.screen import showing
 
@@ -82,14 +83,14 @@ def bisect(options: BisectOptions) -> None:
     console.print(f"{len(commits)} commits, {len(bits)} of them asked", markup=False)
     if not places:
         console.print(f"{options.good} and {options.bad} compute the same: what has changed isn't in the first steps")
-        sys.exit(10)
+        sys.exit(OPEN)
     for change in found:
         console.print(f"{change.commit[:10]} {change.subject}\n  {change.reason}", markup=False, soft_wrap=True)
     if len(places) == 1:
         return
     if options.seeds is None:
         console.print(f"{len(places)} commits change bits, and no others can be it: --seeds N tells which")
-        sys.exit(10)
+        sys.exit(OPEN)
     what = Measurement(options.seeds, asked.first_seed, (options.reference,), asked.for_suites)
     with showing():
         told = levels(commits, places, what, asked.rule, options.out)
@@ -97,4 +98,4 @@ def bisect(options: BisectOptions) -> None:
         means = " → ".join(f"{sum(values) / len(values):.4g}" for values in level.values)
         where = ", ".join(commits[place][:10] for place in level.steps) or "no step that so many seeds tell"
         console.print(f"{level.series}: {means}: {where}", markup=False, soft_wrap=True)
-    sys.exit(0 if any(level.steps for level in told) else 10)
+    sys.exit(0 if any(level.steps for level in told) else OPEN)

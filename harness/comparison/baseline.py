@@ -32,6 +32,11 @@ def read_record_set(path: Path) -> list[Record]:
     return read_records(file)
 
 
+def baseline_folder(name: Path) -> Path:
+    """The folder or file of this name if there is one, else that of the baseline."""
+    return name if name.exists() else BASELINES / name
+
+
 def save_baseline(folder: Path, name: str, *, overwrite: bool, into: Path = BASELINES) -> Path:
     """Keep the records of a report as the baseline `name`; the whole of it or nothing.
 

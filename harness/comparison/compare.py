@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from harness.comparison.baseline import BASELINES, read_record_set
+from harness.comparison.baseline import baseline_folder, read_record_set
 from harness.comparison.bits import (
     SAME_BITS,
     RevisionBits,
@@ -78,7 +78,9 @@ def compare_revisions(options: RevisionOptions, console: Console) -> int:
     if options.speed:
         return _compare_speed(options, console)
     if options.points is not None:
-        _kept_points(options)  # said before anything is computed
+        where = baseline_folder(options.points)
+        if not where.exists():  # said before anything is computed
+            raise ValueError(f"--points {options.points}: there is neither such a folder nor the baseline {where}")
     if not options.dirty and (left_out := uncommitted()):
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         said = f"what isn't committed plays no part, --dirty takes it: {escape(left_out[0])}{more}"
@@ -163,19 +165,6 @@ def _judge_in_turn(
     return _say(comparisons, options, console, "records and table", bits)
 
 
-def _kept_points(options: RevisionOptions) -> Path:
-    """The baseline that --points names, or its folder.
-
-    Raises:
-        ValueError: there is none.
-    """
-    assert options.points is not None
-    where = options.points if options.points.exists() else BASELINES / options.points
-    if not where.exists():
-        raise ValueError(f"--points {options.points}: there is neither such a folder nor the baseline {where}")
-    return where
-
-
 def _judge_by_points(
     trees: Mapping[str, Path],
     references: Sequence[str],
@@ -184,13 +173,14 @@ def _judge_by_points(
     bits: Sequence[RevisionBits],
 ) -> int:
     """Train the candidate alone, with seeds of its own, and hold it against what the base has come to before."""
-    where = _kept_points(options)
+    assert options.points is not None
+    where = baseline_folder(options.points)
     records = read_record_set(where)
-    base = [record for name in references for record in of_reference(records, name, references)]
-    points = points_of(base, options.rule)
-    lacking = [name for name in references if not points_of(of_reference(base, name, references), options.rule)]
-    if lacking:
+    base = {name: of_reference(records, name, references) for name in references}
+    if lacking := [name for name, own in base.items() if not points_of(own, options.rule)]:
         raise ValueError(f"{where} has no trainings of {', '.join(lacking)}: leave out --points, or add some")
+    kept = [record for own in base.values() for record in own]
+    points = points_of(kept, options.rule)
     fewest = min(len(point.values) for point in points)
     metrics = len({(point.reference, point.series) for point in points})
     seeds = options.seeds or seeds_to_judge(fewest, metrics, options.alpha)
@@ -202,7 +192,7 @@ def _judge_by_points(
     with showing():
         what = Measurement(seeds, first, references, options.for_suites)
         _, candidate = measure_revisions({"candidate": trees["candidate"]}, what, options.out)
-    return _say(compare(base, candidate, options.rule), options, console, "records and table", bits)
+    return _say(compare(kept, candidate, options.rule), options, console, "records and table", bits)
 
 
 def _say(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from harness.data import batches_per_epoch, open_data
+from harness.data import batches_per_epoch, open_data, open_dataset
 from harness.data.registry import brings_data
 from harness.data.registry import data_root as find_root
 from harness.evaluation.compared import USUAL_N, framing_of, given_images, given_samples, is_strange, real_images
@@ -16,7 +16,7 @@ from harness.evaluation.evaluation_records import earlier_evaluations, write_eva
 from harness.evaluation.judge import judge_of
 from harness.evaluation.kept_generator import FACTS, read_golden
 from harness.evaluation.metrics import COVERED
-from harness.evaluation.mode_counters import MODE_SETS, card_of_modes, mode_counter, modes_asked, open_modes
+from harness.evaluation.mode_counters import MODE_SETS, card_of_modes, mode_counter, modes_asked
 from harness.evaluation.options import EvaluateOptions
 from harness.evaluation.perceptual import find_lpips, lpips_diversity
 from harness.evaluation.protocol import evaluate_images
@@ -130,10 +130,13 @@ def _evaluate_modes(target: str, options: EvaluateOptions, device: torch.device)
     """Points or pictures of one's own against a data set whose modes are known, by its own name or a reference's."""
     if options.extractor is not None or options.resize is not None:
         raise ValueError(f"--extractor and --resize play no part where modes of {options.against} are counted")
-    known = options.against in MODE_SETS
-    card = card_of_modes(options.against) if known else get(options.against).card
     root = find_root(options.data_root)
-    dataset = open_data(get(options.against), root) if not known else open_modes(options.against, root)
+    if options.against in MODE_SETS:
+        card = card_of_modes(options.against)
+        dataset = open_dataset(card, root)
+    else:
+        chosen = get(options.against)
+        card, dataset = chosen.card, open_data(chosen, root)
     counter = mode_counter(card, dataset, device, root, USUAL_N)
     samples, found = given_samples(target, options, card, options.count or counter.counted)
     values, name = counter.count(samples), options.name or found

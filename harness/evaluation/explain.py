@@ -83,7 +83,10 @@ def explain(sides: Sides, extractor: Extractor, further: Sequence[Extractor] = (
     Raises:
         ValueError: too few images for the extractor's features.
     """
-    looked = _Looks(extractor)
+
+    def looked(images: Tensor) -> Tensor:
+        return extractor(images)[0]
+
     generated, real = looked(sides.generated), looked(sides.real)
     usual = frechet_distance(generated, real)
     alternatives: list[Alternative] = []
@@ -101,25 +104,15 @@ def explain(sides: Sides, extractor: Extractor, further: Sequence[Extractor] = (
         if len(images) > extractor.dimension
     ]
     for size in _BATCHES:
-        one, other = (_Looks(extractor, size)(images) for images in (sides.generated, sides.real))
+        one, other = (replace(extractor, batch=size)(images)[0] for images in (sides.generated, sides.real))
         alternatives.append(
             Alternative("images at once", f"{size} instead of {extractor.batch}", frechet_distance(one, other))
         )
     for another in further:
         if min(len(sides.generated), len(sides.real)) > another.dimension:
-            one, other = (_Looks(another)(images) for images in (sides.generated, sides.real))
+            one, other = (another(images)[0] for images in (sides.generated, sides.real))
             alternatives.append(Alternative("extractor", another.name, frechet_distance(one, other)))
     return Explanation(usual, tuple(alternatives))
-
-
-class _Looks:
-    """Features of images, by an extractor that looks at so many at once."""
-
-    def __init__(self, extractor: Extractor, size: int | None = None) -> None:
-        self.extractor = extractor if size is None else replace(extractor, batch=size)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return self.extractor(images)[0]
 
 
 def _changes(images: Tensor, extractor: Extractor) -> Iterator[tuple[str, str, _Change]]:
@@ -131,7 +124,7 @@ def _changes(images: Tensor, extractor: Extractor) -> Iterator[tuple[str, str, _
         yield f"resizing to {side}×{side}", "bilinear, not antialiased (PyTorch)", _plain_resizing(side)
     for quality in QUALITIES:
         yield "JPEG", f"quality {quality}", _jpeg(quality)
-    yield "rounding", "towards 0 instead of to the nearest of 256 levels", _darker
+    yield "rounding", "towards 0 instead of to the nearest of 256 levels, simulated", _darker
 
 
 def _by_number(generated: Tensor, real: Tensor) -> Iterator[Alternative]:

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.data import Dataset, open_dataset
+from harness.data import Dataset
 from harness.data.mixtures import MIXTURES, modes_of, points_counted
 from harness.data.stacked import COUNTED, SHAPE, STACKED, StackedMnist
 from harness.evaluation.extractors.extractor import load_extractor
@@ -51,7 +51,9 @@ def mode_counter(card: Card, dataset: Dataset, device: torch.device, root: Path 
         return _Points(modes, points_counted(card, usual))
     if isinstance(dataset, StackedMnist):
         return _Digits(dataset, device, root)
-    raise ValueError(f"{card.name} is on {card.dataset}, whose modes nobody knows; known are those of {_known()}")
+    raise ValueError(
+        f"{card.name} is on {card.dataset}, whose modes nobody knows; known are those of {', '.join(MODE_SETS)}"
+    )
 
 
 def samples_to_count(sampler: Sampler, n: int, dataset: Dataset) -> Tensor:
@@ -76,15 +78,6 @@ def card_of_modes(name: str) -> Card:
     mixture = MIXTURES.get(name)
     shape, value_range = (SHAPE, (0.0, 1.0)) if mixture is None else ((2,), (-5.0, 5.0))
     return Card(name=name, data_shape=shape, data_range=value_range, batch_size=1, epochs=1, dataset=name)
-
-
-def open_modes(name: str, root: Path | None) -> Dataset:
-    """The data set of this name."""
-    return open_dataset(card_of_modes(name), root)
-
-
-def _known() -> str:
-    return ", ".join(MODE_SETS)
 
 
 class _Points:

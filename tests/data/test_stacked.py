@@ -28,6 +28,10 @@ def test_each_channel_is_a_digit_of_mnist_and_the_label_names_all_three() -> Non
     assert float((mode_number(read) == batch.labels).double().mean()) > 0.97
 
 
+def test_a_modes_number_is_its_digits_from_the_first_channel_on() -> None:
+    assert mode_number(torch.tensor([[1, 2, 3], [0, 0, 7], [9, 0, 0]])).tolist() == [123, 7, 900]
+
+
 def test_all_modes_are_there_and_their_shares_are_what_is_drawn() -> None:
     data = StackedMnist(bundled_root(), (3, 28, 28), (0.0, 1.0))
     labels = data.digits.labels[data._triples]

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from harness.data.content import stamp_of
 from harness.evaluation.extractors.dinov2 import SIZES
 
 VGG16_FILE, LPIPS_FILE = "vgg16-397923af.pth", "weights-vgg16-lpips.pth"  # what LPIPS takes
@@ -153,7 +155,12 @@ def open_published(name: str, file: Path) -> nn.Module:
 
 
 def sha256(file: Path) -> str:
-    """Of a file's bytes, in hexadecimal digits."""
+    """Of a file's bytes, in hexadecimal digits; read again only when the file has changed, for some hold gigabytes."""
+    return _sha256(file, stamp_of([file]))
+
+
+@cache
+def _sha256(file: Path, _: str) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
