@@ -17,7 +17,7 @@ from harness.evaluation.mode_coverage import (
     ModeCoverage,
     mode_coverage,
 )
-from harness.records.metrics import HIGH_QUALITY, MODE_SHARE, MODES_CAPTURED, MetricValue
+from harness.records.metrics import BEST, HIGH_QUALITY, MODE_SHARE, MODES_CAPTURED, MetricValue
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 from reference import Modes
@@ -96,6 +96,10 @@ def test_modes(subject: Subject, seed: int, suite: Session) -> None:
     samples = samples_to_count(subject.sampler(run), counter.counted, run.dataset)
     values = counter.count(samples)
     record_values(partial(subject.record_trained, run), values, len(samples))
+    if best := subject.best(run):
+        kept = counter.count(samples_to_count(subject.sampler(best), counter.counted, run.dataset))
+        at_best = [value.at(BEST, best.steps / best.steps_per_epoch) for value in kept]
+        record_values(partial(subject.record_trained, best), at_best, len(samples))
     if not subject.why_unread and samples.dim() == 2:
         subject.keep("densities", f"{subject}, seed {seed}", samples.double().numpy())
     (hit,) = [found.value for found in values if found.metric is MODES_CAPTURED]

@@ -1,4 +1,7 @@
-"""Sample quality of every reference that generates images, from its final checkpoint, never from its best one."""
+"""Sample quality of every reference that generates images: a training's is that of its final networks.
+
+Where a watchdog kept better ones on the way, theirs stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from torch import Tensor
 
 from harness.evaluation.perceptual import lpips_diversity
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start, sample_size
-from harness.records.metrics import FID
+from harness.records.metrics import BEST, FID
 from harness.suite.session import Session
 from harness.suite.subject import Subject
 
@@ -40,6 +43,10 @@ def test_quality(subject: Subject, seed: int, suite: Session) -> None:
             subject.record_trained(run, found.metric, found.value, n=n, protocol=found.protocol, **beside)
         assert all(math.isfinite(found.value) for found in values)
         assert any(found.metric is FID for found in values)
+    if best := subject.best(run):
+        for found in evaluate_sampler(subject.sampler(best), run.dataset, n, extractors[0]):
+            value = found.at(BEST, best.steps / best.steps_per_epoch)
+            subject.record_trained(best, value.metric, value.value, n=n, protocol=value.protocol)
     if suite.lpips:
         images = drawn[0]
         value = lpips_diversity(images, run.dataset, run.reference.card.data_range, suite.lpips)

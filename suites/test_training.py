@@ -1,11 +1,24 @@
-"""Each reference trained under the profile: its log beside the document's, and how long an epoch is."""
+"""Each reference trained under the profile: its log beside the document's, and what a watchdog noticed meanwhile."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from harness.checks.loss_curves import logged_values, means_over_last_epoch, untold_trends
-from harness.records.metrics import QUANTITY, STEPS_PER_EPOCH, TREND
+from harness.checks.watchdog import LEAST, SAMPLES, best_look, episodes, read_looks
+from harness.records.metrics import (
+    BEST,
+    LOOK_COVERAGE,
+    NOTICED,
+    QUANTITY,
+    STEP,
+    STEPS,
+    STEPS_PER_EPOCH,
+    TRAINING,
+    TREND,
+    WHAT,
+)
 from harness.suite.subject import Subject
 from harness.training.run_folder import RunFolder, read_rows
 
@@ -26,3 +39,23 @@ def test_training_log(subject: Subject, seed: int) -> None:
     assert [row["step"] for row in rows] == list(range(1, run.steps + 1)), "the log has a row for every step"
     assert means
     assert all(math.isfinite(mean.value) for mean in means)
+
+
+def test_watchdog(subject: Subject, seed: int) -> None:
+    """What it noticed is a finding, not a failure: some documents' GANs collapse, and say so."""
+    subject = subject.trainable
+    if subject.steps < LEAST:
+        reason = f"a training of fewer than {LEAST:,} steps isn't looked at"
+        subject.record(NOTICED, None, status="skipped", reason=reason, seed=seed)
+        return
+    run = subject.trained(seed)
+    looks = read_looks(RunFolder(run.folder).looks)
+    noticed, best = episodes(looks, run.asked), best_look(looks)
+    told = {WHAT: "; ".join(f"{one}: {one.said}" for one in noticed), STEPS: str(looks[-1].step)}
+    subject.record_trained(run, NOTICED, len(noticed), n=len(looks), protocol=told)
+    if best is not None:
+        subject.record_trained(run, LOOK_COVERAGE, looks[-1].coverage, n=SAMPLES)
+        at_best = {TRAINING: BEST, STEP: str(best.step)}
+        subject.record_trained(run, LOOK_COVERAGE, best.coverage, n=SAMPLES, protocol=at_best)
+    assert looks[-1].step == run.steps, "the last look is at the end"
+    assert all(earlier.step < later.step for earlier, later in pairwise(looks))

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @command("evaluate")
 def evaluate(options: EvaluateOptions) -> None:
-    """Measure sample quality: FID, KID, IS, precision, recall, classes covered, distance to training images.
+    """Measure sample quality: FID, KID, IS, precision, recall, density, coverage, classes covered, memorisation.
 
-    Of a run also FID and KID before its first step: what is no better says nothing of a change.
+    Of a run also FID and KID before its first step: what is no better says nothing of a change. And all of it of the
+    networks that the watchdog kept, where those aren't the final ones.
 
     Where a card states modes, as on the 3×3 grid: which of them its points hit, and how evenly.
 

@@ -19,6 +19,7 @@ def train(options: TrainOptions) -> None:
     Example: [bold]gan-harness train mlp-gan-mnist --epochs 2 --seed 1 --out runs/mlp[/bold]
     """
     import harness.training
+    from harness.checks.watchdog import Watchdog
 
     config, folder = _resolve(options)
     with showing(new_console()):
@@ -28,6 +29,7 @@ def train(options: TrainOptions) -> None:
             resume="auto" if options.auto_resume else options.resume,
             overwrite=options.overwrite,
             stop_on_signal=True,
+            observe=Watchdog if options.watch else None,
         )
     if run.steps < run.asked:
         sys.exit(130)

@@ -6,7 +6,7 @@ import fnmatch
 import math
 from dataclasses import dataclass
 
-from harness.records.metrics import TRAINING, UNTRAINED
+from harness.records.metrics import TRAINING
 from harness.records.record import Record
 
 ALPHA, MARGIN = 0.05, 0.1
@@ -38,7 +38,7 @@ class Rule:
         """Whether this record takes part."""
         if record.status != "measured" or record.better not in ("higher", "lower"):
             return False
-        if record.protocol.get(TRAINING) == UNTRAINED:  # where a training began, not what it came to
+        if TRAINING in record.protocol:  # where it began or was best, not what it came to
             return False
         if not self.metrics:
             return record.headline

@@ -22,11 +22,13 @@ from harness.evaluation.perceptual import find_lpips, lpips_diversity
 from harness.evaluation.protocol import evaluate_images
 from harness.records.environment import CONVOLUTIONS, PRODUCTS, float32_precision
 from harness.records.metrics import (
+    BEST,
     CLASS,
     CLASS_SHARE,
     NUMERICS,
     STATISTICS,
     TRAINED_ON,
+    TRAINING,
     MetricValue,
 )
 from harness.training.device import numerics_name, resolve_device
@@ -38,7 +40,7 @@ from harness.training.given_weights import (
     weighted_networks,
     without_weights,
 )
-from harness.training.load_run import restore_run, run_data
+from harness.training.load_run import restore_best, restore_run, run_data
 from harness.training.networks import drawn_networks
 from harness.training.run_folder import RUN_FILE, RunFolder, folder_name
 from harness.training.sampler import Sampler
@@ -66,7 +68,7 @@ class Evaluation:
     @property
     def missing(self) -> list[str] | None:
         """The classes that have less than a tenth of an even share; None where there are no classes."""
-        shares = [v for v in self.values if v.metric is CLASS_SHARE and STATISTICS not in v.protocol]
+        shares = [v for v in self.values if v.metric is CLASS_SHARE and not {STATISTICS, TRAINING} & v.protocol.keys()]
         few = [v.protocol[CLASS] for v in shares if v.value < COVERED / len(shares)]
         return few if shares else None
 
@@ -157,8 +159,14 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
     run = restore_run(path, device)
     card, config = run.reference.card, run.config
     dataset, root = run_data(run, options.data_root, options.pack)
+    per_epoch = batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     judge = judge_of(options, card, dataset, device, root)
-    values = judge.measure(Sampler(run.reference, run.networks, device, options.seed))
+    best = restore_best(path, device)
+    at_best = []
+    if best is not None and best.step != run.step:  # first, so that what the run came to is what is shown
+        found = judge.measure(Sampler(best.reference, best.networks, device, options.seed))
+        at_best = [value.at(BEST, best.step / per_epoch) for value in found]
+    values = judge.measure(Sampler(run.reference, run.networks, device, options.seed)) + at_best
     for network in run.networks.values():
         network.cpu()  # they have said what they can, and the others need the room
     why_no_start = ""
@@ -167,14 +175,13 @@ def _evaluate_run(path: Path, options: EvaluateOptions, device: torch.device) ->
         values += judge.measure_start(begun)
     except (ValueError, RuntimeError) as error:  # whatever it is, the trained one's figures stand
         why_no_start = " ".join(str(error).split())[:300]
-    epochs = run.step / batches_per_epoch(len(dataset), config.batch_size, drop_last=card.drop_last)
     name = options.name or config.reference
     facts = {
         "reference": name,
         "seed": config.seed,
         "n": judge.n,
         "batch_size": config.batch_size,
-        "epochs": epochs,
+        "epochs": run.step / per_epoch,
         "threads": config.threads,
     }
     where, kept = write_evaluation(

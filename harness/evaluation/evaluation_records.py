@@ -101,10 +101,11 @@ def _made(
 ) -> list[Record]:
     """The records of `values`; of what isn't a number a skipped one."""
     real_data = dataset.real and dataset.complete
-    before = {"epochs": 0.0, "batch_size": None}  # what no training has made
 
-    def record(metric: Metric, protocol: Mapping[str, str], **more: Any) -> Record:
-        begun = before if protocol.get(TRAINING) == UNTRAINED else {}
+    def record(metric: Metric, protocol: Mapping[str, str], epochs: float | None = None, **more: Any) -> Record:
+        begun: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        if protocol.get(TRAINING) == UNTRAINED:
+            begun["batch_size"] = None  # no training has made it
         named: dict[str, Any] = {"metric": metric.name, "unit": metric.unit, "better": metric.better}
         named |= {"suite": "modes" if metric in MODE_COVERAGE else "quality", "protocol": dict(protocol)}
         return Record(**named, data=dataset.title, real_data=real_data, **{**about, **begun, **more})
@@ -113,12 +114,14 @@ def _made(
     for found in values:
         protocol = {**computed, **found.protocol, DATA: dataset.fingerprint}
         if math.isnan(found.value):
-            made.append(record(found.metric, protocol, value=None, status="skipped", reason=NO_GOOD_SAMPLES))
+            why = {"status": "skipped", "reason": NO_GOOD_SAMPLES}
+            made.append(record(found.metric, protocol, found.epochs, value=None, **why))
         else:
             headline = is_headline(found.metric, protocol)
-            made.append(record(found.metric, protocol, value=found.value, status="measured", headline=headline))
+            told = {"value": found.value, "status": "measured", "headline": headline}
+            made.append(record(found.metric, protocol, found.epochs, **told))
     if why_no_start:
-        made.append(record(FID, {TRAINING: UNTRAINED}, value=None, status="skipped", reason=why_no_start))
+        made.append(record(FID, {TRAINING: UNTRAINED}, 0.0, value=None, status="skipped", reason=why_no_start))
     return made
 
 

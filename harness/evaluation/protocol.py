@@ -23,7 +23,6 @@ from harness.records.metrics import (
     GENERATED,
     RUNNING,
     STATISTICS,
-    TRAINING,
     UNTRAINED,
     MetricValue,
 )
@@ -155,7 +154,7 @@ def evaluate_start(sampler: Sampler, dataset: Dataset, n: int, extractor: Extrac
     real = RealImages.of(card, dataset)
     strange = not was_trained_for(extractor.name, card, dataset)
     found = evaluate_images(images, real, extractor, drawn, distances_alone=True, strange=strange)
-    return [replace(value, protocol={**value.protocol, TRAINING: UNTRAINED}) for value in found]
+    return [value.at(UNTRAINED, 0.0) for value in found]
 
 
 def _drawn(card: Card, changed: Collection[str], running: Collection[str]) -> dict[str, str]:

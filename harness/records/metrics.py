@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Better = Literal["higher", "lower", "equal", "none"]
@@ -54,6 +54,7 @@ NOTICED_BY, WHAT = "suite", "what"  # of a mutant
 
 RUNNING = "running"  # of STATISTICS: batch normalisation's running ones, where a sample takes the batch's
 UNTRAINED = "none"  # of TRAINING: before the first step
+BEST = "best"  # of TRAINING: where a watchdog saw most of the data covered, which need not be the end
 AS_DOCUMENTED = "as documented (cudnn.benchmark)"  # of NUMERICS
 DETERMINISTIC = "deterministic"
 
@@ -90,11 +91,19 @@ class Metric:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """One measured value; `protocol` holds what decides whether another may be held against it."""
+    """One measured value; `protocol` holds what decides whether another may be held against it.
+
+    `epochs` is after how much training, where that isn't what stands beside all others of a training.
+    """
 
     metric: Metric
     value: float
     protocol: Mapping[str, str] = field(default_factory=dict)
+    epochs: float | None = None
+
+    def at(self, training: str, epochs: float) -> MetricValue:
+        """The same of another moment of a training than its end."""
+        return replace(self, protocol={**self.protocol, TRAINING: training}, epochs=epochs)
 
 
 def find_metric(name: str) -> Metric:
@@ -138,18 +147,24 @@ COPIES = Metric("copies", "share", "lower", "copies of training images", _QUALIT
 AUTHENTICITY = Metric("authenticity", "share", "higher", "authentic", _QUALITY)
 DATA_COPYING = Metric("c_t", "standard deviations", "none", "C_T", _QUALITY)
 FID_GAP = Metric("fid_gap", "", "lower", "FID, held out − training", _QUALITY)
-LPIPS_DIVERSITY = Metric("lpips_diversity", "", "none", "LPIPS between samples")
+LPIPS_DIVERSITY = Metric("lpips_diversity", "", "none", "LPIPS between samples", (TRAINING,))
 EXTRACTOR_ACCURACY = Metric("extractor_accuracy", "share", "higher", "accuracy of an extractor", (ATTRIBUTE,))
 FOUND_INCOMPARABLE = Metric("found_incomparable", "yes/no", "higher", "called not comparable")
 
 # Modes of the grid.
-MODES_CAPTURED = Metric("modes_captured", "modes", "higher", "modes hit")
-MODES_WITH_MASS = Metric("modes_with_mass", "modes", "higher", "modes with mass", headline=True, worst=0.0)
-HIGH_QUALITY = Metric("high_quality_fraction", "share", "higher", "high quality share", headline=True, worst=0.0)
-REVERSE_KL = Metric("reverse_kl", "nats", "lower", "reverse KL (nats)")
-SPREAD_RATIO = Metric("spread_ratio", "ratio", "none", "spread / σ")
-MODE_SHARE = Metric("mode_share", "share", "none", "share of a mode", (MODE,))
-MODE_SPREAD = Metric("mode_spread", "ratio", "none", "spread of a mode / σ", (MODE,))
+MODES_CAPTURED = Metric("modes_captured", "modes", "higher", "modes hit", (TRAINING,))
+MODES_WITH_MASS = Metric("modes_with_mass", "modes", "higher", "modes with mass", (TRAINING,), headline=True, worst=0.0)
+HIGH_QUALITY = Metric(
+    "high_quality_fraction", "share", "higher", "high quality share", (TRAINING,), headline=True, worst=0.0
+)
+REVERSE_KL = Metric("reverse_kl", "nats", "lower", "reverse KL (nats)", (TRAINING,))
+SPREAD_RATIO = Metric("spread_ratio", "ratio", "none", "spread / σ", (TRAINING,))
+MODE_SHARE = Metric("mode_share", "share", "none", "share of a mode", (MODE, TRAINING))
+MODE_SPREAD = Metric("mode_spread", "ratio", "none", "spread of a mode / σ", (MODE, TRAINING))
+
+# What a watchdog saw.
+NOTICED = Metric("noticed_while_training", "times", "none", "noticed while training")
+LOOK_COVERAGE = Metric("look_coverage", "share", "none", "covered at a look", (TRAINING,))
 
 # Latents, labels, conditions.
 PATH_LENGTH = Metric("perceptual_path_length", "", "lower", "perceptual path length", (DISTANCE,))

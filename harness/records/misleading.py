@@ -17,10 +17,12 @@ from harness.records.metrics import (
     INCEPTION_SCORE,
     KID,
     LARGEST_STEP,
+    LOOK_COVERAGE,
     LPIPS_DIVERSITY,
     MODES_CAPTURED,
     MODES_WITH_MASS,
     NN_DISTANCE_RATIO,
+    NOTICED,
     PATH_LENGTH,
     PRECISION,
     RECALL,
@@ -57,6 +59,11 @@ MISLEADS = {
         "samples are authentic"
     ),
     DATA_COPYING.name: "copies and samples that lie too far off cancel; a tenth of copies among 5,000 stays above −3",
+    LOOK_COVERAGE.name: (
+        "256 samples against 256 real ones by the values of 8×8 pixels: noise of ±0.03, and blind to what is smaller; "
+        "the best of fifty looks lies above its own mean"
+    ),
+    NOTICED.name: "a training can be bad and give no alarm: samples that lie nowhere near the data haven't collapsed",
     FID_GAP.name: "copies of a few of many training images look like any others: it opens where these are few",
     LPIPS_DIVERSITY.name: "noise is diverse: above what two real images have it means flaws",
     MODES_CAPTURED.name: "one sample of ten thousand near a mode is enough",

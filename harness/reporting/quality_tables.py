@@ -10,6 +10,7 @@ import pandas as pd
 from harness.records.metrics import (
     AUTHENTICITY,
     BATCH_NORM,
+    BEST,
     CLASS,
     CLASS_COVERAGE,
     CLASS_KL,
@@ -30,6 +31,7 @@ from harness.records.metrics import (
     KID,
     LAST_EPOCH_MEAN,
     LOG_VALUE,
+    LOOK_COVERAGE,
     LPIPS_DIVERSITY,
     MEASURED_ON,
     MODE,
@@ -38,6 +40,7 @@ from harness.records.metrics import (
     MODES_CAPTURED,
     MODES_WITH_MASS,
     NN_DISTANCE_RATIO,
+    NOTICED,
     PRECISION,
     QUANTITY,
     RECALL,
@@ -45,7 +48,10 @@ from harness.records.metrics import (
     SHARE_OF_0_3_8,
     SPREAD_RATIO,
     STEP,
+    STEPS,
     TRAINING,
+    UNTRAINED,
+    WHAT,
     Metric,
 )
 from harness.records.record import Record
@@ -70,18 +76,22 @@ _MEMORISATION = (NN_DISTANCE_RATIO, COPIES, AUTHENTICITY, DATA_COPYING, FID_GAP)
 
 
 def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
-    """A row per reference or calibration sampler: median and range over seeds of every mode metric."""
+    """A row per reference or calibration sampler: median and range over seeds of every mode metric.
+
+    Where trainings were best before their end there is a row of that too.
+    """
     order = {spec: place for place, (spec, _) in enumerate(cards)}
     rows = []
-    for (reference,), group in grouped(
-        [r for r in of_suite(records, "modes") if MODE not in r.protocol], lambda r: (r.reference,)
+    for (reference, training), group in grouped(
+        [r for r in of_suite(records, "modes") if MODE not in r.protocol],
+        lambda r: (r.reference, r.protocol.get(TRAINING, "")),
     ):
         seeds = sorted({r.seed for r in group if r.seed is not None})
-        lengths = [r.epochs for r in group if r.epochs is not None]
+        lengths = sorted({r.epochs for r in group if r.epochs is not None})
         row: dict[str, object] = {
             "sampler": reference,
             "measured on": group[0].data or "drawn points",
-            "epochs": f"{lengths[0]:.3g}" if lengths else "–",
+            "epochs": _lengths(lengths, training),
             "seeds": len(seeds),
             "samples each": group[0].n,
         }
@@ -95,7 +105,7 @@ def modes_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
 def mode_by_mode_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """A row per sampler and seed, a column per mode: its share of all samples, and its spread against σ."""
     rows = []
-    found = [r for r in of_suite(records, "modes") if MODE in r.protocol]
+    found = [r for r in of_suite(records, "modes") if MODE in r.protocol and TRAINING not in r.protocol]
     for (sampler, seed), group in grouped(found, lambda r: (r.reference, str(r.seed))):
         row: dict[str, object] = {"sampler": sampler, "seed": seed}
         for record in group:
@@ -156,13 +166,18 @@ def _looked_at(records: Sequence[Record], metrics: Sequence[Metric]) -> list[tup
             "extractor": extractor.split()[0],
             "n": n,
             "batch norm": batch_norm,
-            "epochs": "before training" if training else ", ".join(f"{length:.3g}" for length in lengths),
+            "epochs": "before training" if training == UNTRAINED else _lengths(lengths, training),
             "seeds": len({r.seed for r in group}),
         }
         for metric in columns:
             row[metric.title] = spread(values_of(group, metric))
         rows.append((row, group))
     return rows
+
+
+def _lengths(epochs: Sequence[float], training: str) -> str:
+    """After how many epochs; `training` says that these are where each training was best."""
+    return ("best: " if training == BEST else "") + (", ".join(f"{length:.3g}" for length in epochs) or "–")
 
 
 def golden_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
@@ -259,6 +274,28 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def watchdog_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
+    """A row per training that was looked at: how much of the data it covered, best and last, and what was wrong."""
+    rows = []
+    found = [r for r in of_suite(records, "training") if r.metric in (NOTICED.name, LOOK_COVERAGE.name)]
+    for (reference, seed), group in grouped(found, lambda r: (r.reference, str(r.seed))):
+        (noticed,) = [r for r in group if r.metric == NOTICED.name]
+        covered = {r.protocol.get(TRAINING, ""): r for r in group if r.metric == LOOK_COVERAGE.name}
+        row: dict[str, object] = {
+            "reference": reference,
+            "seed": seed,
+            "measured on": noticed.data,
+            "steps": f"{int(noticed.protocol[STEPS]):,}",
+            "looks": noticed.n,
+        }
+        best = covered.get(BEST)
+        row["covered at best"] = "" if best is None else f"{best.value:.2f}, step {int(best.protocol[STEP]):,}"
+        row["at the end"] = f"{covered[''].value:.2f}" if "" in covered else ""
+        row[NOTICED.title] = noticed.protocol[WHAT] or "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 QUALITY_TABLES = (
     Table("modes", "Mode coverage", ("sampler", "measured on", "epochs", "seeds"), modes_table),
     Table(
@@ -303,4 +340,11 @@ QUALITY_TABLES = (
         suites=("latent", "samples"),
     ),
     Table("training", "Training logs beside the documents'", ("reference", "where", "quantity"), training_table),
+    Table(
+        "watchdog",
+        "Watchdog: collapse and divergence, noticed while training",
+        ("reference", "seed", "measured on"),
+        watchdog_table,
+        suites=("training",),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import reference as registry
+from harness.checks.watchdog import Watchdog
 from harness.comparison.bits import SAME_BITS
 from harness.data import Dataset, batches_per_epoch, open_data
 from harness.evaluation.extractors.extractor import Extractor, load_extractor
@@ -28,6 +30,7 @@ from harness.training import RunConfig, TrainedRun, train
 from harness.training.config import CHECKPOINT_MINUTES
 from harness.training.device import computed
 from harness.training.flops import step_operations, steps_within_budget
+from harness.training.load_run import restore_best
 from harness.training.networks import drawn_networks
 from harness.training.run_folder import folder_name
 from harness.training.sampler import Sampler
@@ -158,12 +161,25 @@ class Subject:
         folder = kept / name if kept else self.session.folder("runs", name)
         with self.session.uncaptured(), showing(new_console(), lines=False):
             run = train(
-                config, folder, resume="auto", same_bits=True, stop_on_signal=True, stop_when=lambda: deadline.is_over
+                config,
+                folder,
+                resume="auto",
+                same_bits=True,
+                stop_on_signal=True,
+                stop_when=lambda: deadline.is_over,
+                observe=Watchdog,
             )
         if run.steps < run.asked:
             deadline.check()
             raise KeyboardInterrupt
         return run
+
+    def best(self, run: TrainedRun) -> TrainedRun | None:
+        """The same with the networks that the watchdog kept; None where those are the final ones, or it kept none."""
+        kept = restore_best(run.folder, run.device)
+        if kept is None or kept.step == run.steps:
+            return None
+        return replace(run, networks=kept.networks, steps=kept.step)
 
     def sampler(self, run: TrainedRun, extra: int = 0) -> Sampler:
         """A trained run, ready to be sampled; another `extra` draws otherwise."""

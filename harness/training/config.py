@@ -167,6 +167,9 @@ class TrainOptions(RunSettings):
         bool, typer.Option("--auto-resume", help="Go on with the run in the folder, or start where there is none.")
     ] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run in the folder first.")] = False
+    watch: Annotated[
+        bool, typer.Option(help="Look out for collapse and divergence, in trainings of 1,000 steps or more.")
+    ] = True
     given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

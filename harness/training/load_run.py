@@ -11,7 +11,7 @@ from torch import nn
 
 from harness.data import Dataset, Reading, open_data
 from harness.data.registry import brings_data, data_root
-from harness.training.checkpoint import newest_checkpoint
+from harness.training.checkpoint import Checkpoint, newest_checkpoint
 from harness.training.config import RunConfig
 from harness.training.given_weights import UNTOLD, read_weights, weighted_networks, without_weights
 from harness.training.networks import drawn_networks
@@ -96,17 +96,29 @@ def untrained_run(spec: str, device: torch.device) -> RestoredRun:
 
 
 def restore_run(path: Path, device: torch.device) -> RestoredRun:
-    """Read the run in the folder `path`.
+    """Read the run in the folder `path`, as its newest checkpoint has it.
 
     Raises:
         ValueError: not a run's folder, no checkpoint, only damaged ones, or one that doesn't fit its reference.
     """
-    folder = RunFolder(path)
-    config, facts = folder.read_run()
+    return _restored(path, device, newest_checkpoint(RunFolder(path).checkpoints))
+
+
+def restore_best(path: Path, device: torch.device) -> RestoredRun | None:
+    """The same with the networks that a watchdog kept; None where it kept none.
+
+    Raises:
+        ValueError: as `restore_run`.
+    """
+    kept = newest_checkpoint(RunFolder(path).best)
+    return None if kept is None else _restored(path, device, kept)
+
+
+def _restored(path: Path, device: torch.device, checkpoint: Checkpoint | None) -> RestoredRun:
+    config, facts = RunFolder(path).read_run()
     for module in config.reference_modules:
         load_module(module)
     reference = get(config.reference)
-    checkpoint = newest_checkpoint(folder.checkpoints)
     if checkpoint is None:
         raise ValueError(f"{path} has no checkpoint yet")
     for key, value in (("reference", config.reference), ("seed", str(config.seed))):

@@ -32,6 +32,11 @@ _log = logging.getLogger(__name__)
 OnStep = Callable[[int, TrainingState], None]
 
 
+# Made of the loop once the run that is gone on with has been read, it is called after each step, before any checkpoint
+# of it, and leaves no trace in the training.
+Observe = Callable[["Loop"], Callable[[int], None]]
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A run that reached `steps` of `asked` steps (fewer when a signal stopped it), in `folder`."""
@@ -54,7 +59,12 @@ class Loop:
     """One call of `train`, after everything that a user can get wrong has been checked."""
 
     def __init__(
-        self, resolved: Resolved, folder: RunFolder, on_step: OnStep | None, stop_when: Callable[[], bool] | None = None
+        self,
+        resolved: Resolved,
+        folder: RunFolder,
+        on_step: OnStep | None,
+        stop_when: Callable[[], bool] | None = None,
+        observe: Observe | None = None,
     ) -> None:
         config, reference, device, dataset = resolved.config, resolved.reference, resolved.device, resolved.dataset
         self.config, self.reference, self.device, self.dataset = config, reference, device, dataset
@@ -62,6 +72,7 @@ class Loop:
         self.card = reference.card
         self.steps_per_epoch, self.total = resolved.steps_per_epoch, resolved.total
         self.stopping, self._stop_when = False, stop_when
+        self._observe = observe
         self._saved_at = time.monotonic()
 
         self.delivery = DeviceTransfer(dataset, device)
@@ -85,6 +96,7 @@ class Loop:
                 averaged=self.card.log.averaged,
             ) as self.journal:
                 self._announce()
+                self.observer = self._observe(self) if self._observe else None
                 while self.state.step < self.total and not self.stopping:
                     self._epoch()
                 self._finish()
@@ -117,7 +129,7 @@ class Loop:
         """Continue from the newest checkpoint that can be read; a run killed before its first starts again."""
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if checkpoint is not None:
-            lines = differences(checkpoint.identity, self._identity())
+            lines = differences(checkpoint.identity, self.identity())
             if lines:
                 raise ValueError(f"the checkpoint of step {checkpoint.step} doesn't fit: " + "; ".join(lines))
             self.state.restore(checkpoint.tensors, checkpoint.scalars)
@@ -127,7 +139,7 @@ class Loop:
             if self.folder.metrics.exists():
                 _log.info("there is no checkpoint yet: starting again from the first step")
         self.began = self.state.step
-        for path in (self.folder.metrics, self.folder.trace):
+        for path in (self.folder.metrics, self.folder.trace, self.folder.looks):
             drop_rows_after(path, self.state.step)
         for picture in self.folder.samples.glob("step-" + "[0-9]" * 8 + ".png"):
             if int(picture.stem.removeprefix("step-")) > self.state.step:
@@ -172,6 +184,8 @@ class Loop:
             self.journal.trace(step, self.state.digests())
         if _due(config.sample_every, self.card.sample_every, step, last_of_epoch):
             self._sample()
+        if self.observer:
+            self.observer(step)
         if _due(config.checkpoint_every, None, step, last_of_epoch) or self._due_by_the_clock():
             self._checkpoint()
         if self.on_step is not None:
@@ -200,7 +214,7 @@ class Loop:
         broken = self.state.first_non_finite()
         if broken is not None:
             raise NonFiniteError(f"{broken} isn't finite after step {self.state.step}")
-        checkpoint = Checkpoint(self.state.step, self._identity(), self.state.scalars(), self.state.tensors())
+        checkpoint = Checkpoint(self.state.step, self.identity(), self.state.scalars(), self.state.tensors())
         write_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
         self.saved_step, self._saved_at = self.state.step, time.monotonic()
 
@@ -208,7 +222,8 @@ class Loop:
         minutes = self.config.checkpoint_minutes
         return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
 
-    def _identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
+        """What its checkpoints say of which run may go on with them."""
         config = self.config
         own = {
             "reference": config.reference,

@@ -14,7 +14,7 @@ from harness.training.checkpoint import checkpoint_folders
 from harness.training.config import RunConfig
 from harness.training.device import numerics
 from harness.training.logger import RunLog
-from harness.training.loop import Loop, OnStep, TrainedRun
+from harness.training.loop import Loop, Observe, OnStep, TrainedRun
 from harness.training.resolve import check_last_batch, check_resumable, resolve, resolve_threads
 from harness.training.run_folder import RUN_FILE, RunFolder
 from harness.training.signals import noticing_signals
@@ -32,6 +32,7 @@ def train(
     stop_on_signal: bool = False,
     same_bits: bool = False,
     stop_when: Callable[[], bool] | None = None,
+    observe: Observe | None = None,
 ) -> TrainedRun:
     """Train as `config` says, in the folder `out`, or go on with the run that is there.
 
@@ -41,7 +42,8 @@ def train(
     What the harness logs meanwhile stands in the folder's `log.txt` too. `on_step` is called after every step with its
     number and the state; it may look, and may raise. With `stop_on_signal`, Ctrl-C or SIGTERM finishes the step, writes
     a checkpoint and returns; so does `stop_when`, once it says so after a step. With `same_bits`, a run that another
-    device or another version has begun is refused.
+    device or another version has begun is refused. `observe` makes who looks at the training from its loop, such as
+    `harness.checks.watchdog.Watchdog`.
 
     Raises:
         ValueError: a setting, a file or a folder that can't be used, named in one line.
@@ -66,7 +68,7 @@ def train(
             if going_on:
                 check_resumable(folder, resolved, facts, same_bits=same_bits)
             check_last_batch(resolved.config, reference, resolved.dataset)
-            loop = Loop(resolved, folder, on_step, stop_when)
+            loop = Loop(resolved, folder, on_step, stop_when, observe)
             if going_on:
                 folder.clear_leftovers()
             else:

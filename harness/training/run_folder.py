@@ -1,7 +1,8 @@
 """A run's folder: who may use it, and its files that grow line by line.
 
 `run.json` is the resolved configuration with the environment; `metrics.jsonl` has a row per step; `trace.jsonl`, when
-asked for, the digests of the whole state per step; `log.txt` what the screen showed.
+asked for, the digests of the whole state per step; `looks.jsonl` what a watchdog saw, and `best` the networks that it
+kept; `log.txt` what the screen showed.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ RUN_FILE = "run.json"
 _CLEARING = ".clearing.partial"  # lies in a folder while a run in it is deleted
 # Everything that a run, `sample` or a killed write leaves in a run's folder.
 _OWN = re.compile(
-    r"(run|environment|session)\.json|(metrics|trace|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|samples|tensorboard|losses\.png|real_beside_fake\.png"
+    r"(run|environment|session)\.json|(metrics|trace|looks|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|best|samples|tensorboard|losses\.png|real_beside_fake\.png"
     r"|progress\.gif|(sample|interpolate|arithmetic|semantic|conditional|roundtrip|inpaint)-seed\d+"
-    r"(\.\d+)?\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl)\..*|\..*\.partial"
+    r"(\.\d+)?\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl|looks\.jsonl)\..*|\..*\.partial"
 )
 
 
@@ -40,7 +41,9 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.trace = path / "trace.jsonl"
         self.log = path / "log.txt"
+        self.looks = path / "looks.jsonl"
         self.checkpoints = path / "checkpoints"
+        self.best = path / "best"
         self.samples = path / "samples"
         self.tensorboard = path / "tensorboard"
 
@@ -92,11 +95,13 @@ class RunFolder:
 
     def clear_leftovers(self) -> None:
         """Remove what a kill left of files that were being written: they never became anything."""
-        for pattern in (f".{RUN_FILE}.*", ".metrics.jsonl.*", ".trace.jsonl.*", ".*.partial", "samples/.*.partial"):
+        growing = (file.name for file in (self.metrics, self.trace, self.looks))
+        for pattern in (*(f".{name}.*" for name in (RUN_FILE, *growing)), ".*.partial", "samples/.*.partial"):
             for file in self.path.glob(pattern):
                 file.unlink()
-        for folder in self.checkpoints.glob(".step-*"):
-            shutil.rmtree(folder)
+        for checkpoints in (self.checkpoints, self.best):
+            for folder in checkpoints.glob(".step-*"):
+                shutil.rmtree(folder)
 
     @property
     def no_run(self) -> str:

@@ -306,6 +306,25 @@ def test_points_are_held_against_the_modes_of_their_card(tmp_path: Path) -> None
         evaluate(EvaluateOptions(str(tmp_path / "0"), extractor="mnistnet", device="cpu"))
 
 
+def test_networks_that_were_kept_on_the_way_are_measured_beside_the_final_ones(tmp_path: Path) -> None:
+    config = RunConfig("idl-gan-grid", 0, 128, steps=60, device="cpu", tensorboard=False, pictures=False)
+    train(dataclasses.replace(config, checkpoint_every=20), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-00000020").rename(tmp_path / "run" / "then")
+    (tmp_path / "run" / "best").mkdir()
+    (tmp_path / "run" / "then").rename(tmp_path / "run" / "best" / "step-00000020")
+    evaluate(EvaluateOptions(str(tmp_path / "run"), count=4000))
+    there = read_records(tmp_path / "run" / "records.jsonl")
+    found = {r.protocol.get("training"): r for r in there if r.metric == "high_quality_fraction"}
+    assert found.keys() == {None, "best"}
+    assert found["best"].epochs == pytest.approx((found[None].epochs or 0) / 3)
+    assert not found["best"].headline
+    assert found["best"].series == "high_quality_fraction [training best]"
+    evaluate(EvaluateOptions(str(train(dataclasses.replace(config, steps=20), tmp_path / "two").folder), count=4000))
+    alone = read_records(tmp_path / "two" / "records.jsonl")
+    (same,) = [r for r in alone if r.metric == "high_quality_fraction"]
+    assert same.value == found["best"].value != found[None].value, "those of its step"
+
+
 def test_what_no_mode_has_is_skipped_with_its_reason(tmp_path: Path) -> None:
     card = get("idl-gan-grid").card
     modes = modes_of(card)

@@ -15,6 +15,7 @@ from harness.reporting.quality_tables import (
     modes_table,
     quality_table,
     training_table,
+    watchdog_table,
 )
 from reference import get
 from tests.records.test_record import record
@@ -155,6 +156,41 @@ def test_modes_are_summarised_over_seeds() -> None:
     (row,) = modes_table(records, CARDS).to_dict("records")
     assert row["modes with mass"] == "2 (1 to 3)"
     assert (row["seeds"], row["epochs"]) == (3, "20")
+
+
+def test_where_a_training_was_best_is_a_row_of_its_own() -> None:
+    end = [record(metric="modes_with_mass", value=2, seed=s, epochs=20.0, reference="toy") for s in range(2)]
+    best = [
+        record(
+            metric="modes_with_mass", value=7, seed=s, epochs=4.0 + s, reference="toy", protocol={"training": "best"}
+        )
+        for s in range(2)
+    ]
+    table = modes_table(end + best, CARDS)
+    assert list(zip(table["epochs"], table["modes with mass"], strict=True)) == [
+        ("20", "2 (2 to 2)"),
+        ("best: 4, 5", "7 (7 to 7)"),
+    ]
+
+
+def test_a_row_of_the_watchdog_is_a_training() -> None:
+    def seen(metric: str, value: float, seed: int, **protocol: str) -> Record:
+        given = {"suite": "training", "reference": "toy", "metric": metric, "value": value, "seed": seed}
+        return record(**given, n=50, protocol=protocol)
+
+    records = [
+        seen("noticed_while_training", 1, 0, what="collapse from step 10 to the end: few", steps="10000"),
+        seen("look_coverage", 0.1, 0),
+        seen("look_coverage", 0.625, 0, training="best", step="4000"),
+        seen("noticed_while_training", 0, 1, what="", steps="10000"),
+        seen("last_epoch_mean", 0.5, 1, quantity="D(x)"),
+    ]
+    collapsed, large = watchdog_table(records, CARDS).to_dict("records")
+    assert collapsed["covered at best"] == "0.62, step 4,000"
+    assert collapsed["at the end"] == "0.10"
+    assert collapsed["noticed while training"] == "collapse from step 10 to the end: few"
+    assert (large["covered at best"], large["at the end"], large["noticed while training"]) == ("", "", "–")
+    assert (large["steps"], large["looks"]) == ("10,000", 50)
 
 
 def test_the_training_table_says_what_was_not_reached() -> None:

@@ -1,0 +1,279 @@
+"""A watchdog while training: collapse, divergence and a generator without a gradient, noticed as they come.
+
+Now and then samples are drawn at fixed latents and held against some of the data, as values: points as they are,
+pictures brought to 8×8 pixels. Density tells whether they lie where the data lie, coverage how much of the data they
+reach, the spread how far they scatter; losses and gradients are read beside. A look leaves no trace in the training,
+whose bits are the same without.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from statistics import fmean, median
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from harness.data.dataset import linspace_indices
+from harness.evaluation.neighbourhoods import density_coverage
+from harness.training.checkpoint import Checkpoint, write_checkpoint
+from harness.training.loop import Loop
+from harness.training.returned import PLACE, draw_samples
+from harness.training.run_folder import read_rows
+from harness.training.streams import sampling
+
+_log = logging.getLogger(__name__)
+
+LOOKS = 50  # in a training …
+APART = 200  # steps at least between two
+LEAST = 1000  # steps of a training that is looked at
+SAMPLES, _FEWEST = 256, 64
+_MAX_VALUES = 1 << 24  # that are drawn at once: 21 pictures of 512×512 pixels, too few to say what they cover
+_SIDE = 8  # pixels, of a picture that is compared
+
+IN_A_ROW = 3  # looks that say the same: one alone is noise
+SETTLING = 0.1  # of a training: networks begin with samples that are all alike
+NEAR, FEW, LOST, ALIKE = 0.5, 0.5, 0.5, 0.01
+EXPLODED, VANISHED = 1000.0, 1e-6
+
+COLLAPSE, DIVERGENCE, NO_GRADIENT = "collapse", "divergence", "no gradient"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen after a step; a value that isn't finite is None.
+
+    Attributes:
+        density: how many real neighbourhoods hold a sample, on average, over five: about 1 for samples of the data.
+        coverage: the share of real samples that have a generated one in their neighbourhood, 0.97 for those. None,
+            with the density, where too few samples are drawn to say.
+        spread: the total variance of the samples over that of real ones.
+        losses: the mean of every loss over the steps since the look before.
+        gradients: the norm of the last gradient of each role that has one.
+    """
+
+    step: int
+    density: float | None
+    coverage: float | None
+    spread: float | None
+    losses: Mapping[str, float | None]
+    gradients: Mapping[str, float | None]
+
+    @property
+    def score(self) -> float:
+        """Coverage times density, of which no more than 1 counts; −1 where they aren't known."""
+        return -1.0 if self.coverage is None or self.density is None else self.coverage * min(1.0, self.density)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Something that was wrong from one look to another, noticed after a step, in words; `over` is None to the end."""
+
+    kind: str
+    begun: int
+    noticed: int
+    over: int | None
+    said: str
+
+    def __str__(self) -> str:
+        end = "to the end" if self.over is None else f"to {self.over:,}"
+        return f"{self.kind} from step {self.begun:,} {end}"
+
+
+class Watchdog:
+    """Looks at a training now and then; writes `looks.jsonl` and the log, and keeps the networks of the best look.
+
+    The best look is the one of most coverage times density, of which no more than 1 counts: a cloud of noise reaches
+    some of the data too.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.folder = loop, loop.folder
+        self.every = looks_every(loop.total)
+        self.looks = read_looks(self.folder.looks)
+        self.told = episodes(self.looks, self.loop.total)
+        self._read = 0  # bytes of the log
+        self._real: Tensor | None = None
+
+    def __call__(self, step: int) -> None:
+        """Look, where this step is due."""
+        if not self.every or (step % self.every and step != self.loop.total):
+            return
+        look = self._look(step)
+        self.looks.append(look)
+        if best_look(self.looks) is look:
+            state = self.loop.state
+            networks = {k: v for k, v in state.tensors().items() if k.startswith(("network/", "buffer/"))}
+            kept = Checkpoint(look.step, self.loop.identity(), state.scalars(), networks)
+            write_checkpoint(self.folder.best, kept, keep=1)
+        with self.folder.looks.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(look)) + "\n")
+        self._tell()
+
+    def _tell(self) -> None:
+        now = episodes(self.looks, self.loop.total)
+        before = {(one.kind, one.begun): one for one in self.told}
+        for one in now:
+            earlier = before.get((one.kind, one.begun))
+            if earlier is None:
+                _log.warning(f"{one.kind} from step {one.begun:,} on: {one.said}")
+            elif one.over is not None and earlier.over is None:
+                _log.info(f"{one.kind} is over after step {one.over:,}")
+        self.told = now
+
+    def _look(self, step: int) -> Look:
+        loop = self.loop
+        loop.journal.flush()
+        losses = self._losses()
+        gradients = {role: _gradient(network) for role, network in loop.networks.items()}
+        n = min(SAMPLES, _MAX_VALUES // prod(loop.card.data_shape), len(loop.dataset))
+        made, real = self._compared(n)
+        spread = _finite(float(made.var(0).sum() / real.var(0).sum()))
+        density = coverage = None
+        if n >= _FEWEST and spread is not None:
+            density, coverage = density_coverage(made, real)
+        return Look(step, density, coverage, spread, losses, {r: _finite(g) for r, g in gradients.items() if g >= 0})
+
+    def _compared(self, n: int) -> tuple[Tensor, Tensor]:
+        """Samples and as many of the data, (n, values) each; as small as a growing network's samples are."""
+        if self._real is None:
+            self._real = comparable(self.loop.dataset[linspace_indices(len(self.loop.dataset), n)].data)
+        made, real = self._drawn(n), self._real
+        if made.dim() == 4 and made.shape != real.shape:
+            real = adaptive_avg_pool2d(real, (made.shape[2], made.shape[3]))
+        return made.flatten(1), real.flatten(1)
+
+    def _drawn(self, n: int) -> Tensor:
+        loop = self.loop
+        card, device = loop.card, loop.device
+        labels = torch.arange(n, device=device) % card.classes if card.classes else None
+        condition = None
+        if card.condition:
+            condition = loop.dataset[linspace_indices(len(loop.dataset), n)].condition
+            condition = condition if condition is None else condition.to(device)
+        with sampling(loop.networks, device, loop.config.seed):
+            drawn = draw_samples(loop.reference, loop.networks, n, loop.streams.fixed_noise(), labels, condition)
+        return comparable(drawn)
+
+    def _losses(self) -> dict[str, float | None]:
+        """The means of the losses whose rows have come since the last look."""
+        last = self.looks[-1].step if self.looks else 0
+        with self.folder.metrics.open("rb") as stream:
+            stream.seek(self._read)
+            rows = [row for row in map(json.loads, stream.readlines()) if row["step"] > last]
+            self._read = stream.tell()
+        names = [name for name in rows[0] if name not in PLACE and name.startswith("loss")] if rows else []
+        return {name: _finite(fmean(row[name] for row in rows)) for name in names}
+
+
+def looks_every(total: int) -> int:
+    """How many steps of a training lie between two looks at it; 0 for one that is too short to be looked at."""
+    return 0 if total < LEAST else max(APART, total // LOOKS)
+
+
+def read_looks(file: Path) -> list[Look]:
+    """What `looks.jsonl` holds.
+
+    Raises:
+        ValueError: a line is damaged.
+    """
+    return [Look(**row) for row in read_rows(file)]
+
+
+def best_look(looks: Sequence[Look]) -> Look | None:
+    """The look of the largest `score`, the last of several; None where none has one."""
+    return max((look for look in looks if look.score >= 0), key=lambda look: (look.score, look.step), default=None)
+
+
+def episodes(looks: Sequence[Look], total: int) -> list[Episode]:
+    """What was wrong in a training of `total` steps: what `IN_A_ROW` looks in a row say, until one doesn't.
+
+    Of the first tenth of a training nothing is said.
+    """
+    looks = [look for look in looks if look.step > SETTLING * total]
+    found = []
+    for kind, wrong in _RULES.items():
+        said = [wrong(looks, index) for index in range(len(looks))]
+        begun = None
+        for index, words in enumerate([*said, ""]):
+            if words and begun is None:
+                begun = index
+            elif not words and begun is not None:
+                if index - begun >= IN_A_ROW:
+                    over = looks[index].step if index < len(looks) else None
+                    noticed = begun + IN_A_ROW - 1
+                    found.append(Episode(kind, looks[begun].step, looks[noticed].step, over, said[noticed]))
+                begun = None
+    return sorted(found, key=lambda one: one.noticed)
+
+
+def comparable(samples: Tensor) -> Tensor:
+    """Points (n, values) as they are; pictures (n, C, s, s) of at most 8×8 pixels; in float32 on the CPU."""
+    samples = samples.detach().float()
+    if samples.dim() == 3:
+        samples = samples.unsqueeze(1)
+    elif samples.dim() == 2 and samples.shape[1] > 2 and math.isqrt(samples.shape[1]) ** 2 == samples.shape[1]:
+        samples = samples.view(len(samples), 1, math.isqrt(samples.shape[1]), -1)
+    if samples.dim() == 4 and min(samples.shape[2:]) > _SIDE:
+        samples = adaptive_avg_pool2d(samples, _SIDE)
+    return samples.cpu()
+
+
+def _collapsed(looks: Sequence[Look], index: int) -> str:
+    """Samples that are all alike; that lie among the data and reach few of them; that reach half of what they did."""
+    look = looks[index]
+    if look.spread is not None and look.spread < ALIKE:
+        return f"the samples are all alike, with {look.spread:.2g} of the data's variance"
+    if look.coverage is None or look.density is None:
+        return ""
+    if look.density >= NEAR and look.coverage < FEW:
+        return f"the samples lie among the data (density {look.density:.2f}) and cover {look.coverage:.0%} of them"
+    best = best_look(looks[:index])
+    if best is not None and (most := best.coverage or 0.0) >= FEW and look.coverage < LOST * most:
+        return f"the samples cover {look.coverage:.0%} of the data, and {most:.0%} after step {best.step:,}"
+    return ""
+
+
+def _diverged(looks: Sequence[Look], index: int) -> str:
+    """A loss, or the samples' variance, that isn't finite or has grown a thousandfold."""
+    look = looks[index]
+    if look.spread is None or look.spread > EXPLODED:
+        return f"the samples have {look.spread or math.inf:.2g} times the data's variance"
+    for name, value in look.losses.items():
+        earlier = [abs(before) for one in looks[:index] if (before := one.losses.get(name))]
+        if value is None or (earlier and abs(value) > EXPLODED * max(1.0, median(earlier))):
+            return f"{name} is {math.inf if value is None else value:.3g}, and {median(earlier or [0]):.3g} before"
+    return ""
+
+
+def _without_gradient(looks: Sequence[Look], index: int) -> str:
+    """A role whose gradient has vanished."""
+    for role, value in looks[index].gradients.items():
+        earlier = [before for one in looks[:index] if (before := one.gradients.get(role))]
+        if value is not None and earlier and value < VANISHED * median(earlier):
+            return f"the gradient of the {role} is {value:.2g}, and {median(earlier):.2g} before"
+    return ""
+
+
+_RULES: dict[str, Callable[[Sequence[Look], int], str]] = {
+    COLLAPSE: _collapsed,
+    DIVERGENCE: _diverged,
+    NO_GRADIENT: _without_gradient,
+}
+
+
+def _gradient(network: nn.Module) -> float:
+    """The norm of what the last backward pass left; −1 where nothing is left."""
+    found = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return float(torch.nn.utils.get_total_norm(found)) if found else -1.0
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
