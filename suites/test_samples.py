@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.checks.watchdog import read_looks, watched_values
 from harness.data.dataset import linspace_indices
 from harness.evaluation.images import to_bytes
 from harness.evaluation.protocol import evaluate_sampler, evaluate_start
@@ -13,6 +14,7 @@ from harness.latents.metrics import error_ratio
 from harness.records.metrics import FID, TRAINING, TRANSLATION_ERROR, UNTRAINED
 from harness.suite.session import Session
 from harness.suite.subject import Subject
+from harness.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.shipped
 
@@ -44,6 +46,9 @@ def test_digits(suite: Session) -> None:
     subject.keep("strips", title, strips[0][:SHOWN].numpy())
     for found in values:
         subject.record(found.metric, found.value, n=SAMPLES, protocol=found.protocol, **subject.run_facts(run))
+    looks = read_looks(RunFolder(run.folder).looks)
+    for found in watched_values(looks, run.asked):
+        subject.record(found.metric, found.value, n=len(looks), protocol=found.protocol, **subject.run_facts(run))
     start = evaluate_start(subject.untrained_sampler(), run.dataset, SAMPLES, subject.extractors[0])
     for found in start:
         subject.record(found.metric, found.value, data=run.dataset, n=SAMPLES, protocol=found.protocol)

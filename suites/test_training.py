@@ -6,20 +6,10 @@ import math
 from itertools import pairwise
 
 from harness.checks.loss_curves import logged_values, means_over_last_epoch, untold_trends
-from harness.checks.watchdog import LEAST, SAMPLES, best_look, episodes, read_looks
-from harness.records.metrics import (
-    BEST,
-    LOOK_COVERAGE,
-    NOTICED,
-    QUANTITY,
-    STEP,
-    STEPS,
-    STEPS_PER_EPOCH,
-    TRAINING,
-    TREND,
-    WHAT,
-)
+from harness.checks.watchdog import LEAST, read_looks, watched_values
+from harness.records.metrics import NOTICED, QUANTITY, STEPS, STEPS_PER_EPOCH, TREND, WHAT
 from harness.suite.subject import Subject
+from harness.training.logger import NonFiniteError
 from harness.training.run_folder import RunFolder, read_rows
 
 
@@ -48,14 +38,18 @@ def test_watchdog(subject: Subject, seed: int) -> None:
         reason = f"a training of fewer than {LEAST:,} steps isn't looked at"
         subject.record(NOTICED, None, status="skipped", reason=reason, seed=seed)
         return
-    run = subject.trained(seed)
+    try:
+        run = subject.trained(seed)
+    except NonFiniteError as error:
+        told = {WHAT: f"divergence: {error}", STEPS: str(subject.steps)}
+        subject.record(NOTICED, 1, data=subject.dataset, seed=seed, protocol=told)
+        raise
     looks = read_looks(RunFolder(run.folder).looks)
-    noticed, best = episodes(looks, run.asked), best_look(looks)
-    told = {WHAT: "; ".join(f"{one}: {one.said}" for one in noticed), STEPS: str(looks[-1].step)}
-    subject.record_trained(run, NOTICED, len(noticed), n=len(looks), protocol=told)
-    if best is not None:
-        subject.record_trained(run, LOOK_COVERAGE, looks[-1].coverage, n=SAMPLES)
-        at_best = {TRAINING: BEST, STEP: str(best.step)}
-        subject.record_trained(run, LOOK_COVERAGE, best.coverage, n=SAMPLES, protocol=at_best)
+    if not looks:
+        reason = "it was trained before there was a watchdog"
+        subject.record_trained(run, NOTICED, None, status="skipped", reason=reason)
+        return
+    for found in watched_values(looks, run.asked):
+        subject.record_trained(run, found.metric, found.value, n=len(looks), protocol=found.protocol)
     assert looks[-1].step == run.steps, "the last look is at the end"
     assert all(earlier.step < later.step for earlier, later in pairwise(looks))

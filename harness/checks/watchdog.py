@@ -23,6 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.data.dataset import linspace_indices
 from harness.evaluation.neighbourhoods import density_coverage
+from harness.records.metrics import BEST, LOOK_COVERAGE, NOTICED, STEP, STEPS, TRAINING, WHAT, MetricValue
 from harness.training.checkpoint import Checkpoint, write_checkpoint
 from harness.training.loop import Loop
 from harness.training.returned import PLACE, draw_samples
@@ -212,6 +213,18 @@ def episodes(looks: Sequence[Look], total: int) -> list[Episode]:
                     found.append(Episode(kind, looks[begun].step, looks[noticed].step, over, said[noticed]))
                 begun = None
     return sorted(found, key=lambda one: one.noticed)
+
+
+def watched_values(looks: Sequence[Look], total: int) -> list[MetricValue]:
+    """What a report says of the looks at a training of `total` steps, of which there is one at least."""
+    noticed, best, last = episodes(looks, total), best_look(looks), looks[-1]
+    told = {WHAT: "; ".join(f"{one}: {one.said}" for one in noticed), STEPS: str(last.step)}
+    found = [MetricValue(NOTICED, len(noticed), told)]
+    if last.coverage is not None:
+        found.append(MetricValue(LOOK_COVERAGE, last.coverage))
+    if best is not None and best.coverage is not None:
+        found.append(MetricValue(LOOK_COVERAGE, best.coverage, {TRAINING: BEST, STEP: str(best.step)}))
+    return found
 
 
 def comparable(samples: Tensor) -> Tensor:

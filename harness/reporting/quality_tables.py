@@ -277,8 +277,9 @@ def training_table(records: Sequence[Record], cards: Cards) -> pd.DataFrame:
 def watchdog_table(records: Sequence[Record], _: Cards) -> pd.DataFrame:
     """A row per training that was looked at: how much of the data it covered, best and last, and what was wrong."""
     rows = []
-    found = [r for r in of_suite(records, "training") if r.metric in (NOTICED.name, LOOK_COVERAGE.name)]
-    for (reference, seed), group in grouped(found, lambda r: (r.reference, str(r.seed))):
+    there = [*of_suite(records, "samples"), *of_suite(records, "training")]
+    found = [r for r in there if r.metric in (NOTICED.name, LOOK_COVERAGE.name)]
+    for (reference, seed, _suite), group in grouped(found, lambda r: (r.reference, str(r.seed), r.suite)):
         (noticed,) = [r for r in group if r.metric == NOTICED.name]
         covered = {r.protocol.get(TRAINING, ""): r for r in group if r.metric == LOOK_COVERAGE.name}
         row: dict[str, object] = {
@@ -345,6 +346,6 @@ QUALITY_TABLES = (
         "Watchdog: collapse and divergence, noticed while training",
         ("reference", "seed", "measured on"),
         watchdog_table,
-        suites=("training",),
+        suites=("training", "samples"),
     ),
 )

@@ -23,6 +23,7 @@ from harness.checks.watchdog import (
     episodes,
     looks_every,
     read_looks,
+    watched_values,
 )
 from harness.training import RunConfig, train
 from harness.training.checkpoint import checkpoint_folders
@@ -132,6 +133,16 @@ def test_the_best_look_lies_among_the_data_and_covers_most_of_them() -> None:
     assert best_look([cloud, narrow, good, later]) is later
     assert best_look([cloud, narrow]) is narrow
     assert best_look([look(1, None, None)]) is None
+
+
+def test_a_report_has_what_was_noticed_and_what_was_covered() -> None:
+    looks = training({30: look(30, coverage=0.95), **always(*range(40, 51), coverage=0.25)})
+    noticed, end, best = watched_values(looks, TOTAL)
+    assert (noticed.value, end.value, best.value) == (1, 0.25, 0.95)
+    assert noticed.protocol["what"].startswith("collapse from step 8,000 to the end: the samples lie among")
+    assert best.protocol == {"training": "best", "step": "6000"}
+    (only,) = watched_values([look(1, None, None)], TOTAL)
+    assert (only.value, only.protocol["what"], only.protocol["steps"]) == (0, "", "200")
 
 
 def test_a_short_training_is_not_looked_at() -> None:
