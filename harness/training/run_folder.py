@@ -20,9 +20,10 @@ from harness.training.config import RunConfig
 
 RUN_FILE = "run.json"
 _CLEARING = ".clearing.partial"  # lies in a folder while a run in it is deleted
-# Everything that a run, `sample` or a killed write leaves in a run's folder.
+# Everything that a run, `sample`, `evaluate` or a killed write leaves in a run's folder.
 _OWN = re.compile(
-    r"(run|environment|session)\.json|(metrics|trace|looks|records)\.jsonl|records\.\d+\.jsonl|log\.txt|checkpoints|best|samples|tensorboard|losses\.png|real_beside_fake\.png"
+    r"(run|environment|session)\.json|(metrics|trace|looks|records)\.jsonl|records\.\d+\.jsonl|figures\.csv|samples-.*\.png"
+    r"|log\.txt|checkpoints|best|samples|tensorboard|losses\.png|real_beside_fake\.png"
     r"|progress\.gif|(sample|interpolate|arithmetic|semantic|conditional|roundtrip|inpaint)-seed\d+"
     r"(\.\d+)?\.(png|npy|txt|safetensors|json)|\.(run\.json|metrics\.jsonl|trace\.jsonl|looks\.jsonl)\..*|\..*\.partial"
 )

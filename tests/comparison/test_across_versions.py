@@ -22,21 +22,17 @@ def history() -> None:
         pytest.skip("this clone lacks the history")
 
 
-def test_quality_and_modes_are_held_against_each_other(tmp_path: Path) -> None:
-    """The smoke profile trains for fewer steps since, and draws fewer samples: the gate says so."""
-    both = "idl-gan-grid,handson-dcgan-celeba"
-    asked = ("--seeds", "1", "--references", both, "--device", "cpu", "--out", tmp_path / "out")
-    metrics = ("--metrics", "modes_captured,high_quality_fraction,reverse_kl,fid,kid,recall,inception_score")
+def test_modes_are_held_against_each_other(tmp_path: Path) -> None:
+    """The smoke profile trains for fewer steps since: the gate says so."""
+    asked = ("--seeds", "1", "--references", "idl-gan-grid", "--device", "cpu", "--out", tmp_path / "out")
+    metrics = ("--metrics", "modes_captured,high_quality_fraction,reverse_kl")
     run("ab", BEFORE, "HEAD", *asked, *metrics, code=10)
     lines = (tmp_path / "out" / "comparison.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.split("|")] for line in lines]
     points = [row for row in rows if row[1:2] == ["idl-gan-grid"]]
     assert len(points) == 3
     assert all(row[-2].startswith("not comparable (epochs: ") for row in points), points
-    faces = [row for row in rows if row[1:2] == ["handson-dcgan-celeba"]]
-    assert len(faces) == 8, "with batch normalisation's running statistics too"
-    assert all(row[-2] == "not comparable (n: 160 against 96)" for row in faces), faces
-    assert all(row[3] and row[4] for row in (*points, *faces)), "both sides have been measured"
+    assert all(row[3] and row[4] for row in points), "both sides have been measured"
 
 
 def test_steps_are_timed_in_turn(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from harness.records.record import read_records
 from harness.records.report_folder import read_session, write_session
 from harness.training import RunConfig, train
 from harness.training.networks import drawn_networks
+from harness.training.run_folder import RunFolder
 from harness.training.sampler import Sampler
 from reference import get
 from tests.evaluation.conftest import GAN, MLP, MODULE, run
@@ -86,6 +87,9 @@ def test_a_run_is_measured_and_its_records_lie_beside_it(trained: Path) -> None:
     assert {r.environment for r in records} == set(json.loads((trained / "environment.json").read_text()))
     again = ask(trained, count=200, against="", out=None)
     assert [value.value for value in again.values] == [r.value for r in records]
+    left = {path.name for path in trained.iterdir()}
+    assert {"records.1.jsonl", "figures.csv", f"samples-{MLP}.png", f"samples-{MLP}.1.png"} <= left
+    RunFolder(trained).check_free(overwrite=True)  # what an evaluation leaves in a run's folder may go with the run
 
 
 def test_two_evaluated_runs_that_have_not_left_their_start_say_nothing(trained: Path, tmp_path: Path) -> None:

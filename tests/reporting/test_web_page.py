@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import reference
 from harness.files.figures import figure, rendered, save_picture
@@ -164,11 +164,13 @@ def test_a_table_is_sorted_by_number_and_searched(page: Page) -> None:
     table = page.locator("#table-golden")
     place = table.locator("thead th").evaluate_all("heads => heads.findIndex(head => head.textContent.includes('FID'))")
     heading = table.locator("thead th").nth(place)
-    heading.click()
     cells = table.locator(f"tbody tr td:nth-child({place + 1})")
-    assert [cell.split()[0] for cell in cells.all_inner_texts()] == ["9.5", "20", "100"]
     heading.click()
-    assert [cell.split()[0] for cell in cells.all_inner_texts()] == ["100", "20", "9.5"]
+    expect(cells).to_have_text(
+        [re.compile(rf"^{re.escape(value)}\b") for value in ("9.5", "20", "100")]
+    )  # once it is sorted
+    heading.click()
+    expect(cells).to_have_text([re.compile(rf"^{re.escape(value)}\b") for value in ("100", "20", "9.5")])
 
 
 def test_a_picture_is_enlarged_and_closed_by_keyboard(page: Page) -> None:
