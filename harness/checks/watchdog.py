@@ -198,10 +198,10 @@ def episodes(looks: Sequence[Look], total: int) -> list[Episode]:
 
     Of the first tenth of a training nothing is said.
     """
-    looks = [look for look in looks if look.step > SETTLING * total]
+    settled = [look.step > SETTLING * total for look in looks]
     found = []
     for kind, wrong in _RULES.items():
-        said = [wrong(looks, index) for index in range(len(looks))]
+        said = [wrong(looks, index) if settled[index] else "" for index in range(len(looks))]
         begun = None
         for index, words in enumerate([*said, ""]):
             if words and begun is None:
@@ -260,9 +260,10 @@ def _diverged(looks: Sequence[Look], index: int) -> str:
     if look.spread is None or look.spread > EXPLODED:
         return f"the samples have {look.spread or math.inf:.2g} times the data's variance"
     for name, value in look.losses.items():
-        earlier = [abs(before) for one in looks[:index] if (before := one.losses.get(name))]
-        if value is None or (earlier and abs(value) > EXPLODED * max(1.0, median(earlier))):
-            return f"{name} is {math.inf if value is None else value:.3g}, and {median(earlier or [0]):.3g} before"
+        earlier = [before for one in looks[:index] if (before := one.losses.get(name)) is not None]
+        least = min(earlier, key=abs, default=0.0)
+        if value is None or (earlier and abs(value) > EXPLODED * max(1.0, abs(least))):
+            return f"{name} is {math.inf if value is None else value:.3g}, and was {least:.3g} once"
     return ""
 
 

@@ -93,7 +93,7 @@ def test_a_loss_that_explodes_diverges(value: float | None) -> None:
     (one,) = episodes(training(always(*range(30, 51), losses={"loss_generator": value})), TOTAL)
     assert (one.kind, one.begun) == (DIVERGENCE, 6000)
     assert "loss_generator is " in one.said
-    assert "and 1 before" in one.said
+    assert "and was 1 once" in one.said
 
 
 @pytest.mark.parametrize("spread", [5000.0, None])
