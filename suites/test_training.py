@@ -46,7 +46,7 @@ def test_watchdog(subject: Subject, seed: int) -> None:
         raise
     looks = read_looks(RunFolder(run.folder).looks)
     if not looks:
-        reason = "it was trained before there was a watchdog"
+        reason = "nobody looked at it: its data don't vary, or it was trained without a watchdog"
         subject.record_trained(run, NOTICED, None, status="skipped", reason=reason)
         return
     for found in watched_values(looks, run.asked):

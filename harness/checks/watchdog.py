@@ -37,6 +37,7 @@ APART = 200  # steps at least between two
 LEAST = 1000  # steps of a training that is looked at
 SAMPLES, _FEWEST = 256, 64
 _MAX_VALUES = 1 << 24  # that are drawn at once: 21 pictures of 512×512 pixels, too few to say what they cover
+_SMALL_BATCH = 16  # is drawn at once, whatever is trained at once
 _SIDE = 8  # pixels, of a picture that is compared
 
 IN_A_ROW = 3  # looks that say the same: one alone is noise
@@ -48,7 +49,7 @@ COLLAPSE, DIVERGENCE, NO_GRADIENT = "collapse", "divergence", "no gradient"
 
 
 @dataclass(frozen=True)
-class Look:
+class TrainingLook:
     """What was seen after a step; a value that isn't finite is None.
 
     Attributes:
@@ -97,11 +98,16 @@ class Watchdog:
 
     def __init__(self, loop: Loop) -> None:
         self.loop, self.folder = loop, loop.folder
-        self.every = looks_every(loop.total)
         self.looks = read_looks(self.folder.looks)
-        self.told = episodes(self.looks, self.loop.total)
+        self.told = episodes(self.looks, loop.total)
         self._read = 0  # bytes of the log
-        self._real: Tensor | None = None
+        self.every = looks_every(loop.total)
+        if self.every:
+            most = min(SAMPLES, _MAX_VALUES // prod(loop.card.data_shape))
+            self._given = loop.dataset[linspace_indices(len(loop.dataset), most)]
+            self._real = comparable(self._given.data)
+            if len(self._real) < 2 or not float(self._real.var(0).sum()):
+                self.every = 0  # one picture, or nothing but the same: there is nothing to cover
 
     def __call__(self, step: int) -> None:
         """Look, where this step is due."""
@@ -129,39 +135,36 @@ class Watchdog:
                 _log.info(f"{one.kind} is over after step {one.over:,}")
         self.told = now
 
-    def _look(self, step: int) -> Look:
+    def _look(self, step: int) -> TrainingLook:
         loop = self.loop
         loop.journal.flush()
         losses = self._losses()
         gradients = {role: _gradient(network) for role, network in loop.networks.items()}
-        n = min(SAMPLES, _MAX_VALUES // prod(loop.card.data_shape), len(loop.dataset))
-        made, real = self._compared(n)
+        made = comparable(self._drawn())
+        real = self._real
+        if made.dim() == 4 and made.shape != real.shape:  # a growing network begins with smaller ones
+            real = adaptive_avg_pool2d(real, (made.shape[2], made.shape[3]))
+        made, real = made.flatten(1), real.flatten(1)
         spread = _finite(float(made.var(0).sum() / real.var(0).sum()))
         density = coverage = None
-        if n >= _FEWEST and spread is not None:
+        if len(real) >= _FEWEST and spread is not None:
             density, coverage = density_coverage(made, real)
-        return Look(step, density, coverage, spread, losses, {r: _finite(g) for r, g in gradients.items() if g >= 0})
+        return TrainingLook(
+            step, density, coverage, spread, losses, {r: _finite(g) for r, g in gradients.items() if g >= 0}
+        )
 
-    def _compared(self, n: int) -> tuple[Tensor, Tensor]:
-        """Samples and as many of the data, (n, values) each; as small as a growing network's samples are."""
-        if self._real is None:
-            self._real = comparable(self.loop.dataset[linspace_indices(len(self.loop.dataset), n)].data)
-        made, real = self._drawn(n), self._real
-        if made.dim() == 4 and made.shape != real.shape:
-            real = adaptive_avg_pool2d(real, (made.shape[2], made.shape[3]))
-        return made.flatten(1), real.flatten(1)
-
-    def _drawn(self, n: int) -> Tensor:
-        loop = self.loop
-        card, device = loop.card, loop.device
-        labels = torch.arange(n, device=device) % card.classes if card.classes else None
-        condition = None
-        if card.condition:
-            condition = loop.dataset[linspace_indices(len(loop.dataset), n)].condition
-            condition = condition if condition is None else condition.to(device)
-        with sampling(loop.networks, device, loop.config.seed):
-            drawn = draw_samples(loop.reference, loop.networks, n, loop.streams.fixed_noise(), labels, condition)
-        return comparable(drawn)
+    def _drawn(self) -> Tensor:
+        """As many as there are real ones, the same at every look: in batches no larger than those that are trained."""
+        loop, given, made = self.loop, self._given, []
+        classes = loop.card.classes
+        labels = torch.arange(len(given.data)) % classes if classes else None
+        noise, size = loop.streams.fixed_noise(), max(_SMALL_BATCH, loop.config.batch_size)
+        with sampling(loop.networks, loop.device, loop.config.seed):
+            for start in range(0, len(given.data), size):
+                part = slice(start, min(start + size, len(given.data)))
+                some = [t if t is None else t[part].to(loop.device) for t in (labels, given.condition)]
+                made.append(draw_samples(loop.reference, loop.networks, part.stop - start, noise, *some))
+        return torch.cat(made)
 
     def _losses(self) -> dict[str, float | None]:
         """The means of the losses whose rows have come since the last look."""
@@ -179,21 +182,21 @@ def looks_every(total: int) -> int:
     return 0 if total < LEAST else max(APART, total // LOOKS)
 
 
-def read_looks(file: Path) -> list[Look]:
+def read_looks(file: Path) -> list[TrainingLook]:
     """What `looks.jsonl` holds.
 
     Raises:
         ValueError: a line is damaged.
     """
-    return [Look(**row) for row in read_rows(file)]
+    return [TrainingLook(**row) for row in read_rows(file)]
 
 
-def best_look(looks: Sequence[Look]) -> Look | None:
+def best_look(looks: Sequence[TrainingLook]) -> TrainingLook | None:
     """The look of the largest `score`, the last of several; None where none has one."""
     return max((look for look in looks if look.score >= 0), key=lambda look: (look.score, look.step), default=None)
 
 
-def episodes(looks: Sequence[Look], total: int) -> list[Episode]:
+def episodes(looks: Sequence[TrainingLook], total: int) -> list[Episode]:
     """What was wrong in a training of `total` steps: what `IN_A_ROW` looks in a row say, until one doesn't.
 
     Of the first tenth of a training nothing is said.
@@ -215,7 +218,7 @@ def episodes(looks: Sequence[Look], total: int) -> list[Episode]:
     return sorted(found, key=lambda one: one.noticed)
 
 
-def watched_values(looks: Sequence[Look], total: int) -> list[MetricValue]:
+def watched_values(looks: Sequence[TrainingLook], total: int) -> list[MetricValue]:
     """What a report says of the looks at a training of `total` steps, of which there is one at least."""
     noticed, best, last = episodes(looks, total), best_look(looks), looks[-1]
     told = {WHAT: "; ".join(f"{one}: {one.said}" for one in noticed), STEPS: str(last.step)}
@@ -239,7 +242,7 @@ def comparable(samples: Tensor) -> Tensor:
     return samples.cpu()
 
 
-def _collapsed(looks: Sequence[Look], index: int) -> str:
+def _collapsed(looks: Sequence[TrainingLook], index: int) -> str:
     """Samples that are all alike; that lie among the data and reach few of them; that reach half of what they did."""
     look = looks[index]
     if look.spread is not None and look.spread < ALIKE:
@@ -254,7 +257,7 @@ def _collapsed(looks: Sequence[Look], index: int) -> str:
     return ""
 
 
-def _diverged(looks: Sequence[Look], index: int) -> str:
+def _diverged(looks: Sequence[TrainingLook], index: int) -> str:
     """A loss, or the samples' variance, that isn't finite or has grown a thousandfold."""
     look = looks[index]
     if look.spread is None or look.spread > EXPLODED:
@@ -267,7 +270,7 @@ def _diverged(looks: Sequence[Look], index: int) -> str:
     return ""
 
 
-def _without_gradient(looks: Sequence[Look], index: int) -> str:
+def _without_gradient(looks: Sequence[TrainingLook], index: int) -> str:
     """A role whose gradient has vanished."""
     for role, value in looks[index].gradients.items():
         earlier = [before for one in looks[:index] if (before := one.gradients.get(role))]
@@ -276,7 +279,7 @@ def _without_gradient(looks: Sequence[Look], index: int) -> str:
     return ""
 
 
-_RULES: dict[str, Callable[[Sequence[Look], int], str]] = {
+_RULES: dict[str, Callable[[Sequence[TrainingLook], int], str]] = {
     COLLAPSE: _collapsed,
     DIVERGENCE: _diverged,
     NO_GRADIENT: _without_gradient,

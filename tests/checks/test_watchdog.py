@@ -16,7 +16,7 @@ from harness.checks.watchdog import (
     COLLAPSE,
     DIVERGENCE,
     NO_GRADIENT,
-    Look,
+    TrainingLook,
     Watchdog,
     best_look,
     comparable,
@@ -30,21 +30,22 @@ from harness.training.checkpoint import checkpoint_folders
 from harness.training.load_run import restore_best, restore_run
 from harness.training.run_folder import RunFolder
 from harness.training.state import TrainingState
+from reference import get
 
 Make = Callable[..., RunConfig]
 TOTAL = 10_000
 
 
-def look(number: int, density: float | None = 1.0, coverage: float | None = 0.9, **other: object) -> Look:
+def look(number: int, density: float | None = 1.0, coverage: float | None = 0.9, **other: object) -> TrainingLook:
     given: dict[str, object] = {"spread": 1.0, "losses": {"loss_generator": 1.0}, "gradients": {"generator": 1.0}}
-    return Look(200 * number, density, coverage, **(given | other))  # type: ignore[arg-type]
+    return TrainingLook(200 * number, density, coverage, **(given | other))  # type: ignore[arg-type]
 
 
-def training(changes: Mapping[int, Look] = {}) -> list[Look]:
+def training(changes: Mapping[int, TrainingLook] = {}) -> list[TrainingLook]:
     return [changes.get(number, look(number)) for number in range(1, 51)]
 
 
-def always(*numbers: int, **values: object) -> dict[int, Look]:
+def always(*numbers: int, **values: object) -> dict[int, TrainingLook]:
     return {number: look(number, **values) for number in numbers}  # type: ignore[arg-type]
 
 
@@ -213,7 +214,7 @@ def test_what_is_wrong_is_logged_when_it_is_noticed_and_when_it_is_over(
 ) -> None:
     seen = Watchdog._look
 
-    def alike(self: Watchdog, step: int) -> Look:
+    def alike(self: Watchdog, step: int) -> TrainingLook:
         spread = 1e-4 if 8 <= step < 16 else 1.0
         return dataclasses.replace(seen(self, step), spread=spread, density=None, coverage=None)
 
@@ -227,6 +228,25 @@ def test_what_is_wrong_is_logged_when_it_is_noticed_and_when_it_is_over(
     ]
     assert "collapse from step 8 on" in (tmp_path / "run" / "log.txt").read_text()
     assert restore_best(tmp_path / "run", torch.device("cpu")) is None, "nothing said what was covered"
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize(
+    ("spec", "looked"),
+    [
+        ("idl-cond-wgan-gp-mnist", True),  # classes
+        ("idl-ex6-pix2pix@size=64,width=8", True),  # pictures made from pictures, one at a time
+        ("idl-pgan-celebahq512@resolution=16,width=32,phase_steps=4", True),  # it begins with smaller ones
+        ("style-transfer@size=32", False),  # one picture: there is nothing to cover
+    ],
+)
+def test_whatever_is_trained_can_be_looked_at(spec: str, looked: bool, tmp_path: Path) -> None:
+    given: dict[str, object] = {"steps": 4, "sample_every": 0, "tensorboard": False, "pictures": False, "threads": 1}
+    config = RunConfig(spec, 0, min(4, get(spec).card.batch_size), device="cpu", **given)  # type: ignore[arg-type]
+    train(config, tmp_path / "run", observe=Watchdog)
+    looks = read_looks(RunFolder(tmp_path / "run").looks)
+    assert [one.step for one in looks] == ([2, 4] if looked else [])
+    assert all(one.coverage is not None and one.spread is not None and len(one.gradients) > 1 for one in looks)
 
 
 @pytest.mark.usefixtures("often")
