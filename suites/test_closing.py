@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.data.mixtures import THE_GRID, modes_of
 from harness.files.kept import kept_arrays
-from harness.reporting.plots import save_densities, save_losses, save_strips
+from harness.reporting.plots import save_curves, save_densities, save_strips
 from harness.reporting.scorecard import silent_claims
 from harness.suite.session import Session
 from harness.training.sample_grids import picture_of
@@ -60,7 +60,16 @@ def test_loss_curves(suite: Session) -> None:
     if not courses:
         pytest.skip("no training is to be shown")
     path = suite.folder("plots", "losses.png")
-    save_losses(path, courses)
+    save_curves(path, courses)
+    assert path.stat().st_size > 1000
+
+
+def test_watchdog_curves(suite: Session) -> None:
+    courses = kept_arrays(suite.folder("plots", "looks"))
+    if not courses:
+        pytest.skip("no training was looked at")
+    path = suite.folder("plots", "watchdog.png")
+    save_curves(path, courses)
     assert path.stat().st_size > 1000
 
 

@@ -128,4 +128,4 @@ def _live(program: Program, arguments: list[str], cwd: str, environ: dict[str, s
     os.chdir(cwd)
     sys.path[:0] = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = [program, *arguments]
-    sys.exit(pytest.main([*_QUICKLY, *arguments])) if program == "pytest" else main()
+    sys.exit(pytest.main([*arguments, *_QUICKLY])) if program == "pytest" else main()

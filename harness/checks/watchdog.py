@@ -16,8 +16,11 @@ from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -228,6 +231,17 @@ def watched_values(looks: Sequence[TrainingLook], total: int) -> list[MetricValu
     if best is not None and best.coverage is not None:
         found.append(MetricValue(LOOK_COVERAGE, best.coverage, {TRAINING: BEST, STEP: str(best.step)}))
     return found
+
+
+def looks_course(looks: Sequence[TrainingLook]) -> NDArray[Any]:
+    """What the looks saw over time: (looks,) of the fields `step`, `coverage`, `density, up to 1` and `spread`."""
+    fields = ("coverage", "density, up to 1", "spread")
+    course = np.zeros(len(looks), [("step", np.int64), *((name, np.float64) for name in fields)])
+    for place, look in enumerate(looks):
+        near = None if look.density is None else min(1.0, look.density)
+        seen = (np.nan if value is None else value for value in (look.coverage, near, look.spread))
+        course[place] = (look.step, *seen)
+    return course
 
 
 def comparable(samples: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ def save_strips(path: Path, strips: Mapping[str, Picture]) -> None:
     save_picture(path, rendered(drawn))
 
 
-def save_losses(path: Path, courses: Mapping[str, NDArray[Any]]) -> None:
-    """Losses by step, a panel for each training: arrays with the fields `step` and each loss's name."""
+def save_curves(path: Path, courses: Mapping[str, NDArray[Any]]) -> None:
+    """Values by step, a panel for each training: arrays with the fields `step` and each value's name."""
     columns = min(3, len(courses))
     rows = -(-len(courses) // columns)
     drawn = figure(4.5 * columns, 2.8 * rows)

@@ -34,10 +34,11 @@ _CAPTIONS = {
     "quality": "What the generators draw, each strip from one of them",
     "modes": "Density on the 3×3 Gaussian grid: the real one first",
     "losses": "Losses by step; what is faint is single steps",
+    "watchdog": "What a watchdog saw while training: all three are about 1 for samples of the data",
     "memory": "Memory by batch size: documented, measured, estimated",
     "loading": "Pictures loaded a second, by disk and format",
 }
-_FIRST = ("quality", "modes", "losses")
+_FIRST = ("quality", "modes", "losses", "watchdog")
 _MOST_COMMANDS = 4
 _SYMBOLS: Mapping[EvidenceVerdict, str] = {
     "reproduced": "✓",

@@ -249,6 +249,21 @@ def test_whatever_is_trained_can_be_looked_at(spec: str, looked: bool, tmp_path:
     assert all(one.coverage is not None and one.spread is not None and len(one.gradients) > 1 for one in looks)
 
 
+@pytest.mark.parametrize(("change", "collapses"), [("none", False), ("discriminator-never-stepped", True)])
+def test_a_gan_that_is_broken_stays_collapsed_and_the_clean_one_does_not(
+    change: str, collapses: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So few steps are the beginning, where its digits are alike: that is over before the end."""
+    monkeypatch.setattr(watchdog, "APART", 20)
+    monkeypatch.setattr(watchdog, "LEAST", 100)
+    given: dict[str, object] = {"steps": 200, "sample_every": 0, "tensorboard": False, "pictures": False, "threads": 1}
+    given |= {"device": "cpu", "reference_modules": ("harness.checks.mutants",), "checkpoint_every": 0}
+    config = RunConfig(f"mutant@of=mlp-gan-mnist,change={change}", 0, 16, **given)  # type: ignore[arg-type]
+    train(config, tmp_path / "run", observe=Watchdog)
+    found = episodes(read_looks(RunFolder(tmp_path / "run").looks), 200)
+    assert [one.kind for one in found if one.over is None] == ([COLLAPSE] if collapses else [])
+
+
 @pytest.mark.usefixtures("often")
 def test_the_best_networks_are_kept_and_are_those_of_their_step(toy_config: Make, tmp_path: Path) -> None:
     config = toy_config(steps=20)
