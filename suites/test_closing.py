@@ -55,22 +55,21 @@ def test_sample_strips(suite: Session) -> None:
     assert path.stat().st_size > 1000
 
 
-def test_loss_curves(suite: Session) -> None:
-    courses = kept_arrays(suite.folder("plots", "losses"))
+def draw_curves(suite: Session, kind: str, name: str, none: str) -> None:
+    courses = kept_arrays(suite.folder("plots", kind))
     if not courses:
-        pytest.skip("no training is to be shown")
-    path = suite.folder("plots", "losses.png")
+        pytest.skip(none)
+    path = suite.folder("plots", name)
     save_curves(path, courses)
     assert path.stat().st_size > 1000
+
+
+def test_loss_curves(suite: Session) -> None:
+    draw_curves(suite, "losses", "losses.png", "no training is to be shown")
 
 
 def test_watchdog_curves(suite: Session) -> None:
-    courses = kept_arrays(suite.folder("plots", "looks"))
-    if not courses:
-        pytest.skip("no training was looked at")
-    path = suite.folder("plots", "watchdog.png")
-    save_curves(path, courses)
-    assert path.stat().st_size > 1000
+    draw_curves(suite, "looks", "watchdog.png", "no training was looked at")
 
 
 def test_every_claim_is_spoken_of(suite: Session) -> None:

@@ -79,7 +79,7 @@ def trends(rows: Sequence[Mapping[str, Any]]) -> list[MetricValue]:
     from scipy.stats import spearmanr  # takes a second
 
     found = []
-    for name in _losses(rows):
+    for name in loss_names(rows):
         means = [fmean(row[name] for row in late[i * _WINDOW : (i + 1) * _WINDOW]) for i in range(count)]
         if len(set(means)) > 1:
             found.append(_of(TREND, name, float(spearmanr(range(count), means).statistic)))
@@ -91,14 +91,14 @@ def untold_trends(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     told = {value.protocol[QUANTITY] for value in trends(rows)}
     least = _SETTLING + _WINDOWS * _WINDOW
     why = f"a trend takes {least} steps, this training had {len(rows)}" if len(rows) < least else "it is constant"
-    return {name: why for name in _losses(rows) if name not in told}
+    return {name: why for name in loss_names(rows) if name not in told}
 
 
 def last_over_first(rows: Sequence[Mapping[str, Any]]) -> list[MetricValue]:
     """What is left of every loss that is positive at both ends."""
     return [
         _of(LAST_OVER_FIRST, name, rows[-1][name] / rows[0][name])
-        for name in _losses(rows)
+        for name in loss_names(rows)
         if rows[0][name] > 0 and rows[-1][name] > 0
     ]
 
@@ -107,7 +107,8 @@ def _of(metric: Metric, quantity: str, value: float) -> MetricValue:
     return MetricValue(metric, value, {QUANTITY: quantity})
 
 
-def _losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def loss_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The losses among the values of a log, none of an empty one."""
     return [name for name in rows[0] if name.startswith("loss")] if rows else []
 
 
@@ -116,7 +117,7 @@ def loss_course(rows: Sequence[Mapping[str, Any]], most: int = 300) -> NDArray[A
 
     A point is the mean over the steps since the point before, and stands at the last of them.
     """
-    names = _losses(rows)
+    names = loss_names(rows)
     ends = np.unique(np.linspace(0, len(rows), min(most, len(rows)) + 1).round().astype(int)) if names else np.zeros(1)
     course = np.zeros(len(ends) - 1, [("step", np.int64), *((name, np.float64) for name in names)])
     for point, (start, end) in enumerate(itertools.pairwise(ends)):

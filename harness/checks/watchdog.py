@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from harness.checks.loss_curves import loss_names
 from harness.data.dataset import linspace_indices
 from harness.evaluation.neighbourhoods import density_coverage
 from harness.records.metrics import BEST, LOOK_COVERAGE, NOTICED, STEP, STEPS, TRAINING, WHAT, MetricValue
 from harness.training.checkpoint import Checkpoint, write_checkpoint
 from harness.training.loop import Loop
-from harness.training.returned import PLACE, draw_samples
+from harness.training.returned import draw_samples
 from harness.training.run_folder import read_rows
 from harness.training.streams import sampling
 
@@ -102,7 +103,6 @@ class Watchdog:
     def __init__(self, loop: Loop) -> None:
         self.loop, self.folder = loop, loop.folder
         self.looks = read_looks(self.folder.looks)
-        self.told = episodes(self.looks, loop.total)
         self._read = 0  # bytes of the log
         self.every = looks_every(loop.total)
         if self.every:
@@ -128,21 +128,20 @@ class Watchdog:
         self._tell()
 
     def _tell(self) -> None:
-        now = episodes(self.looks, self.loop.total)
-        before = {(one.kind, one.begun): one for one in self.told}
-        for one in now:
+        before = {(one.kind, one.begun): one for one in episodes(self.looks[:-1], self.loop.total)}
+        for one in episodes(self.looks, self.loop.total):
             earlier = before.get((one.kind, one.begun))
             if earlier is None:
                 _log.warning(f"{one.kind} from step {one.begun:,} on: {one.said}")
             elif one.over is not None and earlier.over is None:
                 _log.info(f"{one.kind} is over after step {one.over:,}")
-        self.told = now
 
     def _look(self, step: int) -> TrainingLook:
         loop = self.loop
         loop.journal.flush()
         losses = self._losses()
-        gradients = {role: _gradient(network) for role, network in loop.networks.items()}
+        found = {role: _gradient(network) for role, network in loop.networks.items()}
+        gradients = {role: _finite(norm) for role, norm in found.items() if norm is not None}
         made = comparable(self._drawn())
         real = self._real
         if made.dim() == 4 and made.shape != real.shape:  # a growing network begins with smaller ones
@@ -152,9 +151,7 @@ class Watchdog:
         density = coverage = None
         if len(real) >= _FEWEST and spread is not None:
             density, coverage = density_coverage(made, real)
-        return TrainingLook(
-            step, density, coverage, spread, losses, {r: _finite(g) for r, g in gradients.items() if g >= 0}
-        )
+        return TrainingLook(step, density, coverage, spread, losses, gradients)
 
     def _drawn(self) -> Tensor:
         """As many as there are real ones, the same at every look: in batches no larger than those that are trained."""
@@ -176,8 +173,7 @@ class Watchdog:
             stream.seek(self._read)
             rows = [row for row in map(json.loads, stream.readlines()) if row["step"] > last]
             self._read = stream.tell()
-        names = [name for name in rows[0] if name not in PLACE and name.startswith("loss")] if rows else []
-        return {name: _finite(fmean(row[name] for row in rows)) for name in names}
+        return {name: _finite(fmean(row[name] for row in rows)) for name in loss_names(rows)}
 
 
 def looks_every(total: int) -> int:
@@ -222,7 +218,9 @@ def episodes(looks: Sequence[TrainingLook], total: int) -> list[Episode]:
 
 
 def watched_values(looks: Sequence[TrainingLook], total: int) -> list[MetricValue]:
-    """What a report says of the looks at a training of `total` steps, of which there is one at least."""
+    """What a report says of the looks at a training of `total` steps; nothing where there was none."""
+    if not looks:
+        return []
     noticed, best, last = episodes(looks, total), best_look(looks), looks[-1]
     told = {WHAT: "; ".join(f"{one}: {one.said}" for one in noticed), STEPS: str(last.step)}
     found = [MetricValue(NOTICED, len(noticed), told)]
@@ -300,10 +298,10 @@ _RULES: dict[str, Callable[[Sequence[TrainingLook], int], str]] = {
 }
 
 
-def _gradient(network: nn.Module) -> float:
-    """The norm of what the last backward pass left; −1 where nothing is left."""
+def _gradient(network: nn.Module) -> float | None:
+    """The norm of what the last backward pass left; None where nothing is left."""
     found = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return float(torch.nn.utils.get_total_norm(found)) if found else -1.0
+    return float(torch.nn.utils.get_total_norm(found)) if found else None
 
 
 def _finite(value: float) -> float | None:

@@ -144,6 +144,7 @@ def test_a_report_has_what_was_noticed_and_what_was_covered() -> None:
     assert best.protocol == {"training": "best", "step": "6000"}
     (only,) = watched_values([look(1, None, None)], TOTAL)
     assert (only.value, only.protocol["what"], only.protocol["steps"]) == (0, "", "200")
+    assert watched_values([], TOTAL) == [], "trained without a watchdog"
 
 
 def test_a_short_training_is_not_looked_at() -> None:
